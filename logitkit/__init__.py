@@ -1,0 +1,35 @@
+"""Numerics for logits: log-odds, softmax and their losses, accurate to the last digits, explicit about scales."""
+
+from logitkit.links import expit, log1mexp, log_expit, logit, odds, softplus
+from logitkit.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_value_and_grad,
+    cross_entropy,
+    cross_entropy_value_and_grad,
+    focal_loss,
+    kl_divergence,
+)
+from logitkit.simplex import center, class_log_odds, log_softmax, logits_from_probs, logsumexp, softmax
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "binary_cross_entropy",
+    "binary_cross_entropy_value_and_grad",
+    "center",
+    "class_log_odds",
+    "cross_entropy",
+    "cross_entropy_value_and_grad",
+    "expit",
+    "focal_loss",
+    "kl_divergence",
+    "log1mexp",
+    "log_expit",
+    "log_softmax",
+    "logit",
+    "logits_from_probs",
+    "logsumexp",
+    "odds",
+    "softmax",
+    "softplus",
+]

@@ -1,0 +1,112 @@
+"""What comes in and what goes out: dtypes, domains, blocks, and a clear word about input that has no meaning.
+
+Every formula of the package is written for float64 blocks that fit in cache. This module cuts the input into
+such blocks and rounds the results to the dtype of the input, once. A float16 or float32 result is therefore the
+correctly rounded one except where the float64 value falls within its own error of a tie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+Float64s = npt.NDArray[np.float64]
+Reduction = Literal["none", "sum", "mean"]
+
+# Elements in a block: a handful of float64 temporaries of this size stay in a core's second-level cache.
+BLOCK = 1 << 14
+# Up to this many classes a block is stored class by class, so that a reduction runs along the rows.
+FEW_CLASSES = 32
+
+
+def as_floats(values: npt.ArrayLike, name: str) -> Floats:
+    """Return `values` as a float16, float32 or float64 array; integers and booleans become float64."""
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array, whose mask would be ignored; fill it or select the valid entries")
+    array = np.asarray(values)
+    if array.dtype.kind in "iub":
+        return array.astype(np.float64)
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
+        raise TypeError(f"{name} must hold real numbers in float16, float32, float64 or integers, not {array.dtype}")
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def require(valid: npt.NDArray[np.bool_], values: npt.NDArray[Any], name: str, rule: str, hint: str) -> None:
+    """Raise a ValueError that shows the first entry of `values` where `valid` is False."""
+    if valid.all():
+        return
+    index = tuple(int(i) for i in np.argwhere(~valid)[0])
+    where = f"[{', '.join(map(str, index))}]" if index else ""
+    raise ValueError(f"{name} must {rule}, but {name}{where} is {values[index]!s}; {hint}")
+
+
+def require_within(values: Floats, name: str, low: float, high: float, hint: str) -> None:
+    """Raise unless every entry lies in [low, high]; NaN passes, to come out as NaN."""
+    bounds = f"lie in [{low:g}, {high:g}]" if np.isfinite(low) else f"be at most {high:g}"
+    require(~((values < low) | (values > high)), values, name, bounds, hint)
+
+
+def require_same_shape(values: npt.NDArray[Any], name: str, model: npt.NDArray[Any], model_name: str) -> None:
+    """Raise unless both have one shape: broadcasting (n, 1) against (n,) is a mistake that goes unnoticed."""
+    if values.shape != model.shape:
+        raise ValueError(f"{name} must have the shape of {model_name}, {model.shape}, but has {values.shape}")
+
+
+def require_axis(array: npt.NDArray[Any], name: str, axis: int) -> int:
+    """Return `axis` counted from the front."""
+    if not -array.ndim <= axis < array.ndim:
+        raise ValueError(f"axis {axis} is out of bounds for {name}, which has {array.ndim} dimensions")
+    return axis % array.ndim
+
+
+def by_element(
+    formula: Callable[..., tuple[Float64s, ...]], arrays: Sequence[Floats], dtypes: Sequence[npt.DTypeLike]
+) -> tuple[Any, ...]:
+    """Apply a float64 formula to broadcast arrays, block by block, and round each result once to its dtype."""
+    inputs, outputs = len(arrays), len(dtypes)
+    with (
+        np.errstate(all="ignore"),
+        np.nditer(
+            [*arrays, *[None] * outputs],
+            flags=["external_loop", "buffered", "zerosize_ok"],
+            op_flags=[["readonly"]] * inputs + [["writeonly", "allocate"]] * outputs,
+            op_dtypes=[np.float64] * inputs + list(dtypes),
+            buffersize=BLOCK,
+        ) as blocks,
+    ):
+        for block in blocks:
+            for result, value in zip(block[inputs:], formula(*block[:inputs]), strict=True):
+                result[...] = value
+        return tuple(result[()] for result in blocks.operands[inputs:])
+
+
+def by_row(
+    formula: Callable[..., tuple[Float64s, ...]], arrays: Sequence[npt.NDArray[Any]], axis: int, dtype: npt.DTypeLike
+) -> tuple[npt.NDArray[Any], ...]:
+    """Apply a formula for rows of float64 along `axis`, block by block.
+
+    The first array is full; each other one has either its shape or one value a row. Each result of the formula
+    is one value a row (stored as float64, since it may still be reduced) or a full array (rounded to `dtype`).
+    """
+    full = arrays[0]
+    row_shape, classes = full.shape[:axis] + full.shape[axis + 1 :], full.shape[axis]
+    rows = int(np.prod(row_shape, dtype=np.int64))
+    tables = [np.moveaxis(a, axis, -1).reshape(rows, classes) if a.ndim == full.ndim else a.ravel() for a in arrays]
+    order: Literal["F", "C"] = "F" if classes <= FEW_CLASSES else "C"
+    results: list[npt.NDArray[Any]] = []
+    step = max(1, BLOCK // max(1, classes))
+    with np.errstate(all="ignore"):
+        for start in range(0, max(1, rows), step):
+            block = slice(start, min(start + step, rows))
+            inputs = [t[block].astype(np.float64, order=order, copy=False) if t.dtype.kind == "f" else t[block] for t in tables]
+            for place, value in enumerate(formula(*inputs)):
+                if start == 0:
+                    results.append(np.empty((rows, *value.shape[1:]), np.float64 if value.ndim == 1 else dtype))
+                results[place][block] = value
+    return tuple(
+        r.reshape(row_shape) if r.ndim == 1 else np.moveaxis(r.reshape(*row_shape, classes), -1, axis) for r in results
+    )

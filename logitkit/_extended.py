@@ -1,0 +1,107 @@
+"""Double-double arithmetic: numbers held as an unevaluated sum of two float64, about 106 bits.
+
+A difference of two nearly equal float64 results has lost the digits that a reader wants. Where the other modules
+detect such a cancellation they come here and compute the difference from operands with twice the digits.
+
+Sources: Dekker (1971), doi:10.1007/BF01397083, for the product; Knuth, *The Art of Computer Programming*, vol. 2,
+section 4.2.2, for the sum.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import factorial
+
+import numpy as np
+
+from logitkit._arrays import Float64s
+
+Extended = tuple[Float64s, Float64s]
+
+
+def two_sum(a: Float64s, b: Float64s) -> Extended:
+    """The rounded sum and its rounding error, exactly: a + b == total + error (finite values)."""
+    total = a + b
+    b_used = total - a
+    return total, (a - (total - b_used)) + (b - b_used)
+
+
+def two_prod(a: Float64s, b: Float64s) -> Extended:
+    """The rounded product and its rounding error, exactly (no overflow or underflow on the way)."""
+    product = a * b
+    a_high, a_low = _split(a)
+    b_high, b_low = _split(b)
+    return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+
+
+def _split(a: Float64s) -> Extended:
+    """Two halves of at most 26 bits each, whose products are exact in float64."""
+    scaled = a * 134217729.0  # 2^27 + 1
+    high = scaled - (scaled - a)
+    return high, a - high
+
+
+def _normalised(high: Float64s, low: Float64s) -> Extended:
+    """The same value with `low` below half a unit in the last place of `high`; needs abs(high) >= abs(low)."""
+    total = high + low
+    return total, low - (total - high)
+
+
+def add(x: Extended, y: Extended) -> Extended:
+    total, error = two_sum(x[0], y[0])
+    return _normalised(total, error + (x[1] + y[1]))
+
+
+def mul(x: Extended, y: Extended) -> Extended:
+    product, error = two_prod(x[0], y[0])
+    return _normalised(product, error + (x[0] * y[1] + x[1] * y[0]))
+
+
+def row_sum(x: Extended) -> Extended:
+    """The sum along the last axis, by halves: the error grows with the logarithm of the length."""
+    high, low = x
+    while (n := high.shape[-1]) > 1:
+        half = n // 2
+        pairs = add((high[..., :half], low[..., :half]), (high[..., half : 2 * half], low[..., half : 2 * half]))
+        high, low = (np.concatenate([p, r[..., 2 * half :]], axis=-1) for p, r in zip(pairs, (high, low), strict=True))
+    return high[..., 0], low[..., 0]
+
+
+def _pieces(value: Fraction, *bits: int) -> tuple[float, ...]:
+    """Floats that add up to `value`: the leading ones cut to so many bits after the point, the last one rounded."""
+    cut = []
+    for b in bits:
+        cut.append(float(Fraction(int(value * 2**b), 2**b)))
+        value -= Fraction(cut[-1])
+    return (*cut, float(value))
+
+
+def _nearest(value: Fraction) -> tuple[float, float]:
+    return float(value), float(value - Fraction(float(value)))
+
+
+_LOG2 = Fraction("0.693147180559945309417232121458176568075500134360255254120680009493393621969694715605863326996418687")
+# k * the first piece is exact for every exponent k of a float64 (11 bits), and so is k * the second.
+_LOG2_PIECES = _pieces(_LOG2, 40, 80)
+# With abs(r) <= log(2)/2, r^24/24! is below 2^-106 of the result. From r^14/14! on the terms are below 2^-53 of it,
+# so that their own rounding errors are below 2^-106 and float64 is enough.
+_TERMS, _DOUBLE_TERMS = 24, 14
+_INVERSE_FACTORIALS = [_nearest(Fraction(1, factorial(n))) for n in range(_TERMS)]
+
+
+def exp(x: Extended) -> Extended:
+    """The exponential of x, for x no larger than log of the largest float64; relative error about 2^-103."""
+    high, low = x
+    k = np.where(np.isfinite(high), np.rint(high * float(1 / _LOG2)), 0)
+    r = two_sum(high, -k * _LOG2_PIECES[0])
+    for piece in _LOG2_PIECES[1:]:
+        r = add(r, (-k * piece, np.zeros_like(k)))
+    r = add(r, (low, np.zeros_like(low)))
+    series = (np.zeros_like(k), np.zeros_like(k))
+    for n in reversed(range(_DOUBLE_TERMS, _TERMS)):
+        series = (series[0] * r[0] + _INVERSE_FACTORIALS[n][0], series[1])
+    for n in reversed(range(_DOUBLE_TERMS)):
+        leading, trailing = (np.full_like(k, c) for c in _INVERSE_FACTORIALS[n])
+        series = add(mul(series, r), (leading, trailing))
+    exponent, vanished = k.astype(np.int32), high == -np.inf
+    return np.where(vanished, 0.0, np.ldexp(series[0], exponent)), np.where(vanished, 0.0, np.ldexp(series[1], exponent))

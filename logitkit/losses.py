@@ -1,0 +1,707 @@
+"""Losses that say which scale they take, and their gradients.
+
+The keyword is the scale: `logits`, `probs` or `log_probs`, and exactly one is given. A loss of logits never forms a
+probability and takes its logarithm; it adds terms that are all positive:
+
+- cross entropy: minus the log-probability of the target is log(1 + rest) + (m - z_y);
+- binary: log(1 + exp(-|x|)), plus |x| times the weight of the class that x speaks against.
+
+A gradient is a difference of the prediction and the target, p - y. For a hard target it is written as a sum over the
+other classes, which does not cancel; for a soft target it may, and is then computed with twice the digits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from logitkit import _extended
+from logitkit._arrays import (
+    Float64s,
+    Floats,
+    Reduction,
+    as_floats,
+    by_element,
+    by_row,
+    require,
+    require_same_shape,
+    require_within,
+)
+from logitkit.links import expit64, log1mexp64, softplus64
+from logitkit.simplex import (
+    Shifted,
+    as_log_probs,
+    as_logits,
+    as_probs,
+    headroom,
+    log_softmax64,
+    others,
+    require_sum_of_one,
+    shift,
+    softmax64,
+)
+
+
+def cross_entropy(
+    target: npt.ArrayLike,
+    *,
+    logits: npt.ArrayLike | None = None,
+    probs: npt.ArrayLike | None = None,
+    log_probs: npt.ArrayLike | None = None,
+    axis: int = -1,
+    weight: npt.ArrayLike | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    reduction: Reduction = "mean",
+) -> Any:
+    r"""Cross entropy of a target class, or a target distribution, under predicted probabilities.
+
+    .. math:: \operatorname{CE} = -\sum_i w_i t_i \log p_i, \qquad p = \operatorname{softmax}(z)
+
+    For one target class y this is :math:`\operatorname{softplus}(-\ell_y)`: the binary logistic loss of the class's
+    log-odds. The result keeps its digits at any margin, also where the probability of y rounds to one.
+
+    Parameters
+    ----------
+    target : array_like
+        Either class indices: integers, with the shape of the prediction without `axis`. Or distributions: the shape
+        of the prediction, at least 0, with sum one along `axis`.
+    logits, probs, log_probs : array_like
+        The prediction, on the scale that the keyword names; exactly one is given. A logit or log-probability of
+        -inf masks a class, one logit of +inf in a row is certainty.
+    axis : int
+        The dimension of the classes.
+    weight : array_like, optional
+        A weight of at least 0 for each class.
+    ignore_index : int, optional
+        Rows with this class index count for nothing.
+    label_smoothing : float
+        The share in [0, 1] of the target that is spread evenly over all classes.
+    reduction : {"mean", "sum", "none"}
+        "none" keeps one value a row. "mean" divides the sum by the number of rows that are not ignored or, with
+        class weights, by the sum over the rows of :math:`\sum_i w_i t_i`.
+
+    Returns
+    -------
+    ndarray or scalar
+        Loss in nats, at least 0, in the prediction's dtype; integers and booleans give float64. A NaN in a row of
+        the prediction gives NaN. A masked class counts as 0 where the target gives it no share, else as inf.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one scale is given, values have no meaning on it, an index is not a class, shapes do not fit,
+        or the mean is over no row or no weight.
+    TypeError
+        If an argument does not hold real numbers.
+
+    References
+    ----------
+    Good, *Rational decisions*, JRSS B 14 (1952), for the logarithmic score; Szegedy et al., arXiv:1512.00567,
+    for label smoothing.
+
+    Examples
+    --------
+    >>> import logitkit as lk
+    >>> lk.cross_entropy(0, logits=[2.0, 0.0, -1.0])
+    np.float64(0.16984601955628542)
+    >>> lk.cross_entropy([0, 1], logits=[[40.0, 0.0], [40.0, 0.0]], reduction="none")
+    array([4.24835426e-18, 4.00000000e+01])
+    """
+    scale, prediction, axis = _class_prediction(axis, logits=logits, probs=probs, log_probs=log_probs)
+    targets = _class_targets(target, prediction, axis, weight, ignore_index, label_smoothing, reduction)
+
+    def formula(values: Float64s, *t: Any) -> tuple[Float64s]:
+        log_p = log_softmax64(values) if scale == "logits" else np.log(values) if scale == "probs" else values
+        return (targets.expectation(-log_p, *t),)
+
+    (losses,) = by_row(formula, [prediction, *targets.arrays], axis, prediction.dtype)
+    return _reduce(losses, targets.total, reduction, prediction.dtype)
+
+
+def cross_entropy_value_and_grad(
+    target: npt.ArrayLike,
+    *,
+    logits: npt.ArrayLike,
+    axis: int = -1,
+    weight: npt.ArrayLike | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    reduction: Reduction = "mean",
+) -> tuple[Any, Any]:
+    r"""Cross entropy of logits and its derivative with respect to them, in one pass.
+
+    .. math:: \frac{\partial \operatorname{CE}}{\partial z_j} = p_j \sum_i w_i t_i - w_j t_j
+
+    For one target class y without weights this is :math:`p_j` and, at y itself, minus the *sum of the other
+    probabilities*: never :math:`p_y - 1`, which is 0 in float32 from a margin of about 17 on.
+
+    Parameters
+    ----------
+    target, logits, axis, weight, ignore_index, label_smoothing, reduction
+        As for :func:`logitkit.cross_entropy`.
+
+    Returns
+    -------
+    value : ndarray or scalar
+        As for :func:`logitkit.cross_entropy`.
+    grad : ndarray
+        Derivative of the value (with reduction "none": of each row's own value), of the shape and dtype of `logits`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for :func:`logitkit.cross_entropy`.
+
+    References
+    ----------
+    Bridle, *Training stochastic model recognition algorithms as networks can lead to maximum mutual information
+    estimation of parameters*, NIPS 2 (1989). The form without cancellation is derived in the book.
+
+    Examples
+    --------
+    >>> import logitkit as lk
+    >>> value, grad = lk.cross_entropy_value_and_grad(0, logits=[40.0, 0.0])
+    >>> grad
+    array([-4.24835426e-18,  4.24835426e-18])
+    """
+    _, prediction, axis = _class_prediction(axis, logits=logits)
+    targets = _class_targets(target, prediction, axis, weight, ignore_index, label_smoothing, reduction)
+
+    def formula(z: Float64s, *t: Any) -> tuple[Float64s, Float64s]:
+        row = shift(z)
+        surprise = (np.log1p(row.rest) - row.difference) - row.error
+        return targets.expectation(surprise, *t), targets.gradient(row, headroom(prediction), *t) / targets.total
+
+    losses, grad = by_row(formula, [prediction, *targets.arrays], axis, prediction.dtype)
+    return _reduce(losses, targets.total, reduction, prediction.dtype), grad
+
+
+def binary_cross_entropy(
+    target: npt.ArrayLike,
+    *,
+    logits: npt.ArrayLike | None = None,
+    probs: npt.ArrayLike | None = None,
+    log_probs: npt.ArrayLike | None = None,
+    weight: npt.ArrayLike | None = None,
+    pos_weight: npt.ArrayLike | None = None,
+    reduction: Reduction = "mean",
+) -> Any:
+    r"""Cross entropy of a yes-or-no target under a predicted probability of yes.
+
+    .. math:: \operatorname{BCE} = w\,[-a\,y \log p - (1 - y) \log(1 - p)], \qquad p = \operatorname{expit}(x)
+
+    with w the `weight` and a the `pos_weight`. From logits it is the sum of two positive terms,
+    :math:`\log(1 + e^{-|x|})` and :math:`|x|` times the share of the answer that x speaks against.
+
+    Parameters
+    ----------
+    target : array_like
+        Probabilities of yes in [0, 1], often 0 or 1, of the shape of the prediction.
+    logits, probs, log_probs : array_like
+        The prediction, on the scale that the keyword names; exactly one is given. The logits are log-odds in nats.
+    weight : array_like, optional
+        A factor of at least 0 for each element, of a shape that broadcasts to the prediction's.
+    pos_weight : array_like, optional
+        A factor of at least 0 for the yes part, of a shape that broadcasts to the prediction's.
+    reduction : {"mean", "sum", "none"}
+        "none" keeps every value; "mean" divides the sum by the number of elements, weighted or not.
+
+    Returns
+    -------
+    ndarray or scalar
+        Loss in nats, at least 0, in the prediction's dtype; integers and booleans give float64. NaN gives NaN.
+        0 times an infinite term counts as 0.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one scale is given, values have no meaning on it, a target lies outside [0, 1], shapes do not
+        fit, or the mean is over no element.
+    TypeError
+        If an argument does not hold real numbers.
+
+    References
+    ----------
+    Cox, *The regression analysis of binary sequences*, JRSS B 20 (1958).
+
+    Examples
+    --------
+    >>> import logitkit as lk
+    >>> lk.binary_cross_entropy([1, 0], logits=[2.0, 2.0], reduction="none")
+    array([0.12692801, 2.12692801])
+    >>> lk.binary_cross_entropy(0, logits=-40.0)
+    np.float64(4.248354255291589e-18)
+    """
+    scale, prediction = _binary_prediction(logits=logits, probs=probs, log_probs=log_probs)
+    arrays = _binary_targets(target, prediction, weight, pos_weight)
+    surprise = _BINARY_LOSSES[scale]
+    (losses,) = by_element(lambda *a: (_times(a[2], surprise(a[0], a[1], a[3])),), arrays, [np.float64])
+    return _reduce(losses, _divisor(losses.size, reduction), reduction, prediction.dtype)
+
+
+def binary_cross_entropy_value_and_grad(
+    target: npt.ArrayLike,
+    *,
+    logits: npt.ArrayLike,
+    weight: npt.ArrayLike | None = None,
+    pos_weight: npt.ArrayLike | None = None,
+    reduction: Reduction = "mean",
+) -> tuple[Any, Any]:
+    r"""Binary cross entropy of logits and its derivative with respect to them, in one pass.
+
+    .. math:: \frac{\partial \operatorname{BCE}}{\partial x}
+              = w\,[(1 - y) \operatorname{expit}(x) - a\,y \operatorname{expit}(-x)]
+
+    Without weights this is :math:`\operatorname{expit}(x) - y`; written so, it is 0 in float32 for a confident yes.
+
+    Parameters
+    ----------
+    target, logits, weight, pos_weight, reduction
+        As for :func:`logitkit.binary_cross_entropy`.
+
+    Returns
+    -------
+    value : ndarray or scalar
+        As for :func:`logitkit.binary_cross_entropy`.
+    grad : ndarray or scalar
+        Derivative of the value (with reduction "none": of each element's own value), of the shape and dtype of
+        `logits`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for :func:`logitkit.binary_cross_entropy`.
+
+    References
+    ----------
+    Cox, *The regression analysis of binary sequences*, JRSS B 20 (1958).
+
+    Examples
+    --------
+    >>> import logitkit as lk
+    >>> value, grad = lk.binary_cross_entropy_value_and_grad([1.0, 0.0], logits=[40.0, 40.0], reduction="sum")
+    >>> grad
+    array([-4.24835426e-18,  1.00000000e+00])
+    """
+    _, prediction = _binary_prediction(logits=logits)
+    arrays = _binary_targets(target, prediction, weight, pos_weight)
+    divisor = _divisor(prediction.size, reduction)
+
+    def formula(x: Float64s, y: Float64s, w: Float64s, a: Float64s) -> tuple[Float64s, Float64s]:
+        grad = w * _binary_gradient(x, y, a, headroom(prediction)) / divisor
+        return _times(w, _binary_loss_of_logits(x, y, a)), grad
+
+    losses, grad = by_element(formula, arrays, [np.float64, prediction.dtype])
+    return _reduce(losses, divisor, reduction, prediction.dtype), grad
+
+
+def focal_loss(
+    target: npt.ArrayLike,
+    *,
+    logits: npt.ArrayLike,
+    gamma: float = 2.0,
+    alpha: float | None = None,
+    reduction: Reduction = "mean",
+) -> Any:
+    r"""Binary cross entropy with the weight of easy examples turned down.
+
+    .. math:: \operatorname{FL} = \alpha_t (1 - p_t)^\gamma (-\log p_t), \qquad
+              p_t = \begin{cases} p & y = 1 \\ 1 - p & y = 0 \end{cases}
+
+    Parameters
+    ----------
+    target : array_like
+        0 or 1, of the shape of `logits`.
+    logits : array_like
+        Log-odds in nats.
+    gamma : float
+        Exponent of at least 0; 0 gives the binary cross entropy.
+    alpha : float, optional
+        Weight in [0, 1] of the targets 1; those of 0 get 1 - alpha. Without it both have weight 1.
+    reduction : {"mean", "sum", "none"}
+        "none" keeps every value; "mean" divides the sum by the number of elements.
+
+    Returns
+    -------
+    ndarray or scalar
+        Loss in nats, at least 0, in the dtype of `logits`; integers and booleans give float64. NaN gives NaN.
+
+    Raises
+    ------
+    ValueError
+        If a target is neither 0 nor 1, `gamma` or `alpha` is out of range, shapes do not fit, or the mean is over
+        no element.
+    TypeError
+        If an argument does not hold real numbers.
+
+    References
+    ----------
+    Lin et al., *Focal loss for dense object detection*, arXiv:1708.02002.
+
+    Examples
+    --------
+    >>> import logitkit as lk
+    >>> lk.focal_loss([1, 0], logits=[2.0, 2.0], reduction="none")
+    array([0.00180359, 1.65006444])
+    """
+    _, prediction = _binary_prediction(logits=logits)
+    targets = as_floats(target, "target")
+    require_same_shape(targets, "target", prediction, "logits")
+    hard = (targets == 0) | (targets == 1) | np.isnan(targets)
+    require(hard, targets, "target", "be 0 or 1", "the focal loss is not defined for soft targets")
+    require(np.asarray(gamma >= 0), np.asarray(gamma), "gamma", "be at least 0", "it is the exponent of 1 - p")
+    _require_share(0.0 if alpha is None else alpha, "alpha")
+    yes, no = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+
+    def formula(x: Float64s, y: Float64s) -> tuple[Float64s]:
+        against = np.where(y == 1, -x, x) + 0 * y  # the log-odds of the wrong answer
+        return (np.where(y == 1, yes, no) * (expit64(against) ** gamma * softplus64(against)),)
+
+    (losses,) = by_element(formula, [prediction, targets], [np.float64])
+    return _reduce(losses, _divisor(losses.size, reduction), reduction, prediction.dtype)
+
+
+def kl_divergence(
+    *,
+    target_logits: npt.ArrayLike | None = None,
+    target_probs: npt.ArrayLike | None = None,
+    target_log_probs: npt.ArrayLike | None = None,
+    logits: npt.ArrayLike | None = None,
+    probs: npt.ArrayLike | None = None,
+    log_probs: npt.ArrayLike | None = None,
+    axis: int = -1,
+    reduction: Reduction = "mean",
+) -> Any:
+    r"""Kullback-Leibler divergence of predicted probabilities p from target probabilities t.
+
+    .. math:: \operatorname{KL}(t \,\|\, p) = \sum_i t_i \log \frac{t_i}{p_i}
+
+    Parameters
+    ----------
+    target_logits, target_probs, target_log_probs : array_like
+        The target, on the scale that the keyword names; exactly one is given.
+    logits, probs, log_probs : array_like
+        The prediction, of the target's shape, on the scale that the keyword names; exactly one is given.
+    axis : int
+        The dimension of the classes.
+    reduction : {"mean", "sum", "none"}
+        "none" keeps one value a row; "mean" divides the sum by the number of rows.
+
+    Returns
+    -------
+    ndarray or scalar
+        Divergence in nats, in the wider of the two dtypes; integers and booleans give float64. A NaN in a row gives
+        NaN. A class masked in the target counts as 0, one masked in the prediction alone as inf.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one scale is given for each side, values have no meaning on it, shapes do not fit, or the mean
+        is over no row.
+    TypeError
+        If an argument does not hold real numbers.
+
+    References
+    ----------
+    Kullback and Leibler, *On information and sufficiency*, Annals of Mathematical Statistics 22 (1951).
+
+    Examples
+    --------
+    >>> import logitkit as lk
+    >>> lk.kl_divergence(target_probs=[0.5, 0.5, 0.0], logits=[1.0, 1.0, 1.0])
+    np.float64(0.4054651081081644)
+    """
+    target_scale, target, axis = _class_prediction(
+        axis, target_logits=target_logits, target_probs=target_probs, target_log_probs=target_log_probs
+    )
+    scale, prediction, axis = _class_prediction(axis, logits=logits, probs=probs, log_probs=log_probs)
+    require_same_shape(target, target_scale, prediction, scale)
+    target_scale = target_scale.removeprefix("target_")
+
+    def formula(t: Float64s, p: Float64s) -> tuple[Float64s]:
+        return (_divergence(_distribution(t, target_scale), _distribution(p, scale)),)
+
+    (losses,) = by_row(formula, [target, prediction], axis, np.float64)
+    return _reduce(losses, _divisor(losses.size, reduction), reduction, np.result_type(target, prediction))
+
+
+@dataclass(frozen=True)
+class _Targets:
+    """Targets of a class loss: one index a row, or a distribution along each row."""
+
+    labels: npt.NDArray[Any]
+    kept: npt.NDArray[np.bool_]  # one value a row: False where it is ignored
+    weight: Float64s  # one value a class
+    smoothing: float
+    total: float  # what the reduction divides by
+
+    @property
+    def arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+        return self.labels, self.kept
+
+    def expectation(self, surprise: Float64s, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]) -> Float64s:
+        """The weighted mean of the surprise -log p under the target of each row."""
+        if self._hard(labels):
+            values = _times(self.weight[labels], _pick(surprise, labels)[:, 0])
+        else:
+            values = _times(self._shares(labels), surprise).sum(axis=-1)
+        return np.where(kept, values, 0)
+
+    def gradient(
+        self, row: Shifted, share: float, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]
+    ) -> Float64s:
+        """Derivative of the expectation of -log softmax(z) with respect to z."""
+        if self._hard(labels):
+            grad = self._hard_gradient(row, labels)
+        else:
+            grad = self._soft_gradient(row, share, labels)
+        return np.where(kept[:, None], grad, 0)
+
+    def _hard(self, labels: npt.NDArray[Any]) -> bool:
+        return labels.ndim == 1 and self.smoothing == 0
+
+    def _shares(self, labels: npt.NDArray[Any]) -> Float64s:
+        """w_i t_i, smoothed."""
+        return ((1 - self.smoothing) * self._distribution(labels) + self.smoothing / len(self.weight)) * self.weight
+
+    def _distribution(self, labels: npt.NDArray[Any]) -> Float64s:
+        return labels if labels.ndim == 2 else np.equal.outer(labels, np.arange(len(self.weight))).astype(np.float64)
+
+    def _hard_gradient(self, row: Shifted, labels: npt.NDArray[np.intp]) -> Float64s:
+        weight, total = self.weight[labels][:, None], 1 + row.rest
+        grad = weight * (row.exps / total)
+        # At the target minus the sum of the others, which is `rest` itself where the target is the largest.
+        rivals = np.where(_pick(row.difference, labels) == 0, row.rest, total - _pick(row.exps, labels))
+        np.put_along_axis(grad, labels[:, None], -weight * (rivals / total), axis=-1)
+        return grad
+
+    def _soft_gradient(self, row: Shifted, share: float, labels: npt.NDArray[Any]) -> Float64s:
+        # p_j sum(q) - q_j with the terms i = j taken out of both products, where they would cancel.
+        q, total = self._shares(labels), 1 + row.rest
+        pull, push = row.exps * others(q), q * others(row.exps)
+        grad = (pull - push) / total
+        cancelled = np.abs(pull - push) < share * np.maximum(pull, push) / 2
+        rows = cancelled.any(axis=-1)
+        if rows.any():
+            extended = self._soft_gradient_extended(row.difference[rows], row.error[rows], labels[rows])
+            grad[rows] = np.where(cancelled[rows], extended, grad[rows])
+        return grad
+
+    def _soft_gradient_extended(self, difference: Float64s, error: Float64s, labels: npt.NDArray[Any]) -> Float64s:
+        # C q_j = w_j ((1 - s) C t_j + s) needs no division, so it is exact up to double-double rounding.
+        classes = np.full_like(difference, difference.shape[-1])
+        zero = np.zeros_like(difference)
+        spread = _extended.two_sum(np.ones_like(difference), zero - self.smoothing)
+        target = _extended.mul(spread, _extended.two_prod(classes, self._distribution(labels)))
+        target = _extended.add(target, (zero + self.smoothing, zero))
+        q = _extended.mul(target, (zero + self.weight, zero))
+        exps = _extended.exp((difference, error))
+        (q_total, q_low), (total, low) = _extended.row_sum(q), _extended.row_sum(exps)
+        pull = _extended.mul(exps, (zero + q_total[:, None], zero + q_low[:, None]))
+        push = _extended.mul(q, (zero + total[:, None], zero + low[:, None]))
+        return _extended.add(pull, (-push[0], -push[1]))[0] / (total[:, None] * classes)
+
+
+def _class_targets(
+    target: npt.ArrayLike,
+    prediction: Floats,
+    axis: int,
+    weight: npt.ArrayLike | None,
+    ignore_index: int | None,
+    smoothing: float,
+    reduction: Reduction,
+) -> _Targets:
+    classes = prediction.shape[axis]
+    _require_share(smoothing, "label_smoothing")
+    class_weight = np.ones(classes) if weight is None else _weights(weight, "weight", (classes,)).astype(np.float64)
+    labels, kept = _indices_or_distribution(np.asarray(target), prediction, axis, ignore_index)
+    if weight is None:
+        shares = kept.astype(np.float64)
+    elif labels.ndim < prediction.ndim:
+        shares = kept * ((1 - smoothing) * class_weight[labels] + smoothing * class_weight.mean())
+    else:
+        shares = (1 - smoothing) * np.moveaxis(labels, axis, -1) @ class_weight + smoothing * class_weight.mean()
+    return _Targets(labels, kept, class_weight, smoothing, _divisor(shares.sum(), reduction))
+
+
+def _indices_or_distribution(
+    target: npt.NDArray[Any], prediction: Floats, axis: int, ignore_index: int | None
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    rows = prediction.shape[:axis] + prediction.shape[axis + 1 :]
+    if target.shape == prediction.shape:
+        if ignore_index is not None:
+            raise ValueError("ignore_index goes with class indices, but target holds distributions")
+        labels = as_floats(target, "target")
+        require_within(labels, "target", 0, 1, "a distribution over the classes holds probabilities")
+        require_sum_of_one(labels.sum(axis=axis, dtype=np.float64), labels, "target", "is it a multi-label target?")
+        return labels, np.ones(rows, dtype=bool)
+    if target.shape != rows:
+        raise ValueError(
+            f"target must have the shape {rows} (class indices) or {prediction.shape} (distributions), "
+            f"but has {target.shape}"
+        )
+    if target.dtype.kind not in "iu":
+        raise ValueError(f"target must hold integers where it holds class indices, not {target.dtype}")
+    classes = prediction.shape[axis]
+    kept = np.ones(rows, dtype=bool) if ignore_index is None else target != ignore_index
+    require(~kept | ((target >= 0) & (target < classes)), target, "target", f"be a class from 0 to {classes - 1}",
+            "do the labels count from 1, or is ignore_index missing?")
+    return np.where(kept, target, 0).astype(np.intp), kept
+
+
+def _one_scale(**given: npt.ArrayLike | None) -> tuple[str, npt.ArrayLike]:
+    named = {name: values for name, values in given.items() if values is not None}
+    if len(named) != 1:
+        raise ValueError(f"give exactly one of {', '.join(given)}; got {' and '.join(named) or 'none'}")
+    return next(iter(named.items()))
+
+
+def _class_prediction(axis: int, **given: npt.ArrayLike | None) -> tuple[str, Floats, int]:
+    name, values = _one_scale(**given)
+    check = {"logits": as_logits, "probs": as_probs, "log_probs": as_log_probs}[name.removeprefix("target_")]
+    return name, *check(values, name, axis)
+
+
+def _binary_prediction(**given: npt.ArrayLike | None) -> tuple[str, Floats]:
+    name, values = _one_scale(**given)
+    prediction = as_floats(values, name)
+    if name == "probs":
+        require_within(prediction, name, 0, 1, "did you pass logits? expit turns log-odds into probabilities")
+    if name == "log_probs":
+        require_within(prediction, name, -np.inf, 0, "did you pass logits? log_expit turns them into log-probabilities")
+    return name, prediction
+
+
+def _binary_targets(
+    target: npt.ArrayLike, prediction: Floats, weight: npt.ArrayLike | None, pos_weight: npt.ArrayLike | None
+) -> list[Floats]:
+    targets = as_floats(target, "target")
+    require_same_shape(targets, "target", prediction, "the prediction")
+    require_within(targets, "target", 0, 1, "it is the probability of yes, not a label of -1 or 2, nor a logit")
+    factors = (
+        np.ones(()) if w is None else _weights(w, name, prediction.shape)
+        for w, name in ((weight, "weight"), (pos_weight, "pos_weight"))
+    )
+    return [prediction, targets, *factors]
+
+
+def _weights(weight: npt.ArrayLike, name: str, shape: tuple[int, ...]) -> Floats:
+    weights = as_floats(weight, name)
+    try:
+        fits = np.broadcast_shapes(weights.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"{name} must fit the shape {shape}, but has {weights.shape}")
+    require((weights >= 0) & (weights < np.inf), weights, name, "be finite and at least 0", "a loss is never negative")
+    return weights
+
+
+def _require_share(value: float, name: str) -> None:
+    require(np.asarray(0 <= value <= 1), np.asarray(value), name, "lie in [0, 1]", "it is a share of the whole")
+
+
+def _divisor(total: float, reduction: Reduction) -> float:
+    """What the sum of the losses is divided by."""
+    if reduction not in ("none", "sum", "mean"):
+        raise ValueError(f"reduction must be 'none', 'sum' or 'mean', not {reduction!r}")
+    if reduction != "mean":
+        return 1.0
+    if total == 0:
+        raise ValueError("reduction 'mean' has nothing to average: no row, or no weight, is left; 'sum' gives 0")
+    return float(total)
+
+
+def _reduce(losses: Float64s, divisor: float, reduction: Reduction, dtype: npt.DTypeLike) -> Any:
+    with np.errstate(all="ignore"):
+        return (losses if reduction == "none" else losses.sum() / divisor).astype(dtype)[()]
+
+
+def _times(weight: Float64s, values: Float64s) -> Float64s:
+    """The product in which nothing counts for nothing, also where the value is infinite."""
+    return np.where((weight == 0) & np.isinf(values), 0, weight * values)
+
+
+def _pick(values: Float64s, labels: npt.NDArray[np.intp]) -> Float64s:
+    return np.take_along_axis(values, labels[:, None], axis=-1)
+
+
+def _binary_loss_of_logits(x: Float64s, y: Float64s, pos_weight: Float64s) -> Float64s:
+    # a y softplus(-x) + (1 - y) softplus(x), with the log1p that both share written once: all terms are positive.
+    yes, no = pos_weight * y, 1 - y
+    size = np.abs(x)
+    return (yes + no) * np.log1p(np.exp(-size)) + _times(np.where(x < 0, yes, no), size)
+
+
+def _binary_loss_of_probs(p: Float64s, y: Float64s, pos_weight: Float64s) -> Float64s:
+    return _times(pos_weight * y, -np.log(p)) + _times(1 - y, -np.log1p(-p))
+
+
+def _binary_loss_of_log_probs(log_p: Float64s, y: Float64s, pos_weight: Float64s) -> Float64s:
+    return _times(pos_weight * y, -log_p) + _times(1 - y, -log1mexp64(log_p))
+
+
+_BINARY_LOSSES = {
+    "logits": _binary_loss_of_logits,
+    "probs": _binary_loss_of_probs,
+    "log_probs": _binary_loss_of_log_probs,
+}
+
+
+def _binary_gradient(x: Float64s, y: Float64s, pos_weight: Float64s, share: float) -> Float64s:
+    # (1 - y) expit(x) - a y expit(-x) over the common denominator 1 + exp(-|x|).
+    e = np.exp(-np.abs(x))
+    pull, push = np.where(x < 0, e, 1) * (1 - y), np.where(x < 0, 1, e) * (pos_weight * y)
+    difference = pull - push
+    cancelled = np.abs(difference) < share * np.maximum(pull, push) / 2
+    if cancelled.any():
+        difference[cancelled] = _binary_difference_extended(x[cancelled], y[cancelled], pos_weight[cancelled])
+    return difference / (1 + e)
+
+
+def _binary_difference_extended(x: Float64s, y: Float64s, pos_weight: Float64s) -> Float64s:
+    e, e_low = _extended.exp((-np.abs(x), np.zeros_like(x)))
+    pull = _extended.two_sum(np.ones_like(x), -y)
+    push = _extended.two_prod(pos_weight, y)
+    negative = x < 0
+    pull = _extended.mul(pull, (np.where(negative, e, 1), np.where(negative, e_low, 0)))
+    push = _extended.mul(push, (np.where(negative, 1, e), np.where(negative, 0, e_low)))
+    return _extended.add(pull, (-push[0], -push[1]))[0]
+
+
+class _Distribution(NamedTuple):
+    probs: Float64s
+    log_probs: Float64s
+    mass: _extended.Extended  # the sum of each row
+
+
+def _distribution(values: Float64s, scale: str) -> _Distribution:
+    zero = np.zeros_like(values)
+    if scale == "probs":
+        return _Distribution(values, np.log(values), _extended.row_sum((values, zero)))
+    if scale == "log_probs":
+        return _Distribution(np.exp(values), values, _extended.row_sum(_extended.exp((values, zero))))
+    log_probs = log_softmax64(values)
+    return _Distribution(softmax64(values), log_probs, (np.ones(len(values)), np.zeros(len(values))))
+
+
+def _divergence(target: _Distribution, prediction: _Distribution) -> Float64s:
+    # The terms t log(t/p) have both signs and nearly cancel where t is near p. The terms t log(t/p) - t + p are never
+    # negative; what they add to the sum is known apart from them, and is 0 where both sides sum to one.
+    t, p, ratio = target.probs, prediction.probs, prediction.log_probs - target.log_probs
+    near = np.abs(ratio) < 0.5
+    terms = np.where(near, t * _exp_minus_tangent(np.where(near, ratio, 0)), (p - t) - t * ratio)
+    excess = _extended.add(target.mass, (-prediction.mass[0], -prediction.mass[1]))[0]
+    return np.where(t == 0, p, terms).sum(axis=-1) + excess
+
+
+def _exp_minus_tangent(x: Float64s) -> Float64s:
+    """exp(x) - 1 - x for small x, as x^2/2 (1 + x/3 (1 + x/4 (...)))."""
+    series = np.ones_like(x)
+    for n in range(17, 2, -1):
+        series = 1 + x / n * series
+    return x * x / 2 * series

@@ -1,0 +1,424 @@
+"""The multiclass scale: logits, probabilities, log-probabilities and the log-odds of each class against the rest.
+
+Every function rests on one decomposition of a row (`shift`): the largest logit m, the exact differences z - m, and
+the sum of the other classes' exponentials *without* the largest one, which is 1. That sum is what is small when the
+network is sure, and it is what log1p, the losses and the gradients need; a sum that contains the 1 has lost it.
+
+Sources: Blanchard, Higham and Higham, *Accurately computing the log-sum-exp and softmax functions*, IMA J. Numer.
+Anal. 41 (2021), doi:10.1093/imanum/draa038, for the shift and log1p of the rest; the exact error of the shift and
+the log-odds of a class are worked out in the book's chapter on the one idea.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from logitkit import _extended
+from logitkit._arrays import Float64s, Floats, as_floats, by_row, require, require_axis, require_within
+
+# How far the sum of a row of probabilities may be from one: room for float16, and for probabilities made in float32.
+_SUM_TOLERANCE = {2: 2.0**-5, 4: 2.0**-11, 8: 2.0**-11}
+
+
+def logsumexp(z: npt.ArrayLike, axis: int = -1, keepdims: bool = False) -> Any:
+    r"""Logarithm of a sum of exponentials: the log of softmax's denominator.
+
+    .. math:: \operatorname{logsumexp}(z) = \log \sum_j e^{z_j}
+
+    Where the result is near zero (the logsumexp of log-probabilities is) it is computed with twice the digits.
+
+    Parameters
+    ----------
+    z : array_like
+        Logits in nats, of at least one dimension; -inf masks a class.
+    axis : int
+        The dimension that is summed over.
+    keepdims : bool
+        Whether that dimension is kept, with length one.
+
+    Returns
+    -------
+    ndarray or scalar
+        One value in nats a row. float16, float32 and float64 keep their dtype; integers and booleans give float64.
+        A row with a NaN gives NaN, with +inf inf; an empty or fully masked row gives -inf.
+
+    Raises
+    ------
+    ValueError
+        If `z` has no dimension `axis`.
+    TypeError
+        If `z` does not hold real numbers.
+
+    References
+    ----------
+    Blanchard, Higham and Higham, IMA J. Numer. Anal. 41 (2021), doi:10.1093/imanum/draa038.
+
+    Examples
+    --------
+    >>> import logitkit as lk
+    >>> lk.logsumexp([[0.0, 0.0], [1000.0, 0.0]])
+    array([6.93147181e-01, 1.00000000e+03])
+    """
+    logits = as_floats(z, "z")
+    axis = require_axis(logits, "z", axis)
+    (result,) = by_row(lambda z: (log_total(z, headroom(logits)),), [logits], axis, logits.dtype)
+    result = round_to(result, logits)
+    return np.expand_dims(result, axis) if keepdims else result[()]
+
+
+def softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
+    r"""Probabilities of the classes from their logits.
+
+    .. math:: \operatorname{softmax}(z)_i = \frac{e^{z_i}}{\sum_j e^{z_j}}
+
+    Parameters
+    ----------
+    z : array_like
+        Logits in nats, of at least one dimension; -inf masks a class, one +inf in a row is certainty.
+    axis : int
+        The dimension of the classes.
+
+    Returns
+    -------
+    ndarray
+        Probabilities, of the shape of `z`. float16, float32 and float64 keep their dtype; integers and booleans
+        give float64. A row with a NaN gives NaN.
+
+    Raises
+    ------
+    ValueError
+        If `z` has no dimension `axis`, or a row is all -inf or has more than one +inf.
+    TypeError
+        If `z` does not hold real numbers.
+
+    References
+    ----------
+    Bridle, *Probabilistic interpretation of feedforward classification network outputs*, in *Neurocomputing*,
+    NATO ASI Series F 68 (1990).
+
+    Examples
+    --------
+    >>> import logitkit as lk
+    >>> lk.softmax([2.0, 0.0, -1.0])
+    array([0.84379473, 0.1141952 , 0.04201007])
+    """
+    return _each_row(lambda z, _: softmax64(z), z, axis)
+
+
+def log_softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
+    r"""Log-probabilities of the classes from their logits.
+
+    .. math:: \operatorname{log\_softmax}(z)_i = z_i - \operatorname{logsumexp}(z)
+
+    The log-probability of a sure class keeps its digits: it is computed as :math:`-\log(1 + \text{rest})`.
+
+    Parameters
+    ----------
+    z : array_like
+        Logits in nats, of at least one dimension; -inf masks a class, one +inf in a row is certainty.
+    axis : int
+        The dimension of the classes.
+
+    Returns
+    -------
+    ndarray
+        Log-probabilities in nats, at most 0, of the shape of `z`. float16, float32 and float64 keep their dtype;
+        integers and booleans give float64. A row with a NaN gives NaN.
+
+    Raises
+    ------
+    ValueError
+        If `z` has no dimension `axis`, or a row is all -inf or has more than one +inf.
+    TypeError
+        If `z` does not hold real numbers.
+
+    References
+    ----------
+    Blanchard, Higham and Higham, IMA J. Numer. Anal. 41 (2021), doi:10.1093/imanum/draa038.
+
+    Examples
+    --------
+    >>> import logitkit as lk
+    >>> lk.log_softmax([40.0, 0.0])
+    array([-4.24835426e-18, -4.00000000e+01])
+    """
+    return _each_row(lambda z, _: log_softmax64(z), z, axis)
+
+
+def class_log_odds(z: npt.ArrayLike, axis: int = -1) -> Any:
+    r"""Log-odds of each class against all the others: the statistician's logit of each softmax probability.
+
+    .. math:: \ell_i = z_i - \log \sum_{j \ne i} e^{z_j} = \operatorname{logit}(\operatorname{softmax}(z)_i)
+
+    Parameters
+    ----------
+    z : array_like
+        Logits in nats, of at least one dimension; -inf masks a class, one +inf in a row is certainty.
+    axis : int
+        The dimension of the classes.
+
+    Returns
+    -------
+    ndarray
+        Log-odds in nats, of the shape of `z`; inf where a class has no rival. float16, float32 and float64 keep
+        their dtype; integers and booleans give float64. A row with a NaN gives NaN.
+
+    Raises
+    ------
+    ValueError
+        If `z` has no dimension `axis`, or a row is all -inf or has more than one +inf.
+    TypeError
+        If `z` does not hold real numbers.
+
+    References
+    ----------
+    Theorem "one against the rest" of the book's chapter on the one idea, where it is proved.
+
+    Examples
+    --------
+    >>> import logitkit as lk
+    >>> z = [2.0, 0.0, -1.0]
+    >>> lk.class_log_odds(z)
+    array([ 1.68673831, -2.04858735, -3.12692801])
+    >>> lk.logit(lk.softmax(z))
+    array([ 1.68673831, -2.04858735, -3.12692801])
+    """
+    return _each_row(_class_log_odds, z, axis)
+
+
+def center(z: npt.ArrayLike, axis: int = -1) -> Any:
+    r"""The logits with mean zero that stand for the same probabilities.
+
+    .. math:: \operatorname{center}(z)_i = z_i - \frac{1}{C} \sum_j z_j
+
+    Parameters
+    ----------
+    z : array_like
+        Logits in nats, of at least one dimension. Classes masked by -inf stay masked and do not count in the mean.
+    axis : int
+        The dimension of the classes.
+
+    Returns
+    -------
+    ndarray
+        Logits in nats, of the shape of `z`. float16, float32 and float64 keep their dtype; integers and booleans
+        give float64. A row with a NaN gives NaN.
+
+    Raises
+    ------
+    ValueError
+        If `z` has no dimension `axis`, holds +inf, or a row is all -inf.
+    TypeError
+        If `z` does not hold real numbers.
+
+    References
+    ----------
+    Aitchison, *The statistical analysis of compositional data*, JRSS B 44 (1982): applied to log-probabilities it
+    is the centred log-ratio.
+
+    Examples
+    --------
+    >>> import logitkit as lk
+    >>> lk.center([3.0, 1.0, 2.0])
+    array([ 1., -1.,  0.])
+    """
+    logits, axis = as_logits(z, "z", axis)
+    require(logits != np.inf, logits, "z", "be below inf", "a certain class has no centred logit")
+    (result,) = by_row(lambda z: (_center(z),), [logits], axis, logits.dtype)
+    return result
+
+
+def logits_from_probs(p: npt.ArrayLike, axis: int = -1) -> Any:
+    r"""The logits with mean zero whose softmax is `p`; the softmax forgets the constant, so the mean is a choice.
+
+    .. math:: \operatorname{logits\_from\_probs}(p)_i = \log p_i - \frac{1}{C} \sum_j \log p_j
+
+    Parameters
+    ----------
+    p : array_like
+        Probabilities that sum to one along `axis`. A probability of zero gives -inf and does not count in the mean.
+    axis : int
+        The dimension of the classes.
+
+    Returns
+    -------
+    ndarray
+        Logits in nats, of the shape of `p`. float16, float32 and float64 keep their dtype; integers and booleans
+        give float64. A row with a NaN gives NaN.
+
+    Raises
+    ------
+    ValueError
+        If a probability lies outside [0, 1], a row does not sum to one, or `p` has no dimension `axis`.
+    TypeError
+        If `p` does not hold real numbers.
+
+    References
+    ----------
+    Aitchison, *The statistical analysis of compositional data*, JRSS B 44 (1982): the centred log-ratio.
+
+    Examples
+    --------
+    >>> import logitkit as lk
+    >>> z = lk.logits_from_probs(lk.softmax([3.0, 1.0, 2.0]))
+    >>> z.round(12) + 0.0
+    array([ 1., -1.,  0.])
+    """
+    probs, axis = as_probs(p, "p", axis)
+    (result,) = by_row(lambda p: (_center(np.log(p)),), [probs], axis, probs.dtype)
+    return result
+
+
+def as_logits(z: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
+    """Return logits whose softmax is defined, and `axis` from the front; a certain class becomes 0 against -inf."""
+    logits = as_floats(z, name)
+    axis = require_axis(logits, name, axis)
+    if np.isfinite(logits).all():
+        return logits, axis
+    largest = logits.max(axis=axis, initial=-np.inf)
+    require(largest != -np.inf, largest, f"the largest of {name}", "be above -inf", "all classes of the row are masked")
+    certain = logits == np.inf
+    count = certain.sum(axis=axis)
+    require(count <= 1, count, f"the number of inf in {name}", "be 0 or 1", "only one class of a row can be certain")
+    rows = np.expand_dims(count == 1, axis) & ~np.isnan(logits)
+    return np.where(rows, np.where(certain, 0, -np.inf), logits).astype(logits.dtype), axis
+
+
+def as_probs(p: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
+    """Return probabilities that sum to one along the axis, and `axis` from the front."""
+    probs = as_floats(p, name)
+    axis = require_axis(probs, name, axis)
+    require_within(probs, name, 0, 1, "did you pass logits? softmax turns them into probabilities")
+    require_sum_of_one(probs.sum(axis=axis, dtype=np.float64), probs, name, "are these independent (sigmoid) outputs?")
+    return probs, axis
+
+
+def as_log_probs(log_p: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
+    """Return log-probabilities whose exponentials sum to one along the axis, and `axis` from the front."""
+    log_probs = as_floats(log_p, name)
+    axis = require_axis(log_probs, name, axis)
+    hint = "did you pass logits? log_softmax turns them into log-probabilities"
+    require_within(log_probs, name, -np.inf, 0, hint)
+    require_sum_of_one(np.exp(log_probs).sum(axis=axis, dtype=np.float64), log_probs, f"exp({name})", hint)
+    return log_probs, axis
+
+
+def require_sum_of_one(sums: Any, source: Floats, name: str, hint: str) -> None:
+    off = np.abs(sums - 1) > _SUM_TOLERANCE[source.itemsize]
+    require(~np.asarray(off), np.asarray(sums), f"the sum of {name}", "be 1 in each row", hint)
+
+
+def round_to(values: Float64s, like: Floats) -> npt.NDArray[Any]:
+    """Round float64 results to the dtype of the input, where overflow to inf is the rounded value."""
+    with np.errstate(all="ignore"):
+        return values.astype(like.dtype)
+
+
+class Shifted(NamedTuple):
+    """Rows along the last axis, seen from their largest logit m."""
+
+    largest: Float64s  # m, a column; nan where the row has one
+    difference: Float64s  # z - m, rounded
+    error: Float64s  # what the rounding took away
+    exps: Float64s  # exp(z - m), free of the error of the shift
+    rest: Float64s  # sum of the exps but for one largest, which is 1; a column
+
+
+def shift(z: Float64s) -> Shifted:
+    largest = z.max(axis=-1, keepdims=True, initial=-np.inf)
+    pivot = np.where(np.isfinite(largest), largest, 0)
+    # At a large offset the rounding of z - m changes exp(z - m) by hundreds of units in the last place.
+    difference, error = _extended.two_sum(z, np.where(np.isnan(largest), np.nan, -pivot))
+    np.copyto(error, 0, where=np.isinf(difference))
+    exps = np.exp(difference)
+    exps += exps * error
+    # Leaving out all that equal the maximum and adding their number less one needs no index, so no argmax.
+    equal = difference == 0
+    rest = np.where(equal, 0, exps).sum(axis=-1, keepdims=True) + (equal.sum(axis=-1, keepdims=True) - 1)
+    return Shifted(largest, difference, error, exps, rest)
+
+
+def others(values: Float64s) -> Float64s:
+    """For each entry of a row of non-negative numbers the sum of all other entries, at full relative accuracy."""
+    largest = values.max(axis=-1, keepdims=True, initial=0)
+    equal = values == largest
+    rest = np.where(equal, 0, values).sum(axis=-1, keepdims=True)
+    rest += (equal.sum(axis=-1, keepdims=True) - 1) * largest
+    # Any entry but the largest is at most half of the total, so subtracting it cancels at most one bit.
+    return np.where(equal, rest, (rest + largest) - values)
+
+
+def log_total(z: Float64s, share: float, origin: Float64s | float = 0.0) -> Float64s:
+    """log(sum(exp(z - origin))) of each row, with twice the digits where it nearly vanishes."""
+    origin = np.broadcast_to(np.asarray(origin, dtype=np.float64), z.shape[:-1])
+    shifted = shift(z)
+    largest, log_rest = shifted.largest[..., 0], np.log1p(shifted.rest[..., 0])
+    offset, error = _extended.two_sum(largest, -origin)
+    result = offset + log_rest + np.where(np.isfinite(offset), error, 0)
+    cancelled = np.abs(result) < log_rest * share
+    if cancelled.any():
+        result[cancelled] = _log_total_extended(z[cancelled], origin[cancelled])
+    return np.where(largest == np.inf, np.inf, result)
+
+
+def _log_total_extended(z: Float64s, origin: Float64s) -> Float64s:
+    difference, error = _extended.two_sum(z, np.broadcast_to(-origin[:, None], z.shape))
+    exps = _extended.exp((difference, np.where(np.isfinite(difference), error, 0)))
+    total, low = _extended.row_sum(exps)
+    excess = (total - 1) + low
+    # Near one the excess over one carries the digits; away from it the logarithm is well conditioned.
+    return np.where(np.abs(excess) < 0.5, np.log1p(excess), np.log(total) + low / total)
+
+
+def headroom(source: Floats) -> float:
+    """The share of an operand to which a float64 difference may cancel before `source`'s dtype shows it."""
+    return 1.0 if source.itemsize == 8 else 2.0**-20
+
+
+def _each_row(formula: Any, z: npt.ArrayLike, axis: int) -> Any:
+    logits, axis = as_logits(z, "z", axis)
+    (result,) = by_row(lambda z: (formula(z, headroom(logits)),), [logits], axis, logits.dtype)
+    return result
+
+
+def softmax64(z: Float64s) -> Float64s:
+    # Dividing keeps the digits of exps; exp(z - logsumexp) would multiply the error of the exponent by its size.
+    _, _, _, exps, rest = shift(z)
+    return exps / (1 + rest)
+
+
+def log_softmax64(z: Float64s) -> Float64s:
+    _, difference, error, _, rest = shift(z)
+    return (difference - np.log1p(rest)) + error
+
+
+def _class_log_odds(z: Float64s, share: float) -> Float64s:
+    if z.shape[-1] == 0:
+        return z
+    _, difference, error, exps, rest = shift(z)
+    top = np.argmax(z, axis=-1, keepdims=True)
+    # The rivals of any other class are the largest, whose exponential is 1, and the remaining ones.
+    np.put_along_axis(exps, top, 0, axis=-1)
+    result = (difference - np.log1p(others(exps))) + error
+    # The largest against its rivals is a true difference, which may cancel.
+    rivals = z.copy()
+    np.put_along_axis(rivals, top, -np.inf, axis=-1)
+    log_odds_of_top = -log_total(rivals, share, np.take_along_axis(z, top, axis=-1)[..., 0])
+    np.put_along_axis(result, top, log_odds_of_top[..., None], axis=-1)
+    return np.where(np.isnan(rest), np.nan, result)
+
+
+def _center(z: Float64s) -> Float64s:
+    masked = z == -np.inf
+    count = np.maximum((~masked).sum(axis=-1, keepdims=True), 1).astype(np.float64)
+    # z - mean cancels where z is near the mean, so the sum is kept to twice the digits and the division comes last.
+    # The scale keeps sums of the largest float64 from overflowing; a power of two changes no digit.
+    scale = np.where(np.abs(np.where(masked, 0, z)).max(axis=-1, keepdims=True, initial=0) > 2.0**900, 2.0**-100, 1.0)
+    finite = np.where(masked, 0, z) * scale
+    total, low = _extended.row_sum((finite, np.zeros_like(finite)))
+    scaled, error = _extended.two_prod(finite, np.broadcast_to(count, finite.shape))
+    centred = ((scaled - total[:, None]) + (error - low[:, None])) / count / scale
+    return np.where(masked, -np.inf, centred)
