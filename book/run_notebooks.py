@@ -1,0 +1,81 @@
+"""Run notebooks from a clean kernel and store them in one form, so that a diff shows only what changed.
+
+Kept: the cells, their ids, their metadata, the outputs. Dropped: everything that varies from run to run or from machine
+to machine (execution times, the kernel's and Python's version, the editor's settings).
+"""
+
+import hashlib
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from time import perf_counter
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from traitlets.config import Config
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+SECONDS_A_CELL = 120
+PAGE_METADATA = ("myst", "mystnb")  # what the author of a page sets; the rest is an editor's
+
+
+def run(path: Path) -> float:
+    """Run one notebook, store it normalised, and return the seconds that it took."""
+    started = perf_counter()
+    notebook = nbformat.read(path, as_version=4)
+    normalise_source(notebook)
+    client = NotebookClient(
+        notebook,
+        timeout=SECONDS_A_CELL,
+        kernel_name=KERNEL["name"],
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+        config=Config({"KernelManager": {"transport": "ipc"}}),  # the kernel warns of TCP
+    )
+    client.execute()
+    normalise_metadata(notebook)
+    nbformat.validate(notebook)
+    nbformat.write(notebook, path)
+    return perf_counter() - started
+
+
+def normalise_source(notebook: nbformat.NotebookNode) -> None:
+    """Drop empty cells and lines at the ends, and give every cell an id that stays the same."""
+    notebook.nbformat_minor = 5
+    notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
+    taken = set()
+    for cell in notebook.cells:
+        cell.source = cell.source.strip("\n")
+        id_ = cell.get("id")
+        while not id_ or id_ in taken:
+            id_ = hashlib.sha256(f"{len(taken)} {cell.source}".encode()).hexdigest()[:8]
+        cell["id"] = id_
+        taken.add(id_)
+
+
+def normalise_metadata(notebook: nbformat.NotebookNode) -> None:
+    """Leave only the metadata that an author has set on purpose."""
+    kept = {key: notebook.metadata[key] for key in PAGE_METADATA if key in notebook.metadata}
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}, **kept})
+    for cell in notebook.cells:
+        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in {"mystnb", "tags"} and v})
+
+
+def main(paths: list[Path]) -> int:
+    """Run all notebooks, as many at a time as there are cores, and say how each went."""
+    failed = 0
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        for path, job in [(path, pool.submit(run, path)) for path in paths]:
+            try:
+                print(f"{path}: {job.result():.1f} s", flush=True)
+            except CellExecutionError as error:
+                failed += 1
+                print(f"{path}: stopped, nothing stored\n{error}", file=sys.stderr, flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main([Path(name) for name in sys.argv[1:]]))
