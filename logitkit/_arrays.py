@@ -8,6 +8,7 @@ correctly rounded one except where the float64 value falls within its own error 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import index
 from typing import Any, Literal
 
 import numpy as np
@@ -23,11 +24,19 @@ BLOCK = 1 << 14
 FEW_CLASSES = 32
 
 
-def as_floats(values: npt.ArrayLike, name: str) -> Floats:
-    """Return `values` as a float16, float32 or float64 array; integers and booleans become float64."""
+def as_array(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
+    """Return `values` as an array, unless that would lose something."""
     if isinstance(values, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array, whose mask would be ignored; fill it or select the valid entries")
-    array = np.asarray(values)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} is not an array: {error}") from error
+
+
+def as_floats(values: npt.ArrayLike, name: str) -> Floats:
+    """Return `values` as a float16, float32 or float64 array; integers and booleans become float64."""
+    array = as_array(values, name)
     if array.dtype.kind in "iub":
         return array.astype(np.float64)
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
@@ -39,9 +48,9 @@ def require(valid: npt.NDArray[np.bool_], values: npt.NDArray[Any], name: str, r
     """Raise a ValueError that shows the first entry of `values` where `valid` is False."""
     if valid.all():
         return
-    index = tuple(int(i) for i in np.argwhere(~valid)[0])
-    where = f"[{', '.join(map(str, index))}]" if index else ""
-    raise ValueError(f"{name} must {rule}, but {name}{where} is {values[index]!s}; {hint}")
+    place = tuple(int(i) for i in np.argwhere(~valid)[0])
+    where = f"[{', '.join(map(str, place))}]" if place else ""
+    raise ValueError(f"{name} must {rule}, but {name}{where} is {values[place]!s}; {hint}")
 
 
 def require_within(values: Floats, name: str, low: float, high: float, hint: str) -> None:
@@ -58,6 +67,10 @@ def require_same_shape(values: npt.NDArray[Any], name: str, model: npt.NDArray[A
 
 def require_axis(array: npt.NDArray[Any], name: str, axis: int) -> int:
     """Return `axis` counted from the front."""
+    try:
+        axis = index(axis)
+    except TypeError:
+        raise TypeError(f"axis must be one integer, not {axis!r}") from None
     if not -array.ndim <= axis < array.ndim:
         raise ValueError(f"axis {axis} is out of bounds for {name}, which has {array.ndim} dimensions")
     return axis % array.ndim
@@ -68,12 +81,14 @@ def by_element(
 ) -> tuple[Any, ...]:
     """Apply a float64 formula to broadcast arrays, block by block, and round each result once to its dtype."""
     inputs, outputs = len(arrays), len(dtypes)
+    operands: Any = [*arrays, *[None] * outputs]  # None is an array that nditer makes
+    op_flags: Any = [["readonly"]] * inputs + [["writeonly", "allocate"]] * outputs
     with (
         np.errstate(all="ignore"),
         np.nditer(
-            [*arrays, *[None] * outputs],
+            operands,
             flags=["external_loop", "buffered", "zerosize_ok"],
-            op_flags=[["readonly"]] * inputs + [["writeonly", "allocate"]] * outputs,
+            op_flags=op_flags,
             op_dtypes=[np.float64] * inputs + list(dtypes),
             buffersize=BLOCK,
         ) as blocks,
@@ -102,7 +117,10 @@ def by_row(
     with np.errstate(all="ignore"):
         for start in range(0, max(1, rows), step):
             block = slice(start, min(start + step, rows))
-            inputs = [t[block].astype(np.float64, order=order, copy=False) if t.dtype.kind == "f" else t[block] for t in tables]
+            inputs = [
+                t[block].astype(np.float64, order=order, copy=False) if t.dtype.kind == "f" else t[block]
+                for t in tables
+            ]
             for place, value in enumerate(formula(*inputs)):
                 if start == 0:
                     results.append(np.empty((rows, *value.shape[1:]), np.float64 if value.ndim == 1 else dtype))

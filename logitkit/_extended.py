@@ -20,14 +20,14 @@ Extended = tuple[Float64s, Float64s]
 
 
 def two_sum(a: Float64s, b: Float64s) -> Extended:
-    """The rounded sum and its rounding error, exactly: a + b == total + error (finite values)."""
+    """Return the rounded sum and its rounding error, exactly: a + b == total + error (finite values)."""
     total = a + b
     b_used = total - a
     return total, (a - (total - b_used)) + (b - b_used)
 
 
 def two_prod(a: Float64s, b: Float64s) -> Extended:
-    """The rounded product and its rounding error, exactly (no overflow or underflow on the way)."""
+    """Return the rounded product and its rounding error, exactly (no overflow or underflow on the way)."""
     product = a * b
     a_high, a_low = _split(a)
     b_high, b_low = _split(b)
@@ -42,24 +42,33 @@ def _split(a: Float64s) -> Extended:
 
 
 def _normalised(high: Float64s, low: Float64s) -> Extended:
-    """The same value with `low` below half a unit in the last place of `high`; needs abs(high) >= abs(low)."""
+    """Return the same value with `low` below half a unit in the last place of `high`; needs abs(high) >= abs(low)."""
     total = high + low
     return total, low - (total - high)
 
 
 def add(x: Extended, y: Extended) -> Extended:
+    """Return the sum, to about 2^-104 of the operands."""
     total, error = two_sum(x[0], y[0])
     return _normalised(total, error + (x[1] + y[1]))
 
 
+def sub(x: Extended, y: Extended) -> Extended:
+    """Return the difference, to about 2^-104 of the operands."""
+    return add(x, (-y[0], -y[1]))
+
+
 def mul(x: Extended, y: Extended) -> Extended:
+    """Return the product, to about 2^-102 of it."""
     product, error = two_prod(x[0], y[0])
     return _normalised(product, error + (x[0] * y[1] + x[1] * y[0]))
 
 
 def row_sum(x: Extended) -> Extended:
-    """The sum along the last axis, by halves: the error grows with the logarithm of the length."""
+    """Return the sum along the last axis, by halves: the error grows with the logarithm of the length."""
     high, low = x
+    if high.shape[-1] == 0:
+        return high.sum(axis=-1), low.sum(axis=-1)
     while (n := high.shape[-1]) > 1:
         half = n // 2
         pairs = add((high[..., :half], low[..., :half]), (high[..., half : 2 * half], low[..., half : 2 * half]))
@@ -80,9 +89,12 @@ def _nearest(value: Fraction) -> tuple[float, float]:
     return float(value), float(value - Fraction(float(value)))
 
 
-_LOG2 = Fraction("0.693147180559945309417232121458176568075500134360255254120680009493393621969694715605863326996418687")
-# k * the first piece is exact for every exponent k of a float64 (11 bits), and so is k * the second.
+_LOG2 = Fraction(
+    "0.693147180559945309417232121458176568075500134360255254120680009493393621969694715605863326996418687"
+)
+# k * a leading piece is exact for every exponent k of a float64, which has 11 bits.
 _LOG2_PIECES = _pieces(_LOG2, 40, 80)
+LOG2_HIGH, LOG2_LOW = _pieces(_LOG2, 40)
 # With abs(r) <= log(2)/2, r^24/24! is below 2^-106 of the result. From r^14/14! on the terms are below 2^-53 of it,
 # so that their own rounding errors are below 2^-106 and float64 is enough.
 _TERMS, _DOUBLE_TERMS = 24, 14
@@ -90,8 +102,10 @@ _INVERSE_FACTORIALS = [_nearest(Fraction(1, factorial(n))) for n in range(_TERMS
 
 
 def exp(x: Extended) -> Extended:
-    """The exponential of x, for x no larger than log of the largest float64; relative error about 2^-103."""
-    high, low = x
+    """Return the exponential of x, for x no larger than log of the largest float64, to about 2^-104 of it."""
+    # Far below the smallest subnormal nothing is left, and the reduction below would lose itself.
+    vanished = x[0] < -800
+    high, low = np.where(vanished, -800, x[0]), np.where(vanished, 0, x[1])
     k = np.where(np.isfinite(high), np.rint(high * float(1 / _LOG2)), 0)
     r = two_sum(high, -k * _LOG2_PIECES[0])
     for piece in _LOG2_PIECES[1:]:
@@ -103,5 +117,5 @@ def exp(x: Extended) -> Extended:
     for n in reversed(range(_DOUBLE_TERMS)):
         leading, trailing = (np.full_like(k, c) for c in _INVERSE_FACTORIALS[n])
         series = add(mul(series, r), (leading, trailing))
-    exponent, vanished = k.astype(np.int32), high == -np.inf
-    return np.where(vanished, 0.0, np.ldexp(series[0], exponent)), np.where(vanished, 0.0, np.ldexp(series[1], exponent))
+    exponent = k.astype(np.int32)
+    return np.ldexp(series[0], exponent), np.ldexp(series[1], exponent)

@@ -249,27 +249,32 @@ def _each(formula: Callable[[Float64s], Float64s], values: Floats) -> Any:
 
 
 def odds64(p: Float64s) -> Float64s:
+    """Return the odds of a block of probabilities."""
     return p / (1 - p)
 
 
 def logit64(p: Float64s) -> Float64s:
+    """Return the log-odds of a block of probabilities."""
     # 2p - 1 is exact on [1/4, 1]; artanh stays well conditioned as far as 3/4, the mirror image of 1/4.
     middle = np.abs(p - 0.5) <= 0.25
     return np.where(middle, 2 * np.arctanh(np.where(middle, 2 * p - 1, 0)), np.log(p / (1 - p)))
 
 
 def expit64(x: Float64s) -> Float64s:
+    """Return the probabilities of a block of log-odds."""
     # exp(-|x|) cannot overflow, and dividing it last keeps its subnormal digits.
-    e = np.exp(-np.abs(x))
+    e: Float64s = np.exp(-np.abs(x))
     return np.where(x < 0, e, 1) / (1 + e)
 
 
 def softplus64(x: Float64s) -> Float64s:
+    """Return log(1 + exp(x)) for a block."""
     # Both terms are positive, so nothing cancels; log1p keeps the tail where exp(-|x|) is below the spacing at 1.
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
 def log1mexp64(x: Float64s) -> Float64s:
+    """Return log(1 - exp(x)) for a block of x <= 0."""
     # Near 0, exp(x) is near 1 and only expm1 keeps the difference; far below, only log1p keeps the tail.
     # At -log 2, where the result is -log 2 too, both are good (Maechler).
     return np.where(x > -np.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))

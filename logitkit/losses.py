@@ -12,37 +12,28 @@ other classes, which does not cancel; for a soft target it may, and is then comp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from logitkit import _extended
-from logitkit._arrays import (
-    Float64s,
-    Floats,
-    Reduction,
-    as_floats,
-    by_element,
-    by_row,
-    require,
-    require_same_shape,
-    require_within,
+from logitkit._arrays import Float64s, Reduction, as_array, as_floats, by_element, by_row, require, require_same_shape
+from logitkit._targets import (
+    AS_SCALE,
+    Targets,
+    binary_prediction,
+    binary_targets,
+    class_prediction,
+    class_targets,
+    divisor_for,
+    one_scale,
+    reduce,
+    require_share,
+    scalar,
 )
 from logitkit.links import expit64, log1mexp64, softplus64
-from logitkit.simplex import (
-    Shifted,
-    as_log_probs,
-    as_logits,
-    as_probs,
-    headroom,
-    log_softmax64,
-    others,
-    require_sum_of_one,
-    shift,
-    softmax64,
-)
+from logitkit.simplex import Shifted, headroom_for, log_softmax64, others, shift, softmax64
 
 
 def cross_entropy(
@@ -107,19 +98,20 @@ def cross_entropy(
     --------
     >>> import logitkit as lk
     >>> lk.cross_entropy(0, logits=[2.0, 0.0, -1.0])
-    np.float64(0.16984601955628542)
+    np.float64(0.16984601955628567)
     >>> lk.cross_entropy([0, 1], logits=[[40.0, 0.0], [40.0, 0.0]], reduction="none")
     array([4.24835426e-18, 4.00000000e+01])
     """
-    scale, prediction, axis = _class_prediction(axis, logits=logits, probs=probs, log_probs=log_probs)
-    targets = _class_targets(target, prediction, axis, weight, ignore_index, label_smoothing, reduction)
+    scale, prediction, axis = class_prediction(axis, logits=logits, probs=probs, log_probs=log_probs)
+    targets = class_targets(target, prediction, axis, weight, ignore_index, label_smoothing, reduction)
+    headroom = headroom_for(prediction.dtype)
 
     def formula(values: Float64s, *t: Any) -> tuple[Float64s]:
-        log_p = log_softmax64(values) if scale == "logits" else np.log(values) if scale == "probs" else values
-        return (targets.expectation(-log_p, *t),)
+        log_p = log_softmax64(values, headroom) if scale == "logits" else np.log(values) if scale == "probs" else values
+        return (_expectation(0 - log_p, targets, *t),)
 
-    (losses,) = by_row(formula, [prediction, *targets.arrays], axis, prediction.dtype)
-    return _reduce(losses, targets.total, reduction, prediction.dtype)
+    (losses,) = by_row(formula, [prediction, targets.labels, targets.kept], axis, prediction.dtype)
+    return reduce(losses, targets.divisor, reduction, prediction.dtype)
 
 
 def cross_entropy_value_and_grad(
@@ -168,16 +160,17 @@ def cross_entropy_value_and_grad(
     >>> grad
     array([-4.24835426e-18,  4.24835426e-18])
     """
-    _, prediction, axis = _class_prediction(axis, logits=logits)
-    targets = _class_targets(target, prediction, axis, weight, ignore_index, label_smoothing, reduction)
+    _, prediction, axis = class_prediction(axis, logits=logits)
+    targets = class_targets(target, prediction, axis, weight, ignore_index, label_smoothing, reduction)
+    headroom = headroom_for(prediction.dtype)
 
     def formula(z: Float64s, *t: Any) -> tuple[Float64s, Float64s]:
-        row = shift(z)
+        row = shift(z, headroom)
         surprise = (np.log1p(row.rest) - row.difference) - row.error
-        return targets.expectation(surprise, *t), targets.gradient(row, headroom(prediction), *t) / targets.total
+        return _expectation(surprise, targets, *t), _class_gradient(row, targets, headroom, *t) / targets.divisor
 
-    losses, grad = by_row(formula, [prediction, *targets.arrays], axis, prediction.dtype)
-    return _reduce(losses, targets.total, reduction, prediction.dtype), grad
+    losses, grad = by_row(formula, [prediction, targets.labels, targets.kept], axis, prediction.dtype)
+    return reduce(losses, targets.divisor, reduction, prediction.dtype), grad
 
 
 def binary_cross_entropy(
@@ -236,11 +229,11 @@ def binary_cross_entropy(
     >>> lk.binary_cross_entropy(0, logits=-40.0)
     np.float64(4.248354255291589e-18)
     """
-    scale, prediction = _binary_prediction(logits=logits, probs=probs, log_probs=log_probs)
-    arrays = _binary_targets(target, prediction, weight, pos_weight)
+    scale, prediction = binary_prediction(logits=logits, probs=probs, log_probs=log_probs)
+    arrays = binary_targets(target, prediction, weight, pos_weight)
     surprise = _BINARY_LOSSES[scale]
     (losses,) = by_element(lambda *a: (_times(a[2], surprise(a[0], a[1], a[3])),), arrays, [np.float64])
-    return _reduce(losses, _divisor(losses.size, reduction), reduction, prediction.dtype)
+    return reduce(losses, divisor_for(losses.size, reduction), reduction, prediction.dtype)
 
 
 def binary_cross_entropy_value_and_grad(
@@ -287,16 +280,16 @@ def binary_cross_entropy_value_and_grad(
     >>> grad
     array([-4.24835426e-18,  1.00000000e+00])
     """
-    _, prediction = _binary_prediction(logits=logits)
-    arrays = _binary_targets(target, prediction, weight, pos_weight)
-    divisor = _divisor(prediction.size, reduction)
+    _, prediction = binary_prediction(logits=logits)
+    arrays = binary_targets(target, prediction, weight, pos_weight)
+    divisor, headroom = divisor_for(prediction.size, reduction), headroom_for(prediction.dtype)
 
     def formula(x: Float64s, y: Float64s, w: Float64s, a: Float64s) -> tuple[Float64s, Float64s]:
-        grad = w * _binary_gradient(x, y, a, headroom(prediction)) / divisor
+        grad = w * _binary_gradient(x, y, a, headroom) / divisor
         return _times(w, _binary_loss_of_logits(x, y, a)), grad
 
     losses, grad = by_element(formula, arrays, [np.float64, prediction.dtype])
-    return _reduce(losses, divisor, reduction, prediction.dtype), grad
+    return reduce(losses, divisor, reduction, prediction.dtype), grad
 
 
 def focal_loss(
@@ -346,23 +339,24 @@ def focal_loss(
     --------
     >>> import logitkit as lk
     >>> lk.focal_loss([1, 0], logits=[2.0, 2.0], reduction="none")
-    array([0.00180359, 1.65006444])
+    array([0.00180356, 1.65007818])
     """
-    _, prediction = _binary_prediction(logits=logits)
+    _, prediction = binary_prediction(logits=logits)
     targets = as_floats(target, "target")
     require_same_shape(targets, "target", prediction, "logits")
     hard = (targets == 0) | (targets == 1) | np.isnan(targets)
     require(hard, targets, "target", "be 0 or 1", "the focal loss is not defined for soft targets")
-    require(np.asarray(gamma >= 0), np.asarray(gamma), "gamma", "be at least 0", "it is the exponent of 1 - p")
-    _require_share(0.0 if alpha is None else alpha, "alpha")
+    exponent = scalar(gamma, "gamma")
+    require(exponent >= 0, exponent, "gamma", "be at least 0", "it is the exponent of 1 - p")
+    require_share(0.0 if alpha is None else alpha, "alpha")
     yes, no = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
 
     def formula(x: Float64s, y: Float64s) -> tuple[Float64s]:
         against = np.where(y == 1, -x, x) + 0 * y  # the log-odds of the wrong answer
-        return (np.where(y == 1, yes, no) * (expit64(against) ** gamma * softplus64(against)),)
+        return (_times(np.where(y == 1, yes, no), expit64(against) ** gamma * softplus64(against)),)
 
     (losses,) = by_element(formula, [prediction, targets], [np.float64])
-    return _reduce(losses, _divisor(losses.size, reduction), reduction, prediction.dtype)
+    return reduce(losses, divisor_for(losses.size, reduction), reduction, prediction.dtype)
 
 
 def kl_divergence(
@@ -396,6 +390,7 @@ def kl_divergence(
     ndarray or scalar
         Divergence in nats, in the wider of the two dtypes; integers and booleans give float64. A NaN in a row gives
         NaN. A class masked in the target counts as 0, one masked in the prediction alone as inf.
+        Never negative: probabilities that sum to one only nearly are compared as t log(t/p) - t + p.
 
     Raises
     ------
@@ -415,219 +410,88 @@ def kl_divergence(
     >>> lk.kl_divergence(target_probs=[0.5, 0.5, 0.0], logits=[1.0, 1.0, 1.0])
     np.float64(0.4054651081081644)
     """
-    target_scale, target, axis = _class_prediction(
-        axis, target_logits=target_logits, target_probs=target_probs, target_log_probs=target_log_probs
+    target_name, target_values = one_scale(
+        target_logits=target_logits, target_probs=target_probs, target_log_probs=target_log_probs
     )
-    scale, prediction, axis = _class_prediction(axis, logits=logits, probs=probs, log_probs=log_probs)
-    require_same_shape(target, target_scale, prediction, scale)
-    target_scale = target_scale.removeprefix("target_")
+    name, values = one_scale(logits=logits, probs=probs, log_probs=log_probs)
+    require_same_shape(as_array(target_values, target_name), target_name, as_array(values, name), name)
+    target, front_axis = AS_SCALE[target_name.removeprefix("target_")](target_values, target_name, axis)
+    prediction, _ = AS_SCALE[name](values, name, axis)
+    dtype = np.result_type(target, prediction)
+    headroom = headroom_for(dtype)
 
     def formula(t: Float64s, p: Float64s) -> tuple[Float64s]:
-        return (_divergence(_distribution(t, target_scale), _distribution(p, scale)),)
+        t_and_log = _probs_and_log(t, target_name.removeprefix("target_"), headroom)
+        return (_divergence(*t_and_log, *_probs_and_log(p, name, headroom)),)
 
-    (losses,) = by_row(formula, [target, prediction], axis, np.float64)
-    return _reduce(losses, _divisor(losses.size, reduction), reduction, np.result_type(target, prediction))
-
-
-@dataclass(frozen=True)
-class _Targets:
-    """Targets of a class loss: one index a row, or a distribution along each row."""
-
-    labels: npt.NDArray[Any]
-    kept: npt.NDArray[np.bool_]  # one value a row: False where it is ignored
-    weight: Float64s  # one value a class
-    smoothing: float
-    total: float  # what the reduction divides by
-
-    @property
-    def arrays(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-        return self.labels, self.kept
-
-    def expectation(self, surprise: Float64s, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]) -> Float64s:
-        """The weighted mean of the surprise -log p under the target of each row."""
-        if self._hard(labels):
-            values = _times(self.weight[labels], _pick(surprise, labels)[:, 0])
-        else:
-            values = _times(self._shares(labels), surprise).sum(axis=-1)
-        return np.where(kept, values, 0)
-
-    def gradient(
-        self, row: Shifted, share: float, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]
-    ) -> Float64s:
-        """Derivative of the expectation of -log softmax(z) with respect to z."""
-        if self._hard(labels):
-            grad = self._hard_gradient(row, labels)
-        else:
-            grad = self._soft_gradient(row, share, labels)
-        return np.where(kept[:, None], grad, 0)
-
-    def _hard(self, labels: npt.NDArray[Any]) -> bool:
-        return labels.ndim == 1 and self.smoothing == 0
-
-    def _shares(self, labels: npt.NDArray[Any]) -> Float64s:
-        """w_i t_i, smoothed."""
-        return ((1 - self.smoothing) * self._distribution(labels) + self.smoothing / len(self.weight)) * self.weight
-
-    def _distribution(self, labels: npt.NDArray[Any]) -> Float64s:
-        return labels if labels.ndim == 2 else np.equal.outer(labels, np.arange(len(self.weight))).astype(np.float64)
-
-    def _hard_gradient(self, row: Shifted, labels: npt.NDArray[np.intp]) -> Float64s:
-        weight, total = self.weight[labels][:, None], 1 + row.rest
-        grad = weight * (row.exps / total)
-        # At the target minus the sum of the others, which is `rest` itself where the target is the largest.
-        rivals = np.where(_pick(row.difference, labels) == 0, row.rest, total - _pick(row.exps, labels))
-        np.put_along_axis(grad, labels[:, None], -weight * (rivals / total), axis=-1)
-        return grad
-
-    def _soft_gradient(self, row: Shifted, share: float, labels: npt.NDArray[Any]) -> Float64s:
-        # p_j sum(q) - q_j with the terms i = j taken out of both products, where they would cancel.
-        q, total = self._shares(labels), 1 + row.rest
-        pull, push = row.exps * others(q), q * others(row.exps)
-        grad = (pull - push) / total
-        cancelled = np.abs(pull - push) < share * np.maximum(pull, push) / 2
-        rows = cancelled.any(axis=-1)
-        if rows.any():
-            extended = self._soft_gradient_extended(row.difference[rows], row.error[rows], labels[rows])
-            grad[rows] = np.where(cancelled[rows], extended, grad[rows])
-        return grad
-
-    def _soft_gradient_extended(self, difference: Float64s, error: Float64s, labels: npt.NDArray[Any]) -> Float64s:
-        # C q_j = w_j ((1 - s) C t_j + s) needs no division, so it is exact up to double-double rounding.
-        classes = np.full_like(difference, difference.shape[-1])
-        zero = np.zeros_like(difference)
-        spread = _extended.two_sum(np.ones_like(difference), zero - self.smoothing)
-        target = _extended.mul(spread, _extended.two_prod(classes, self._distribution(labels)))
-        target = _extended.add(target, (zero + self.smoothing, zero))
-        q = _extended.mul(target, (zero + self.weight, zero))
-        exps = _extended.exp((difference, error))
-        (q_total, q_low), (total, low) = _extended.row_sum(q), _extended.row_sum(exps)
-        pull = _extended.mul(exps, (zero + q_total[:, None], zero + q_low[:, None]))
-        push = _extended.mul(q, (zero + total[:, None], zero + low[:, None]))
-        return _extended.add(pull, (-push[0], -push[1]))[0] / (total[:, None] * classes)
+    (losses,) = by_row(formula, [target, prediction], front_axis, dtype)
+    return reduce(losses, divisor_for(losses.size, reduction), reduction, dtype)
 
 
-def _class_targets(
-    target: npt.ArrayLike,
-    prediction: Floats,
-    axis: int,
-    weight: npt.ArrayLike | None,
-    ignore_index: int | None,
-    smoothing: float,
-    reduction: Reduction,
-) -> _Targets:
-    classes = prediction.shape[axis]
-    _require_share(smoothing, "label_smoothing")
-    class_weight = np.ones(classes) if weight is None else _weights(weight, "weight", (classes,)).astype(np.float64)
-    labels, kept = _indices_or_distribution(np.asarray(target), prediction, axis, ignore_index)
-    if weight is None:
-        shares = kept.astype(np.float64)
-    elif labels.ndim < prediction.ndim:
-        shares = kept * ((1 - smoothing) * class_weight[labels] + smoothing * class_weight.mean())
+def _expectation(
+    surprise: Float64s, targets: Targets, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]
+) -> Float64s:
+    """Return the weighted mean of the surprise -log p under the target of each row."""
+    if targets.hard:
+        values = _times(targets.weight[labels], _pick(surprise, labels)[:, 0])
     else:
-        shares = (1 - smoothing) * np.moveaxis(labels, axis, -1) @ class_weight + smoothing * class_weight.mean()
-    return _Targets(labels, kept, class_weight, smoothing, _divisor(shares.sum(), reduction))
+        values = _times(targets.shares(labels), surprise).sum(axis=-1)
+    return np.where(kept, values, 0)
 
 
-def _indices_or_distribution(
-    target: npt.NDArray[Any], prediction: Floats, axis: int, ignore_index: int | None
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
-    rows = prediction.shape[:axis] + prediction.shape[axis + 1 :]
-    if target.shape == prediction.shape:
-        if ignore_index is not None:
-            raise ValueError("ignore_index goes with class indices, but target holds distributions")
-        labels = as_floats(target, "target")
-        require_within(labels, "target", 0, 1, "a distribution over the classes holds probabilities")
-        require_sum_of_one(labels.sum(axis=axis, dtype=np.float64), labels, "target", "is it a multi-label target?")
-        return labels, np.ones(rows, dtype=bool)
-    if target.shape != rows:
-        raise ValueError(
-            f"target must have the shape {rows} (class indices) or {prediction.shape} (distributions), "
-            f"but has {target.shape}"
-        )
-    if target.dtype.kind not in "iu":
-        raise ValueError(f"target must hold integers where it holds class indices, not {target.dtype}")
-    classes = prediction.shape[axis]
-    kept = np.ones(rows, dtype=bool) if ignore_index is None else target != ignore_index
-    require(~kept | ((target >= 0) & (target < classes)), target, "target", f"be a class from 0 to {classes - 1}",
-            "do the labels count from 1, or is ignore_index missing?")
-    return np.where(kept, target, 0).astype(np.intp), kept
+def _class_gradient(
+    row: Shifted, targets: Targets, headroom: float, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]
+) -> Float64s:
+    """Return the derivative of the expectation of -log softmax(z) with respect to z."""
+    grad = _hard_gradient(row, targets, labels) if targets.hard else _soft_gradient(row, targets, headroom, labels)
+    return np.where(kept[:, None], grad, 0)
 
 
-def _one_scale(**given: npt.ArrayLike | None) -> tuple[str, npt.ArrayLike]:
-    named = {name: values for name, values in given.items() if values is not None}
-    if len(named) != 1:
-        raise ValueError(f"give exactly one of {', '.join(given)}; got {' and '.join(named) or 'none'}")
-    return next(iter(named.items()))
+def _hard_gradient(row: Shifted, targets: Targets, labels: npt.NDArray[np.intp]) -> Float64s:
+    weight, total = targets.weight[labels][:, None], 1 + row.rest
+    grad = weight * (row.exps / total)
+    # At the target minus the sum of the others, which is `rest` itself where the target is the largest.
+    rivals = np.where(_pick(row.difference, labels) == 0, row.rest, total - _pick(row.exps, labels))
+    np.put_along_axis(grad, labels[:, None], -weight * (rivals / total), axis=-1)
+    return grad
 
 
-def _class_prediction(axis: int, **given: npt.ArrayLike | None) -> tuple[str, Floats, int]:
-    name, values = _one_scale(**given)
-    check = {"logits": as_logits, "probs": as_probs, "log_probs": as_log_probs}[name.removeprefix("target_")]
-    return name, *check(values, name, axis)
+def _soft_gradient(row: Shifted, targets: Targets, headroom: float, labels: npt.NDArray[Any]) -> Float64s:
+    # p_j sum(q) - q_j with the terms i = j taken out of both products, where they would cancel.
+    q, total = targets.shares(labels), 1 + row.rest
+    pull, push = row.exps * others(q), q * others(row.exps)
+    grad = (pull - push) / total
+    cancelled = np.abs(pull - push) < 0.75 * headroom * np.maximum(pull, push)
+    rows = cancelled.any(axis=-1)
+    if rows.any():
+        extended = _soft_gradient_extended(row.difference[rows], row.error[rows], targets, labels[rows])
+        grad[rows] = np.where(cancelled[rows], extended, grad[rows])
+    return grad
 
 
-def _binary_prediction(**given: npt.ArrayLike | None) -> tuple[str, Floats]:
-    name, values = _one_scale(**given)
-    prediction = as_floats(values, name)
-    if name == "probs":
-        require_within(prediction, name, 0, 1, "did you pass logits? expit turns log-odds into probabilities")
-    if name == "log_probs":
-        require_within(prediction, name, -np.inf, 0, "did you pass logits? log_expit turns them into log-probabilities")
-    return name, prediction
-
-
-def _binary_targets(
-    target: npt.ArrayLike, prediction: Floats, weight: npt.ArrayLike | None, pos_weight: npt.ArrayLike | None
-) -> list[Floats]:
-    targets = as_floats(target, "target")
-    require_same_shape(targets, "target", prediction, "the prediction")
-    require_within(targets, "target", 0, 1, "it is the probability of yes, not a label of -1 or 2, nor a logit")
-    factors = (
-        np.ones(()) if w is None else _weights(w, name, prediction.shape)
-        for w, name in ((weight, "weight"), (pos_weight, "pos_weight"))
-    )
-    return [prediction, targets, *factors]
-
-
-def _weights(weight: npt.ArrayLike, name: str, shape: tuple[int, ...]) -> Floats:
-    weights = as_floats(weight, name)
-    try:
-        fits = np.broadcast_shapes(weights.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError(f"{name} must fit the shape {shape}, but has {weights.shape}")
-    require((weights >= 0) & (weights < np.inf), weights, name, "be finite and at least 0", "a loss is never negative")
-    return weights
-
-
-def _require_share(value: float, name: str) -> None:
-    require(np.asarray(0 <= value <= 1), np.asarray(value), name, "lie in [0, 1]", "it is a share of the whole")
-
-
-def _divisor(total: float, reduction: Reduction) -> float:
-    """What the sum of the losses is divided by."""
-    if reduction not in ("none", "sum", "mean"):
-        raise ValueError(f"reduction must be 'none', 'sum' or 'mean', not {reduction!r}")
-    if reduction != "mean":
-        return 1.0
-    if total == 0:
-        raise ValueError("reduction 'mean' has nothing to average: no row, or no weight, is left; 'sum' gives 0")
-    return float(total)
-
-
-def _reduce(losses: Float64s, divisor: float, reduction: Reduction, dtype: npt.DTypeLike) -> Any:
-    with np.errstate(all="ignore"):
-        return (losses if reduction == "none" else losses.sum() / divisor).astype(dtype)[()]
-
-
-def _times(weight: Float64s, values: Float64s) -> Float64s:
-    """The product in which nothing counts for nothing, also where the value is infinite."""
-    return np.where((weight == 0) & np.isinf(values), 0, weight * values)
+def _soft_gradient_extended(
+    difference: Float64s, error: Float64s, targets: Targets, labels: npt.NDArray[Any]
+) -> Float64s:
+    # C q_j = w_j ((1 - s) C t_j + s) needs no division, so it is exact up to double-double rounding.
+    zero = np.zeros_like(difference)
+    classes, smoothing = zero + difference.shape[-1], zero + targets.smoothing
+    target = _extended.two_prod(classes, zero + targets.distribution(labels))
+    target = _extended.mul(_extended.two_sum(zero + 1, -smoothing), target)
+    q = _extended.mul(_extended.add(target, (smoothing, zero)), (zero + targets.weight, zero))
+    exps = _extended.exp((difference, error))
+    (q_total, q_low), (total, low) = _extended.row_sum(q), _extended.row_sum(exps)
+    pull = _extended.mul(exps, (zero + q_total[:, None], zero + q_low[:, None]))
+    push = _extended.mul(q, (zero + total[:, None], zero + low[:, None]))
+    return _extended.sub(pull, push)[0] / (total[:, None] * classes)
 
 
 def _pick(values: Float64s, labels: npt.NDArray[np.intp]) -> Float64s:
     return np.take_along_axis(values, labels[:, None], axis=-1)
+
+
+def _times(weight: Float64s, values: Float64s) -> Float64s:
+    """Return the product in which nothing counts for nothing, also where the value is infinite."""
+    return np.where((weight == 0) & np.isinf(values), 0, weight * values)
 
 
 def _binary_loss_of_logits(x: Float64s, y: Float64s, pos_weight: Float64s) -> Float64s:
@@ -652,12 +516,12 @@ _BINARY_LOSSES = {
 }
 
 
-def _binary_gradient(x: Float64s, y: Float64s, pos_weight: Float64s, share: float) -> Float64s:
+def _binary_gradient(x: Float64s, y: Float64s, pos_weight: Float64s, headroom: float) -> Float64s:
     # (1 - y) expit(x) - a y expit(-x) over the common denominator 1 + exp(-|x|).
     e = np.exp(-np.abs(x))
     pull, push = np.where(x < 0, e, 1) * (1 - y), np.where(x < 0, 1, e) * (pos_weight * y)
     difference = pull - push
-    cancelled = np.abs(difference) < share * np.maximum(pull, push) / 2
+    cancelled = np.abs(difference) < 0.75 * headroom * np.maximum(pull, push)
     if cancelled.any():
         difference[cancelled] = _binary_difference_extended(x[cancelled], y[cancelled], pos_weight[cancelled])
     return difference / (1 + e)
@@ -670,33 +534,24 @@ def _binary_difference_extended(x: Float64s, y: Float64s, pos_weight: Float64s) 
     negative = x < 0
     pull = _extended.mul(pull, (np.where(negative, e, 1), np.where(negative, e_low, 0)))
     push = _extended.mul(push, (np.where(negative, 1, e), np.where(negative, 0, e_low)))
-    return _extended.add(pull, (-push[0], -push[1]))[0]
+    return _extended.sub(pull, push)[0]
 
 
-class _Distribution(NamedTuple):
-    probs: Float64s
-    log_probs: Float64s
-    mass: _extended.Extended  # the sum of each row
-
-
-def _distribution(values: Float64s, scale: str) -> _Distribution:
-    zero = np.zeros_like(values)
+def _probs_and_log(values: Float64s, scale: str, headroom: float) -> tuple[Float64s, Float64s]:
     if scale == "probs":
-        return _Distribution(values, np.log(values), _extended.row_sum((values, zero)))
+        return values, np.log(values)
     if scale == "log_probs":
-        return _Distribution(np.exp(values), values, _extended.row_sum(_extended.exp((values, zero))))
-    log_probs = log_softmax64(values)
-    return _Distribution(softmax64(values), log_probs, (np.ones(len(values)), np.zeros(len(values))))
+        return np.exp(values), values
+    return softmax64(values, headroom), log_softmax64(values, headroom)
 
 
-def _divergence(target: _Distribution, prediction: _Distribution) -> Float64s:
-    # The terms t log(t/p) have both signs and nearly cancel where t is near p. The terms t log(t/p) - t + p are never
-    # negative; what they add to the sum is known apart from them, and is 0 where both sides sum to one.
-    t, p, ratio = target.probs, prediction.probs, prediction.log_probs - target.log_probs
+def _divergence(t: Float64s, log_t: Float64s, p: Float64s, log_p: Float64s) -> Float64s:
+    # The terms t log(t/p) have both signs and nearly cancel where t is near p. The terms t log(t/p) - t + p add up to
+    # the same, since both sides sum to one, and none of them is negative.
+    ratio = log_p - log_t
     near = np.abs(ratio) < 0.5
     terms = np.where(near, t * _exp_minus_tangent(np.where(near, ratio, 0)), (p - t) - t * ratio)
-    excess = _extended.add(target.mass, (-prediction.mass[0], -prediction.mass[1]))[0]
-    return np.where(t == 0, p, terms).sum(axis=-1) + excess
+    return np.where(t == 0, p, terms).sum(axis=-1)
 
 
 def _exp_minus_tangent(x: Float64s) -> Float64s:

@@ -64,7 +64,7 @@ def logsumexp(z: npt.ArrayLike, axis: int = -1, keepdims: bool = False) -> Any:
     """
     logits = as_floats(z, "z")
     axis = require_axis(logits, "z", axis)
-    (result,) = by_row(lambda z: (log_total(z, headroom(logits)),), [logits], axis, logits.dtype)
+    (result,) = by_row(lambda z: (log_total(z, headroom_for(logits.dtype)),), [logits], axis, logits.dtype)
     result = round_to(result, logits)
     return np.expand_dims(result, axis) if keepdims else result[()]
 
@@ -105,7 +105,7 @@ def softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
     >>> lk.softmax([2.0, 0.0, -1.0])
     array([0.84379473, 0.1141952 , 0.04201007])
     """
-    return _each_row(lambda z, _: softmax64(z), z, axis)
+    return _each_row(softmax64, z, axis)
 
 
 def log_softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
@@ -145,7 +145,7 @@ def log_softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
     >>> lk.log_softmax([40.0, 0.0])
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    return _each_row(lambda z, _: log_softmax64(z), z, axis)
+    return _each_row(log_softmax64, z, axis)
 
 
 def class_log_odds(z: npt.ArrayLike, axis: int = -1) -> Any:
@@ -225,8 +225,9 @@ def center(z: npt.ArrayLike, axis: int = -1) -> Any:
     >>> lk.center([3.0, 1.0, 2.0])
     array([ 1., -1.,  0.])
     """
-    logits, axis = as_logits(z, "z", axis)
+    logits = as_floats(z, "z")
     require(logits != np.inf, logits, "z", "be below inf", "a certain class has no centred logit")
+    logits, axis = as_logits(logits, "z", axis)
     (result,) = by_row(lambda z: (_center(z),), [logits], axis, logits.dtype)
     return result
 
@@ -282,7 +283,13 @@ def as_logits(z: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
     require(largest != -np.inf, largest, f"the largest of {name}", "be above -inf", "all classes of the row are masked")
     certain = logits == np.inf
     count = certain.sum(axis=axis)
-    require(count <= 1, count, f"the number of inf in {name}", "be 0 or 1", "only one class of a row can be certain")
+    require(
+        (count <= 1) | np.isnan(largest),
+        count,
+        f"the number of inf in {name}",
+        "be 0 or 1",
+        "only one class of a row can be certain",
+    )
     rows = np.expand_dims(count == 1, axis) & ~np.isnan(logits)
     return np.where(rows, np.where(certain, 0, -np.inf), logits).astype(logits.dtype), axis
 
@@ -302,11 +309,14 @@ def as_log_probs(log_p: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, in
     axis = require_axis(log_probs, name, axis)
     hint = "did you pass logits? log_softmax turns them into log-probabilities"
     require_within(log_probs, name, -np.inf, 0, hint)
-    require_sum_of_one(np.exp(log_probs).sum(axis=axis, dtype=np.float64), log_probs, f"exp({name})", hint)
+    with np.errstate(under="ignore"):
+        sums = np.exp(log_probs).sum(axis=axis, dtype=np.float64)
+    require_sum_of_one(sums, log_probs, f"exp({name})", hint)
     return log_probs, axis
 
 
 def require_sum_of_one(sums: Any, source: Floats, name: str, hint: str) -> None:
+    """Raise unless the sums are one, as nearly as the dtype of `source` allows."""
     off = np.abs(sums - 1) > _SUM_TOLERANCE[source.itemsize]
     require(~np.asarray(off), np.asarray(sums), f"the sum of {name}", "be 1 in each row", hint)
 
@@ -327,41 +337,74 @@ class Shifted(NamedTuple):
     rest: Float64s  # sum of the exps but for one largest, which is 1; a column
 
 
-def shift(z: Float64s) -> Shifted:
+def shift(z: Float64s, headroom: float) -> Shifted:
+    """Return the decomposition of a block of rows; with headroom below one float64's own roundings do not show."""
     largest = z.max(axis=-1, keepdims=True, initial=-np.inf)
-    pivot = np.where(np.isfinite(largest), largest, 0)
-    # At a large offset the rounding of z - m changes exp(z - m) by hundreds of units in the last place.
-    difference, error = _extended.two_sum(z, np.where(np.isnan(largest), np.nan, -pivot))
-    np.copyto(error, 0, where=np.isinf(difference))
-    exps = np.exp(difference)
-    exps += exps * error
+    pivot = np.where(np.isinf(largest), 0, largest)
+    if headroom < 1:
+        difference, error = z - pivot, np.zeros_like(z)
+    else:
+        # At a large offset the rounding of z - m changes exp(z - m) by hundreds of units in the last place.
+        difference, error = _extended.two_sum(z, -pivot)
+        np.copyto(error, 0, where=np.isinf(difference))
+    exps, equal = np.exp(difference), difference == 0
     # Leaving out all that equal the maximum and adding their number less one needs no index, so no argmax.
-    equal = difference == 0
-    rest = np.where(equal, 0, exps).sum(axis=-1, keepdims=True) + (equal.sum(axis=-1, keepdims=True) - 1)
-    return Shifted(largest, difference, error, exps, rest)
+    rest, ties = np.where(equal, 0, exps), equal.sum(axis=-1, keepdims=True) - 1
+    if headroom < 1:
+        return Shifted(largest, difference, error, exps, rest.sum(axis=-1, keepdims=True) + ties)
+    correction = exps * error
+    return Shifted(largest, difference, error, exps + correction, _row_sum(rest, correction) + ties)
+
+
+def _row_sum(values: Float64s, corrections: Float64s | float = 0.0) -> Float64s:
+    """Sums of non-negative rows and their small corrections, as if added exactly and rounded at the end; a column.
+
+    All leading parts lie on one grid, coarse enough for their sum to be exact, and the remainders are small: step 1
+    of AccSum in Rump, Ogita and Oishi, *Accurate floating-point summation part I*, doi:10.1137/050645671.
+    """
+    _, exponent = np.frexp(values.max(axis=-1, keepdims=True, initial=0))
+    grid = np.ldexp(1.0, exponent + values.shape[-1].bit_length())
+    leading = (values + grid) - grid
+    return leading.sum(axis=-1, keepdims=True) + ((values - leading) + corrections).sum(axis=-1, keepdims=True)
 
 
 def others(values: Float64s) -> Float64s:
     """For each entry of a row of non-negative numbers the sum of all other entries, at full relative accuracy."""
     largest = values.max(axis=-1, keepdims=True, initial=0)
     equal = values == largest
-    rest = np.where(equal, 0, values).sum(axis=-1, keepdims=True)
+    rest = _row_sum(np.where(equal, 0, values))
     rest += (equal.sum(axis=-1, keepdims=True) - 1) * largest
     # Any entry but the largest is at most half of the total, so subtracting it cancels at most one bit.
     return np.where(equal, rest, (rest + largest) - values)
 
 
-def log_total(z: Float64s, share: float, origin: Float64s | float = 0.0) -> Float64s:
+def log_total(z: Float64s, headroom: float, origin: Float64s | float = 0.0) -> Float64s:
     """log(sum(exp(z - origin))) of each row, with twice the digits where it nearly vanishes."""
     origin = np.broadcast_to(np.asarray(origin, dtype=np.float64), z.shape[:-1])
-    shifted = shift(z)
-    largest, log_rest = shifted.largest[..., 0], np.log1p(shifted.rest[..., 0])
-    offset, error = _extended.two_sum(largest, -origin)
-    result = offset + log_rest + np.where(np.isfinite(offset), error, 0)
-    cancelled = np.abs(result) < log_rest * share
+    row = shift(z, headroom)
+    largest = row.largest[..., 0]
+    offset, offset_error = _extended.two_sum(largest, -origin)
+    coarse, fine = _log1p_in_two(row.rest[..., 0])
+    partial, partial_error = _extended.two_sum(offset, coarse)
+    result, error = _extended.two_sum(partial, fine)
+    result += np.where(np.isfinite(result), error + partial_error + offset_error, 0)
+    cancelled = np.abs(result) < headroom * (coarse + fine)
     if cancelled.any():
         result[cancelled] = _log_total_extended(z[cancelled], origin[cancelled])
     return np.where(largest == np.inf, np.inf, result)
+
+
+def _log1p_in_two(x: Float64s) -> tuple[Float64s, Float64s]:
+    """log(1 + x) as an exact multiple of a short log 2 and a remainder of at most log(2)/2 with all its digits.
+
+    Rounded to one float64, the log of a large sum would be wrong by more than a small result can bear.
+    """
+    total, low = _extended.two_sum(x, np.ones_like(x))
+    fraction, exponent = np.frexp(total)
+    double = fraction < np.sqrt(0.5)
+    fraction, exponent = np.where(double, 2 * fraction, fraction), exponent - double
+    remainder = np.log(fraction) + (exponent * _extended.LOG2_LOW + np.where(total > 0, low / total, 0))
+    return exponent * _extended.LOG2_HIGH, remainder
 
 
 def _log_total_extended(z: Float64s, origin: Float64s) -> Float64s:
@@ -373,32 +416,34 @@ def _log_total_extended(z: Float64s, origin: Float64s) -> Float64s:
     return np.where(np.abs(excess) < 0.5, np.log1p(excess), np.log(total) + low / total)
 
 
-def headroom(source: Floats) -> float:
-    """The share of an operand to which a float64 difference may cancel before `source`'s dtype shows it."""
-    return 1.0 if source.itemsize == 8 else 2.0**-20
+def headroom_for(dtype: np.dtype[Any]) -> float:
+    """The part of an operand to which a float64 difference may shrink before its error shows in `dtype`."""
+    return 1.0 if dtype.itemsize == 8 else 2.0**-18
 
 
 def _each_row(formula: Any, z: npt.ArrayLike, axis: int) -> Any:
     logits, axis = as_logits(z, "z", axis)
-    (result,) = by_row(lambda z: (formula(z, headroom(logits)),), [logits], axis, logits.dtype)
+    (result,) = by_row(lambda z: (formula(z, headroom_for(logits.dtype)),), [logits], axis, logits.dtype)
     return result
 
 
-def softmax64(z: Float64s) -> Float64s:
+def softmax64(z: Float64s, headroom: float) -> Float64s:
+    """Return the softmax of a block of rows."""
     # Dividing keeps the digits of exps; exp(z - logsumexp) would multiply the error of the exponent by its size.
-    _, _, _, exps, rest = shift(z)
+    _, _, _, exps, rest = shift(z, headroom)
     return exps / (1 + rest)
 
 
-def log_softmax64(z: Float64s) -> Float64s:
-    _, difference, error, _, rest = shift(z)
+def log_softmax64(z: Float64s, headroom: float) -> Float64s:
+    """Return the log-softmax of a block of rows."""
+    _, difference, error, _, rest = shift(z, headroom)
     return (difference - np.log1p(rest)) + error
 
 
-def _class_log_odds(z: Float64s, share: float) -> Float64s:
+def _class_log_odds(z: Float64s, headroom: float) -> Float64s:
     if z.shape[-1] == 0:
         return z
-    _, difference, error, exps, rest = shift(z)
+    _, difference, error, exps, rest = shift(z, headroom)
     top = np.argmax(z, axis=-1, keepdims=True)
     # The rivals of any other class are the largest, whose exponential is 1, and the remaining ones.
     np.put_along_axis(exps, top, 0, axis=-1)
@@ -406,7 +451,7 @@ def _class_log_odds(z: Float64s, share: float) -> Float64s:
     # The largest against its rivals is a true difference, which may cancel.
     rivals = z.copy()
     np.put_along_axis(rivals, top, -np.inf, axis=-1)
-    log_odds_of_top = -log_total(rivals, share, np.take_along_axis(z, top, axis=-1)[..., 0])
+    log_odds_of_top = -log_total(rivals, headroom, np.take_along_axis(z, top, axis=-1)[..., 0])
     np.put_along_axis(result, top, log_odds_of_top[..., None], axis=-1)
     return np.where(np.isnan(rest), np.nan, result)
 
@@ -421,4 +466,4 @@ def _center(z: Float64s) -> Float64s:
     total, low = _extended.row_sum((finite, np.zeros_like(finite)))
     scaled, error = _extended.two_prod(finite, np.broadcast_to(count, finite.shape))
     centred = ((scaled - total[:, None]) + (error - low[:, None])) / count / scale
-    return np.where(masked, -np.inf, centred)
+    return np.where(masked & ~np.isnan(total[:, None]), -np.inf, centred)

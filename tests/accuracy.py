@@ -1,0 +1,353 @@
+"""What `logitkit` promises about accuracy, and the measurement behind it: one code asserts it and writes the table.
+
+`python -m tests.accuracy` measures logitkit, SciPy and PyTorch on the same numbers and writes chapters/accuracy.csv.
+tests/test_accuracy.py asserts the promises, and that the table shows them.
+"""
+
+from __future__ import annotations
+
+import csv
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.special
+import torch
+import torch.nn.functional as F
+
+import logitkit as lk
+from tests import oracle
+
+TABLE = Path(__file__).parents[1] / "chapters" / "accuracy.csv"
+DTYPES = (np.float16, np.float32, np.float64)
+# A float64 result that has cancelled to less than this is held to it instead of to its own last place: double-double
+# operands of size one carry about 2^-104.
+FLOOR = {np.float16: 0.0, np.float32: 0.0, np.float64: 2.0**-100}
+FULL_ROWS = (1, 2, 3, 4, 10, 32, 33, 100, 1000, 5000)
+
+Arguments = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A bound on the error of one function, in units in the last place, and who else computes the function."""
+
+    name: str
+    promise: dict[type, float]
+    arguments: Callable[[type], Iterator[Arguments]]
+    ours: Callable[..., Any]
+    exact: Callable[..., list[Any]]
+    peers: dict[str, Callable[..., Any]] = field(default_factory=dict)
+    unit: Callable[[type, Arguments, Any], float] = lambda dtype, arguments, true: FLOOR[dtype]
+
+    def worst(self, dtype: type, function: Callable[..., Any]) -> float:
+        worst = 0.0
+        for arguments, expected in self.cases(dtype):
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                got = function(*arguments)
+            floors = [self.unit(dtype, arguments, true) for true in expected]
+            worst = max(worst, oracle.ulps(got, expected, floors).max())
+        return worst
+
+    @cache  # noqa: B019 - a claim lives as long as the module
+    def cases(self, dtype: type) -> list[tuple[Arguments, list[Any]]]:
+        return [(a, self.exact(*map(oracle.exact, a))) for a in self.arguments(dtype)]
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+def _neighbours(points: Any, dtype: type) -> np.ndarray:
+    """Each point with the next numbers on both sides, and a cloud at growing distances from it."""
+    points = np.asarray(points, dtype=dtype)
+    near = [points]
+    for direction in (-np.inf, np.inf):
+        step = points
+        for _ in range(3):
+            step = np.nextafter(step, dtype(direction))
+            near.append(step)
+    cloud = [points * dtype(1 + sign * 2.0**-k) for k in range(1, 24) for sign in (-1, 1)]
+    return np.concatenate(near + cloud)
+
+
+def _magnitudes(rng: np.random.Generator, dtype: type, largest: float, n: int) -> np.ndarray:
+    """Numbers of every size from the smallest subnormal to `largest`, evenly on the log scale."""
+    smallest = float(np.finfo(dtype).smallest_subnormal)
+    return np.exp(rng.uniform(np.log(smallest), np.log(largest), n)).astype(dtype)
+
+
+def probabilities(dtype: type) -> Iterator[Arguments]:
+    rng = np.random.default_rng(1)
+    values = [
+        _magnitudes(rng, dtype, 1.0, 400),
+        rng.uniform(0, 1, 600).astype(dtype),
+        (0.5 + rng.choice([-1, 1], 400) * 10 ** rng.uniform(-16, -0.3, 400)).astype(dtype),
+        (1 - 10 ** rng.uniform(-16, -1, 200)).astype(dtype),
+        _neighbours([0.25, 0.5, 0.75], dtype),
+    ]
+    p = np.concatenate(values)
+    yield (p[(p > 0) & (p < 1)],)
+
+
+def _reals(dtype: type) -> np.ndarray:
+    rng = np.random.default_rng(2)
+    vanishing = -np.log(float(np.finfo(dtype).smallest_subnormal))
+    signs = rng.choice(np.array([-1, 1], dtype=dtype), 400)
+    values = [
+        signs * _magnitudes(rng, dtype, 10.0, 400),
+        rng.uniform(-2, 2, 400).astype(dtype),
+        rng.uniform(-40, 40, 400).astype(dtype),
+        rng.uniform(-1.02 * vanishing, 1.02 * vanishing, 400).astype(dtype),
+        _neighbours([-vanishing, -np.log(2), np.log(2), vanishing], dtype),
+        np.zeros(1, dtype),
+    ]
+    return np.concatenate(values)
+
+
+def real_numbers(dtype: type) -> Iterator[Arguments]:
+    yield (_reals(dtype),)
+
+
+def negative_numbers(dtype: type) -> Iterator[Arguments]:
+    x = -np.abs(_reals(dtype))
+    yield (x[x < 0],)
+
+
+def yes_or_no(dtype: type) -> Iterator[Arguments]:
+    """Hard targets, soft ones, and ones close to the prediction, where the gradient is a small difference."""
+    rng = np.random.default_rng(3)
+    x = _reals(dtype)
+    close = lk.expit(x).astype(np.float64) * (1 + rng.choice([-1, 1], x.size) * 10 ** rng.uniform(-12, 0, x.size))
+    for target in (np.zeros_like(x), np.ones_like(x), rng.uniform(0, 1, x.size), np.clip(close, 0, 1)):
+        yield target.astype(dtype), x
+
+
+def rows(dtype: type, classes: tuple[int, ...] = FULL_ROWS) -> Iterator[Arguments]:
+    rng = np.random.default_rng(4)
+    vanishing = -np.log(float(np.finfo(dtype).smallest_subnormal))
+    for n in classes:
+        for _ in range(1 if n >= 1000 else 12):
+            spread = rng.normal(0, 10 ** rng.uniform(-6, np.log10(vanishing / 3)), n)
+            yield (spread.astype(dtype),)
+            yield (rng.normal(0, 1, n).astype(dtype),)
+            # Far from zero, where the rounding of z - max(z) is what is lost.
+            yield ((spread + rng.choice([-1, 1]) * 10 ** rng.uniform(0, 3)).astype(dtype),)
+            # One sure class and the others down to where exp vanishes.
+            sure = rng.uniform(-1.02 * vanishing, 0, n)
+            sure[rng.integers(n)] = 0
+            yield (sure.astype(dtype),)
+            # Nearly equal logits; a log-odds near zero; log-probabilities, whose logsumexp is near zero.
+            yield ((rng.normal() + rng.normal(0, 1e-8, n)).astype(dtype),)
+            even = rng.normal(0, 2, n)
+            even[0] = lk.logsumexp(even[1:]) * (1 + 10 ** rng.uniform(-15, -1)) if n > 1 else 0
+            yield (even.astype(dtype),)
+            yield (np.maximum(lk.log_softmax(even * 2), -vanishing).astype(dtype),)
+
+
+def rows_with_rivals(dtype: type) -> Iterator[Arguments]:
+    return rows(dtype, FULL_ROWS[1:])
+
+
+def rows_with_class(dtype: type) -> Iterator[Arguments]:
+    rng = np.random.default_rng(5)
+    for (z,) in rows(dtype):
+        for label in {int(z.argmax()), int(rng.integers(len(z)))}:
+            yield z, np.array(label)
+
+
+def rows_with_distribution(dtype: type) -> Iterator[Arguments]:
+    rng = np.random.default_rng(6)
+    for (z,) in rows(dtype, FULL_ROWS[:-1]):
+        yield z, lk.softmax(rng.normal(0, 2, len(z))).astype(dtype)
+        yield z, lk.softmax(z * dtype(1 + 10 ** rng.uniform(-6, 0)))
+
+
+def _one_by_one(formula: Callable[..., Any]) -> Callable[..., list[Any]]:
+    return lambda *columns: [formula(*values) for values in zip(*columns, strict=True)]
+
+
+def _torch(function: Callable[..., Any]) -> Callable[..., np.ndarray]:
+    return lambda *arrays: function(*map(torch.as_tensor, arrays)).numpy()
+
+
+def _torch_grad(loss: Callable[..., Any]) -> Callable[..., np.ndarray]:
+    def grad(target: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        z = torch.tensor(logits, requires_grad=True)
+        loss(z, torch.as_tensor(target)).backward()
+        return z.grad.numpy()
+
+    return grad
+
+
+def _label(label: list[Any], z: list[Any]) -> list[Any]:
+    return oracle.one_hot(int(label[0]), len(z))
+
+
+def _logsumexp_unit(dtype: type, arguments: Arguments, true: Any) -> float:
+    """Errors count against max(1, |result|), in float16 and float32 where the result is not lost in the input."""
+    if dtype is np.float64:
+        return 2.2e-16 * max(1.0, float(abs(true)))
+    return np.inf if abs(true) <= 2.0**-25 * float(np.abs(arguments[0]).max()) else 0.0
+
+
+def _promise(float64: float) -> dict[type, float]:
+    return {np.float16: 0.51, np.float32: 0.51, np.float64: float64}
+
+
+def _swap(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda z, target: function(target, z)
+
+
+def _value(target: np.ndarray, z: np.ndarray) -> Any:
+    return lk.cross_entropy_value_and_grad(target, logits=z)[0]
+
+
+def _grad(target: np.ndarray, z: np.ndarray) -> Any:
+    return lk.cross_entropy_value_and_grad(target, logits=z)[1]
+
+
+CLAIMS = (
+    Claim("odds", _promise(2), probabilities, lk.odds, _one_by_one(oracle.odds)),
+    Claim(
+        "logit",
+        _promise(2),
+        probabilities,
+        lk.logit,
+        _one_by_one(oracle.logit),
+        {"SciPy": scipy.special.logit, "PyTorch": _torch(torch.logit)},
+    ),
+    Claim(
+        "expit",
+        _promise(2),
+        real_numbers,
+        lk.expit,
+        _one_by_one(oracle.expit),
+        {"SciPy": scipy.special.expit, "PyTorch": _torch(torch.sigmoid)},
+    ),
+    Claim(
+        "log_expit",
+        _promise(1.5),
+        real_numbers,
+        lk.log_expit,
+        _one_by_one(oracle.log_expit),
+        {"SciPy": scipy.special.log_expit, "PyTorch": _torch(F.logsigmoid)},
+    ),
+    Claim(
+        "softplus",
+        _promise(1.5),
+        real_numbers,
+        lk.softplus,
+        _one_by_one(oracle.softplus),
+        {"PyTorch": _torch(F.softplus)},
+    ),
+    Claim("log1mexp", _promise(1.5), negative_numbers, lk.log1mexp, _one_by_one(oracle.log1mexp)),
+    Claim(
+        "logsumexp",
+        {np.float16: 0.51, np.float32: 0.51, np.float64: 1.0},
+        rows,
+        lk.logsumexp,
+        lambda z: [oracle.logsumexp(z)],
+        {"SciPy": scipy.special.logsumexp, "PyTorch": _torch(lambda z: torch.logsumexp(z, -1))},
+        _logsumexp_unit,
+    ),
+    Claim(
+        "softmax",
+        _promise(4),
+        rows,
+        lk.softmax,
+        oracle.softmax,
+        {"SciPy": scipy.special.softmax, "PyTorch": _torch(lambda z: torch.softmax(z, -1))},
+    ),
+    Claim(
+        "log_softmax",
+        _promise(2),
+        rows,
+        lk.log_softmax,
+        oracle.log_softmax,
+        {"SciPy": scipy.special.log_softmax, "PyTorch": _torch(lambda z: torch.log_softmax(z, -1))},
+    ),
+    Claim("class_log_odds", _promise(2), rows_with_rivals, lk.class_log_odds, oracle.class_log_odds),
+    Claim("center", _promise(3), rows, lk.center, oracle.center),
+    Claim(
+        "cross_entropy, class",
+        _promise(2),
+        rows_with_class,
+        _swap(lambda t, z: lk.cross_entropy(t, logits=z)),
+        lambda z, t: [oracle.cross_entropy(_label(t, z), z)],
+        {"PyTorch": _torch(F.cross_entropy)},
+    ),
+    Claim(
+        "cross_entropy, class: gradient",
+        _promise(4),
+        rows_with_class,
+        _swap(_grad),
+        lambda z, t: oracle.cross_entropy_grad(_label(t, z), z),
+        {"PyTorch": _swap(_torch_grad(F.cross_entropy))},
+    ),
+    Claim(
+        "cross_entropy, distribution",
+        _promise(3),
+        rows_with_distribution,
+        _swap(_value),
+        lambda z, t: [oracle.cross_entropy(t, z)],
+        {"PyTorch": _torch(F.cross_entropy)},
+    ),
+    Claim(
+        "cross_entropy, distribution: gradient",
+        _promise(5),
+        rows_with_distribution,
+        _swap(_grad),
+        lambda z, t: oracle.cross_entropy_grad(t, z),
+        {"PyTorch": _swap(_torch_grad(F.cross_entropy))},
+    ),
+    Claim(
+        "binary_cross_entropy",
+        _promise(2),
+        yes_or_no,
+        lambda t, x: lk.binary_cross_entropy(t, logits=x, reduction="none"),
+        _one_by_one(oracle.binary_cross_entropy),
+        {"PyTorch": _torch(lambda t, x: F.binary_cross_entropy_with_logits(x, t, reduction="none"))},
+    ),
+    Claim(
+        "binary_cross_entropy: gradient",
+        _promise(2),
+        yes_or_no,
+        lambda t, x: lk.binary_cross_entropy_value_and_grad(t, logits=x, reduction="none")[1],
+        _one_by_one(oracle.binary_cross_entropy_grad),
+        {"PyTorch": _torch_grad(lambda x, t: F.binary_cross_entropy_with_logits(x, t, reduction="sum"))},
+    ),
+)
+
+PEERS = ("logitkit", "SciPy", "PyTorch")
+HEADER = ("function", "precision", "promise", *PEERS)
+
+
+def _figure(ulps: float) -> str:
+    return f"{ulps:.2f}" if ulps < 1000 else f"{ulps:.0e}".replace("e+0", "e").replace("e+", "e")
+
+
+def promised() -> list[list[str]]:
+    """The first columns of the table: what is promised, and for what."""
+    return [[c.name, dtype.__name__, f"{c.promise[dtype]:g}"] for c in CLAIMS for dtype in DTYPES]
+
+
+def measured() -> Iterator[list[str]]:
+    """The other columns: the largest error of each library; a dash where it has no such function."""
+    for claim in CLAIMS:
+        for dtype in DTYPES:
+            functions = {"logitkit": claim.ours, **claim.peers}
+            worst = [_figure(claim.worst(dtype, functions[p])) if p in functions else "–" for p in PEERS]
+            print(f"{claim.name:35} {dtype.__name__:8}", *worst)
+            yield worst
+
+
+if __name__ == "__main__":
+    with TABLE.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(
+            [HEADER, *(p + m for p, m in zip(promised(), measured(), strict=True))]
+        )

@@ -1,0 +1,131 @@
+"""The exact answer, by brute force: textbook formulas in mpmath with 400 digits, and the distance to it in ULP.
+
+Nothing here is arranged to be stable. With 400 digits even log(1 + exp(-745)) and exp(-745)/(1 + exp(-745)) - 1 keep
+more than 70 digits, so the formulas can be those of a textbook and share no idea with the code under test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+
+mp.mp.dps = 400
+
+Row = Sequence[Any]
+
+
+def exact(values: Any) -> list[Any]:
+    """The same numbers as mpmath numbers; every float is one exactly."""
+    return [mp.mpf(float(v)) for v in np.ravel(values)]
+
+
+def odds(p: Any) -> Any:
+    return p / (1 - p)
+
+
+def logit(p: Any) -> Any:
+    return mp.log(p / (1 - p))
+
+
+def expit(x: Any) -> Any:
+    return 1 / (1 + mp.exp(-x))
+
+
+def log_expit(x: Any) -> Any:
+    return mp.log(expit(x))
+
+
+def softplus(x: Any) -> Any:
+    return mp.log(1 + mp.exp(x))
+
+
+def log1mexp(x: Any) -> Any:
+    return mp.log(1 - mp.exp(x))
+
+
+def logsumexp(z: Row) -> Any:
+    return mp.log(mp.fsum(mp.exp(v) for v in z))
+
+
+def softmax(z: Row) -> list[Any]:
+    exps = [mp.exp(v) for v in z]
+    total = mp.fsum(exps)
+    return [e / total for e in exps]
+
+
+def log_softmax(z: Row) -> list[Any]:
+    total = logsumexp(z)
+    return [v - total for v in z]
+
+
+def class_log_odds(z: Row) -> list[Any]:
+    exps = [mp.exp(v) for v in z]
+    before = list(accumulate(exps, initial=mp.mpf(0)))
+    after = list(accumulate(reversed(exps), initial=mp.mpf(0)))[::-1]
+    return [v - mp.log(b + a) for v, b, a in zip(z, before[:-1], after[1:], strict=True)]
+
+
+def center(z: Row) -> list[Any]:
+    mean = mp.fsum(z) / len(z)
+    return [v - mean for v in z]
+
+
+def one_hot(label: int, classes: int) -> list[Any]:
+    return [mp.mpf(int(i == label)) for i in range(classes)]
+
+
+def smoothed(target: Row, smoothing: float) -> list[Any]:
+    share = mp.mpf(smoothing)
+    return [(1 - share) * t + share / len(target) for t in target]
+
+
+def cross_entropy(target: Row, z: Row, weight: Row | None = None) -> Any:
+    weights = weight or [1] * len(z)
+    # A class without a share of the target counts for nothing, also where its log-probability is -inf.
+    return -mp.fsum(w * t * v for w, t, v in zip(weights, target, log_softmax(z), strict=True) if w * t != 0)
+
+
+def cross_entropy_grad(target: Row, z: Row, weight: Row | None = None) -> list[Any]:
+    shares = [w * t for w, t in zip(weight or [1] * len(z), target, strict=True)]
+    total = mp.fsum(shares)
+    return [p * total - s for p, s in zip(softmax(z), shares, strict=True)]
+
+
+def binary_cross_entropy(y: Any, x: Any, pos_weight: Any = 1) -> Any:
+    return pos_weight * y * softplus(-x) + (1 - y) * softplus(x)
+
+
+def binary_cross_entropy_grad(y: Any, x: Any, pos_weight: Any = 1) -> Any:
+    return (1 - y) * expit(x) - pos_weight * y * expit(-x)
+
+
+def focal_loss(y: int, x: Any, gamma: Any) -> Any:
+    p = expit(x) if y else expit(-x)
+    return (1 - p) ** gamma * -mp.log(p)
+
+
+def kl_divergence(target: Row, p: Row) -> Any:
+    return mp.fsum(t * mp.log(t / q) for t, q in zip(target, p, strict=True) if t != 0)
+
+
+def ulps(got: Any, expected: Sequence[Any], floors: Sequence[float] | None = None) -> np.ndarray:
+    """Distance from the exact results, in units of the last place of the exact result rounded to the dtype.
+
+    A floor makes the unit of its result at least that large.
+    """
+    values = np.atleast_1d(got).ravel()
+    dtype = values.dtype.type
+    distances = []
+    for value, true, floor in zip(values, expected, floors or [0.0] * len(expected), strict=True):
+        with np.errstate(over="ignore", under="ignore"):
+            rounded = dtype(float(true))
+        if not np.isfinite(rounded) or not np.isfinite(value):
+            distances.append(0.0 if value == rounded else np.inf)
+        else:
+            unit = mp.mpf(max(float(np.spacing(np.abs(rounded))), floor))
+            distances.append(float(abs(mp.mpf(float(value)) - true) / unit))
+    return np.array(distances)

@@ -1,0 +1,80 @@
+"""The promises about accuracy hold, and the table in the book shows them."""
+
+import csv
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from logitkit import _extended
+from tests import oracle
+from tests.accuracy import CLAIMS, DTYPES, HEADER, TABLE, Claim, promised
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.name)
+def test_error_stays_within_the_promise(claim: Claim, dtype: type) -> None:
+    assert claim.worst(dtype, claim.ours) <= claim.promise[dtype]
+
+
+def test_book_shows_the_promises_and_figures_that_keep_them() -> None:
+    with TABLE.open(newline="", encoding="utf-8") as file:
+        header, *table = csv.reader(file)
+    assert tuple(header) == HEADER
+    assert [row[:3] for row in table] == promised()
+    assert all(float(measured) <= float(promise) for _, _, promise, measured, *_ in table)
+
+
+def test_oracle_sees_an_error_of_one_unit() -> None:
+    for dtype in DTYPES:
+        one_up = np.nextafter(dtype(0.3), dtype(1))
+        assert oracle.ulps(one_up, oracle.exact(dtype(0.3)))[0] == pytest.approx(1, abs=1e-30)
+        assert oracle.ulps(dtype(np.inf), [mp.mpf(1)])[0] == np.inf
+        assert oracle.ulps(dtype(0), [mp.mpf(float(np.finfo(dtype).smallest_subnormal))])[0] == 1
+
+
+class TestExtended:
+    """Double-double operations keep about 2^-104 of their result."""
+
+    rng = np.random.default_rng(0)
+    x, y = (_extended.two_sum(a, a * rng.uniform(-1, 1, 300) * 2.0**-54) for a in rng.normal(0, 3, (2, 300)))
+
+    @staticmethod
+    def value(pair: _extended.Extended) -> list[mp.mpf]:
+        return [high + low for high, low in zip(*map(oracle.exact, pair), strict=True)]
+
+    def error(self, got: _extended.Extended, true: list[mp.mpf], scale: list[mp.mpf]) -> float:
+        return float(max(abs(g - t) / abs(s) for g, t, s in zip(self.value(got), true, scale, strict=True)))
+
+    def test_sum_and_product_of_floats_are_exact(self) -> None:
+        a, b = self.x[0], self.y[0]
+        pairs = list(zip(oracle.exact(a), oracle.exact(b), strict=True))
+        assert self.value(_extended.two_sum(a, b)) == [p + q for p, q in pairs]
+        assert self.value(_extended.two_prod(a, b)) == [p * q for p, q in pairs]
+
+    def test_add_keeps_104_bits_of_its_operands(self) -> None:
+        pairs = list(zip(self.value(self.x), self.value(self.y), strict=True))
+        true, scale = [p + q for p, q in pairs], [abs(p) + abs(q) for p, q in pairs]
+        assert self.error(_extended.add(self.x, self.y), true, scale) < 2.0**-104
+
+    def test_mul_keeps_102_bits(self) -> None:
+        true = [p * q for p, q in zip(self.value(self.x), self.value(self.y), strict=True)]
+        assert self.error(_extended.mul(self.x, self.y), true, true) < 2.0**-102
+
+    def test_row_sum_keeps_103_bits(self) -> None:
+        for n in (1, 2, 7, 300):
+            high, low = (a[:n][None] for a in self.x)
+            values = self.value((high, low))
+            true, scale = [mp.fsum(values)], [mp.fsum(abs(v) for v in values)]
+            assert self.error(_extended.row_sum((high, low)), true, scale) < 2.0**-103
+
+    def test_exp_keeps_104_bits(self) -> None:
+        x = (np.concatenate([self.x[0], self.x[0] * 200, np.zeros(1)]), np.concatenate([self.x[1], self.x[1], [1e-20]]))
+        true = [mp.exp(v) for v in self.value(x)]
+        assert self.error(_extended.exp(x), true, true) < 2.0**-104
+
+    def test_exp_of_masks_is_zero(self) -> None:
+        with np.errstate(all="ignore"):
+            high, low = _extended.exp((np.array([-np.inf, -1e300, np.nan]), np.array([np.nan, 0.0, 0.0])))
+        assert [*high[:2], *low[:2]] == [0, 0, 0, 0]
+        assert np.isnan(high[2])
