@@ -72,4 +72,6 @@ def describe_page(
     paragraphs = doctree.findall(nodes.paragraph) if doctree else ()
     plain = (paragraph.astext() for paragraph in paragraphs if not paragraph.next_node(nodes.math))
     text = next(plain, f"{context.get('title', 'Index and search')}: {app.config.project}")
-    context["metatags"] = f'{metatags}<meta name="description" content="{escape(shorten(text, 200, placeholder=" …"))}">'
+    context["metatags"] = (
+        f'{metatags}<meta name="description" content="{escape(shorten(text, 200, placeholder=" …"))}">'
+    )

@@ -49,7 +49,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 INK = "#222832"
 FAINT = "#d0d0d1"
 PAPER = "#fefefe"
-_ON_DARK = {INK: "#ced6dd", FAINT: "#41474f", PAPER: "#14181e"}
+_ON_DARK = {INK: "#ced6dd", FAINT: "#41474f", PAPER: "#121212"}
 
 
 def use_book_style() -> None:
@@ -100,11 +100,12 @@ def use_book_style() -> None:
         }
     )
     shell = get_ipython()
-    if shell is not None:
+    if shell is not None and shell.display_formatter is not None:
         plt.switch_backend("module://matplotlib_inline.backend_inline")  # registers its PNG first; ours replaces it
-        for formatter in shell.display_formatter.formatters.values():
+        formatters = shell.display_formatter.formatters
+        for formatter in formatters.values():
             formatter.pop(Figure, None)
-        shell.display_formatter.formatters["image/svg+xml"].for_type(Figure, figure_svg)
+        formatters["image/svg+xml"].for_type(Figure, figure_svg)
 
 
 def figure_svg(figure: Figure) -> str:

@@ -1,0 +1,88 @@
+"""What a user who installs the package gets, and what a contributor's environment is made of."""
+
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import logitkit
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*command: str | Path, **options) -> str:
+    done = subprocess.run(command, text=True, capture_output=True, check=False, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory):
+    """Return a folder with the wheel and the sdist."""
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT)
+    return folder
+
+
+def test_wheel_holds_the_package_its_type_marker_and_nothing_else(dist):
+    (wheel,) = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert "logitkit/py.typed" in names
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "logitkit").rglob("*.py")}
+    assert modules <= set(names)
+    assert {name.split("/")[0] for name in names} == {"logitkit", f"logitkit-{logitkit.__version__}.dist-info"}
+
+
+def test_sdist_holds_what_is_needed_to_build_the_book_and_run_the_tests(dist):
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.split("/", 1)[-1] for name in archive.getnames()}
+    assert {"Makefile", "constraints.txt", "_config.yml", "_toc.yml", "README.md", "LICENSE"} <= names
+    assert any(name.startswith("tests/") for name in names)
+    assert any(name.startswith("chapters/") for name in names)
+    assert not any("node_modules" in name or name.startswith(("_build", ".venv")) for name in names)
+
+
+def test_installed_wheel_works_with_numpy_alone(dist, tmp_path):
+    (wheel,) = dist.glob("*.whl")
+    run(sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", tmp_path, wheel)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import logitkit; "
+        "print(logitkit.__version__, logitkit.__file__); "
+        "print(*sorted(name for name in sys.modules if name in {'torch', 'scipy', 'matplotlib', 'IPython'}))"
+    )
+    first, second = run(sys.executable, "-c", code, tmp_path, cwd=tmp_path).splitlines()
+    assert first == f"{logitkit.__version__} {tmp_path / 'logitkit' / '__init__.py'}"
+    assert second == ""
+
+
+def test_every_version_that_make_installs_is_pinned():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = {canonicalize_name(line.split("==")[0]) for line in lines if line and not line.startswith("#")}
+    needed: set[tuple[str, str]] = set()
+    open_ = [("logitkit", "dev")]
+    while open_:
+        name, extra = open_.pop()
+        if (name, extra) in needed:
+            continue
+        needed.add((name, extra))
+        for text in distribution(name).requires or ():
+            requirement = Requirement(text)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                open_ += [(canonicalize_name(requirement.name), each) for each in {"", *requirement.extras}]
+    # These belong to the environment itself: pip freeze does not list them.
+    assert {name for name, _ in needed} - {"logitkit", "pip", "setuptools", "wheel"} <= pinned
+
+
+def test_lock_of_the_mathematics_names_no_package_host():
+    text = (ROOT / "book" / "package-lock.json").read_text()
+    assert "integrity" in text
+    assert not re.search(r'"resolved"', text)
