@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 import scipy.special
 import torch
 import torch.nn.functional as F
@@ -323,12 +324,14 @@ CLAIMS = (
     ),
 )
 
-PEERS = ("logitkit", "SciPy", "PyTorch")
-HEADER = ("function", "precision", "promise", *PEERS)
+VERSIONS = {"logitkit": "", "SciPy": scipy.__version__, "PyTorch": torch.__version__.split("+")[0]}
+HEADER = ("function", "dtype", "promise", *(f"{library} {version}".strip() for library, version in VERSIONS.items()))
 
 
 def _figure(ulps: float) -> str:
-    return f"{ulps:.2f}" if ulps < 1000 else f"{ulps:.0e}".replace("e+0", "e").replace("e+", "e")
+    if ulps < 1000:
+        return f"{ulps:.2f}" if ulps < 10 else f"{ulps:.0f}"
+    return f"{ulps:.0e}".replace("e+0", "e").replace("e+", "e")
 
 
 def promised() -> list[list[str]]:
@@ -341,7 +344,7 @@ def measured() -> Iterator[list[str]]:
     for claim in CLAIMS:
         for dtype in DTYPES:
             functions = {"logitkit": claim.ours, **claim.peers}
-            worst = [_figure(claim.worst(dtype, functions[p])) if p in functions else "–" for p in PEERS]
+            worst = [_figure(claim.worst(dtype, functions[p])) if p in functions else "–" for p in VERSIONS]
             print(f"{claim.name:35} {dtype.__name__:8}", *worst)
             yield worst
 
