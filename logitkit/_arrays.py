@@ -65,12 +65,17 @@ def require_same_shape(values: npt.NDArray[Any], name: str, model: npt.NDArray[A
         raise ValueError(f"{name} must have the shape of {model_name}, {model.shape}, but has {values.shape}")
 
 
+def integer(value: Any, name: str) -> int:
+    """Return `value` as an integer, if it is one."""
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be one integer, not {value!r}") from None
+
+
 def require_axis(array: npt.NDArray[Any], name: str, axis: int) -> int:
     """Return `axis` counted from the front."""
-    try:
-        axis = index(axis)
-    except TypeError:
-        raise TypeError(f"axis must be one integer, not {axis!r}") from None
+    axis = integer(axis, "axis")
     if not -array.ndim <= axis < array.ndim:
         raise ValueError(f"axis {axis} is out of bounds for {name}, which has {array.ndim} dimensions")
     return axis % array.ndim
@@ -82,7 +87,8 @@ def by_element(
     """Apply a float64 formula to broadcast arrays, block by block, and round each result once to its dtype."""
     inputs, outputs = len(arrays), len(dtypes)
     operands: Any = [*arrays, *[None] * outputs]  # None is an array that nditer makes
-    op_flags: Any = [["readonly"]] * inputs + [["writeonly", "allocate"]] * outputs
+    # Contiguous blocks, because NumPy's loops for strided ones may round the last bit differently.
+    op_flags: Any = [["readonly", "contig"]] * inputs + [["writeonly", "allocate"]] * outputs
     with (
         np.errstate(all="ignore"),
         np.nditer(

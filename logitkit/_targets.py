@@ -14,6 +14,7 @@ from logitkit._arrays import (
     Reduction,
     as_array,
     as_floats,
+    integer,
     require,
     require_same_shape,
     require_within,
@@ -58,15 +59,15 @@ def class_targets(
 ) -> Targets:
     """Return checked targets of a class loss, as :func:`logitkit.cross_entropy` describes them."""
     classes = prediction.shape[axis]
-    require_share(smoothing, "label_smoothing")
+    smoothing = share(smoothing, "label_smoothing")
     class_weight = np.ones(classes) if weight is None else _class_weights(weight, classes)
     labels, kept = _indices_or_distribution(as_array(target, "target"), prediction, axis, ignore_index)
     if weight is None:
         shares = kept.astype(np.float64)
-    elif labels.ndim < prediction.ndim:
-        shares = kept * ((1 - smoothing) * class_weight[labels] + smoothing * class_weight.mean())
     else:
-        shares = (1 - smoothing) * np.moveaxis(labels, axis, -1) @ class_weight + smoothing * class_weight.mean()
+        indices = labels.ndim < prediction.ndim
+        own = class_weight[labels] if indices else np.moveaxis(labels, axis, -1) @ class_weight
+        shares = kept * ((1 - smoothing) * own + smoothing * class_weight.sum() / max(1, classes))
     return Targets(labels, kept, class_weight, smoothing, divisor_for(shares.sum(), reduction))
 
 
@@ -86,10 +87,12 @@ def _indices_or_distribution(
             f"target must have the shape {rows} (class indices) or {prediction.shape} (distributions), "
             f"but has {target.shape}"
         )
-    if target.size and target.dtype.kind not in "iu":
+    if target.size == 0:
+        target = target.astype(np.intp)  # an empty list holds no fractions
+    if target.dtype.kind not in "iu":
         raise ValueError(f"target must hold integers where it holds class indices, not {target.dtype}")
     classes = prediction.shape[axis]
-    kept = np.ones(rows, dtype=bool) if ignore_index is None else target != ignore_index
+    kept = np.ones(rows, dtype=bool) if ignore_index is None else target != integer(ignore_index, "ignore_index")
     require(
         ~kept | ((target >= 0) & (target < classes)),
         target,
@@ -111,7 +114,7 @@ def one_scale(**given: npt.ArrayLike | None) -> tuple[str, npt.ArrayLike]:
 def class_prediction(axis: int, **given: npt.ArrayLike | None) -> tuple[str, Floats, int]:
     """Return the one prediction that is given: its scale, its values, and `axis` from the front."""
     name, values = one_scale(**given)
-    return name, *AS_SCALE[name](values, name, axis)
+    return name, *AS_SCALE[name.removeprefix("target_")](values, name, axis)
 
 
 def binary_prediction(**given: npt.ArrayLike | None) -> tuple[str, Floats]:
@@ -142,10 +145,10 @@ def _class_weights(weight: npt.ArrayLike, classes: int) -> Float64s:
         raise ValueError(
             f"weight must hold one weight for each of the {classes} classes, but has shape {weights.shape}"
         )
-    return weights.astype(np.float64)
+    return weights
 
 
-def _factor(weight: npt.ArrayLike | None, name: str, shape: tuple[int, ...]) -> Floats:
+def _factor(weight: npt.ArrayLike | None, name: str, shape: tuple[int, ...]) -> Float64s:
     weights = _weights(1.0 if weight is None else weight, name)
     try:
         fits = np.broadcast_shapes(weights.shape, shape) == shape
@@ -156,8 +159,8 @@ def _factor(weight: npt.ArrayLike | None, name: str, shape: tuple[int, ...]) -> 
     return weights
 
 
-def _weights(weight: npt.ArrayLike, name: str) -> Floats:
-    weights = as_floats(weight, name)
+def _weights(weight: npt.ArrayLike, name: str) -> Float64s:
+    weights = as_floats(weight, name).astype(np.float64)
     # Far beyond any use the products with a weight would overflow.
     require(
         (weights >= 0) & (weights <= 1e100), weights, name, "lie in [0, 1e+100]", "a weight is a relative importance"
@@ -165,18 +168,19 @@ def _weights(weight: npt.ArrayLike, name: str) -> Floats:
     return weights
 
 
-def require_share(value: float, name: str) -> None:
-    """Raise unless `value` is one number in [0, 1]."""
-    share = scalar(value, name)
-    require((share >= 0) & (share <= 1), share, name, "lie in [0, 1]", "it is a share of the whole")
+def share(value: float, name: str) -> float:
+    """Return `value`, one number in [0, 1]."""
+    number = scalar(value, name)
+    require((number >= 0) & (number <= 1), number, name, "lie in [0, 1]", "it is a share of the whole")
+    return float(number)
 
 
 def scalar(value: float, name: str) -> Floats:
-    """Return `value` as an array without dimensions."""
+    """Return `value` as a float64 array without dimensions."""
     number = as_floats(value, name)
     if number.ndim:
         raise TypeError(f"{name} must be one number, but has shape {number.shape}")
-    return number
+    return number.astype(np.float64)
 
 
 def divisor_for(total: float, reduction: Reduction) -> float:

@@ -18,19 +18,17 @@ import numpy as np
 import numpy.typing as npt
 
 from logitkit import _extended
-from logitkit._arrays import Float64s, Reduction, as_array, as_floats, by_element, by_row, require, require_same_shape
+from logitkit._arrays import Float64s, Reduction, as_floats, by_element, by_row, require, require_same_shape
 from logitkit._targets import (
-    AS_SCALE,
     Targets,
     binary_prediction,
     binary_targets,
     class_prediction,
     class_targets,
     divisor_for,
-    one_scale,
     reduce,
-    require_share,
     scalar,
+    share,
 )
 from logitkit.links import expit64, log1mexp64, softplus64
 from logitkit.simplex import Shifted, headroom_for, log_softmax64, others, shift, softmax64
@@ -107,8 +105,7 @@ def cross_entropy(
     headroom = headroom_for(prediction.dtype)
 
     def formula(values: Float64s, *t: Any) -> tuple[Float64s]:
-        log_p = log_softmax64(values, headroom) if scale == "logits" else np.log(values) if scale == "probs" else values
-        return (_expectation(0 - log_p, targets, *t),)
+        return (_expectation(0 - _log_probs(values, scale, headroom), targets, *t),)
 
     (losses,) = by_row(formula, [prediction, targets.labels, targets.kept], axis, prediction.dtype)
     return reduce(losses, targets.divisor, reduction, prediction.dtype)
@@ -348,12 +345,12 @@ def focal_loss(
     require(hard, targets, "target", "be 0 or 1", "the focal loss is not defined for soft targets")
     exponent = scalar(gamma, "gamma")
     require(exponent >= 0, exponent, "gamma", "be at least 0", "it is the exponent of 1 - p")
-    require_share(0.0 if alpha is None else alpha, "alpha")
-    yes, no = (1.0, 1.0) if alpha is None else (alpha, 1 - alpha)
+    yes = 1.0 if alpha is None else share(alpha, "alpha")
+    no = 1.0 if alpha is None else 1 - yes
 
     def formula(x: Float64s, y: Float64s) -> tuple[Float64s]:
         against = np.where(y == 1, -x, x) + 0 * y  # the log-odds of the wrong answer
-        return (_times(np.where(y == 1, yes, no), expit64(against) ** gamma * softplus64(against)),)
+        return (_times(np.where(y == 1, yes, no), expit64(against) ** exponent * softplus64(against)),)
 
     (losses,) = by_element(formula, [prediction, targets], [np.float64])
     return reduce(losses, divisor_for(losses.size, reduction), reduction, prediction.dtype)
@@ -410,21 +407,19 @@ def kl_divergence(
     >>> lk.kl_divergence(target_probs=[0.5, 0.5, 0.0], logits=[1.0, 1.0, 1.0])
     np.float64(0.4054651081081644)
     """
-    target_name, target_values = one_scale(
-        target_logits=target_logits, target_probs=target_probs, target_log_probs=target_log_probs
+    target_name, target, _ = class_prediction(
+        axis, target_logits=target_logits, target_probs=target_probs, target_log_probs=target_log_probs
     )
-    name, values = one_scale(logits=logits, probs=probs, log_probs=log_probs)
-    require_same_shape(as_array(target_values, target_name), target_name, as_array(values, name), name)
-    target, front_axis = AS_SCALE[target_name.removeprefix("target_")](target_values, target_name, axis)
-    prediction, _ = AS_SCALE[name](values, name, axis)
-    dtype = np.result_type(target, prediction)
+    scale, prediction, axis = class_prediction(axis, logits=logits, probs=probs, log_probs=log_probs)
+    require_same_shape(target, target_name, prediction, scale)
+    target_scale, dtype = target_name.removeprefix("target_"), np.result_type(target, prediction)
     headroom = headroom_for(dtype)
 
     def formula(t: Float64s, p: Float64s) -> tuple[Float64s]:
-        t_and_log = _probs_and_log(t, target_name.removeprefix("target_"), headroom)
-        return (_divergence(*t_and_log, *_probs_and_log(p, name, headroom)),)
+        log_t, log_p = _log_probs(t, target_scale, headroom), _log_probs(p, scale, headroom)
+        return (_divergence(_probs(t, target_scale, headroom), log_t, _probs(p, scale, headroom), log_p),)
 
-    (losses,) = by_row(formula, [target, prediction], front_axis, dtype)
+    (losses,) = by_row(formula, [target, prediction], axis, dtype)
     return reduce(losses, divisor_for(losses.size, reduction), reduction, dtype)
 
 
@@ -435,7 +430,7 @@ def _expectation(
     if targets.hard:
         values = _times(targets.weight[labels], _pick(surprise, labels)[:, 0])
     else:
-        values = _times(targets.shares(labels), surprise).sum(axis=-1)
+        values = _add_up(_times(targets.shares(labels), surprise))
     return np.where(kept, values, 0)
 
 
@@ -489,6 +484,11 @@ def _pick(values: Float64s, labels: npt.NDArray[np.intp]) -> Float64s:
     return np.take_along_axis(values, labels[:, None], axis=-1)
 
 
+def _add_up(terms: Float64s) -> Float64s:
+    """Return the sum of each row, added in one order, so that the other rows of its block do not show."""
+    return np.ascontiguousarray(terms).sum(axis=-1)
+
+
 def _times(weight: Float64s, values: Float64s) -> Float64s:
     """Return the product in which nothing counts for nothing, also where the value is infinite."""
     return np.where((weight == 0) & np.isinf(values), 0, weight * values)
@@ -537,12 +537,18 @@ def _binary_difference_extended(x: Float64s, y: Float64s, pos_weight: Float64s) 
     return _extended.sub(pull, push)[0]
 
 
-def _probs_and_log(values: Float64s, scale: str, headroom: float) -> tuple[Float64s, Float64s]:
-    if scale == "probs":
-        return values, np.log(values)
-    if scale == "log_probs":
-        return np.exp(values), values
-    return softmax64(values, headroom), log_softmax64(values, headroom)
+def _probs(values: Float64s, scale: str, headroom: float) -> Float64s:
+    if scale == "logits":
+        return softmax64(values, headroom)
+    return values if scale == "probs" else np.exp(values)
+
+
+def _log_probs(values: Float64s, scale: str, headroom: float) -> Float64s:
+    if scale == "logits":
+        return log_softmax64(values, headroom)
+    log_p = np.log(values) if scale == "probs" else values
+    # A row with an unknown probability does not sum to one, whichever of its classes is asked for.
+    return np.where(np.isnan(log_p).any(axis=-1, keepdims=True), np.nan, log_p)
 
 
 def _divergence(t: Float64s, log_t: Float64s, p: Float64s, log_p: Float64s) -> Float64s:
@@ -551,7 +557,7 @@ def _divergence(t: Float64s, log_t: Float64s, p: Float64s, log_p: Float64s) -> F
     ratio = log_p - log_t
     near = np.abs(ratio) < 0.5
     terms = np.where(near, t * _exp_minus_tangent(np.where(near, ratio, 0)), (p - t) - t * ratio)
-    return np.where(t == 0, p, terms).sum(axis=-1)
+    return _add_up(np.where(t == 0, p, terms))
 
 
 def _exp_minus_tangent(x: Float64s) -> Float64s:

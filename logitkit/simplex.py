@@ -451,7 +451,7 @@ def _class_log_odds(z: Float64s, headroom: float) -> Float64s:
     # The largest against its rivals is a true difference, which may cancel.
     rivals = z.copy()
     np.put_along_axis(rivals, top, -np.inf, axis=-1)
-    log_odds_of_top = -log_total(rivals, headroom, np.take_along_axis(z, top, axis=-1)[..., 0])
+    log_odds_of_top = 0 - log_total(rivals, headroom, np.take_along_axis(z, top, axis=-1)[..., 0])
     np.put_along_axis(result, top, log_odds_of_top[..., None], axis=-1)
     return np.where(np.isnan(rest), np.nan, result)
 
