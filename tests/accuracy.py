@@ -350,7 +350,6 @@ def measured() -> Iterator[list[str]]:
 
 
 if __name__ == "__main__":
+    rows = [HEADER, *(p + m for p, m in zip(promised(), measured(), strict=True))]
     with TABLE.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(
-            [HEADER, *(p + m for p, m in zip(promised(), measured(), strict=True))]
-        )
+        csv.writer(file, lineterminator="\n").writerows(rows)
