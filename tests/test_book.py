@@ -28,7 +28,7 @@ from run_notebooks import normalise_metadata, normalise_source  # noqa: E402
 def build(tmp_path_factory):
     """Build from nothing, since a cached build does not repeat the warnings of earlier ones."""
     folder = tmp_path_factory.mktemp("book")
-    command = [Path(sys.executable).with_name("jupyter-book"), "build", "-W", "-n", "--keep-going"]
+    command = [Path(sys.executable).with_name("jupyter-book"), "build", "-W", "-n", "--keep-going", "--quiet"]
     done = subprocess.run(
         [*command, "--path-output", folder, ROOT],
         text=True,
