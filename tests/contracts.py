@@ -1,0 +1,388 @@
+"""What every function promises whatever it computes. A test class lists its cases and inherits the tests.
+
+A case is a call and, for each of its arguments, how to draw one: valid values with the classes along the last axis.
+The tests change how the values are stored, arranged or split, and ask for the same results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise, product
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from logitkit._arrays import BLOCK, FEW_CLASSES
+
+Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
+Shape = tuple[int, ...]
+Draw = Callable[[np.random.Generator, Shape], Array]
+
+DTYPES = (np.float16, np.float32, np.float64)
+
+
+def logits(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.normal(0, 3, shape)
+
+
+def probs(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.uniform(0, 1, shape)
+
+
+def log_probs(rng: np.random.Generator, shape: Shape) -> Array:
+    return -rng.exponential(2, shape)
+
+
+def class_probs(rng: np.random.Generator, shape: Shape) -> Array:
+    shares = rng.exponential(1, shape) + 0.1
+    return shares / shares.sum(axis=-1, keepdims=True)
+
+
+def class_log_probs(rng: np.random.Generator, shape: Shape) -> Array:
+    return np.log(class_probs(rng, shape))
+
+
+def yes_or_no(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.integers(0, 2, shape).astype(np.float64)
+
+
+def labels(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.integers(0, shape[-1], shape[:-1])
+
+
+def weights(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.uniform(0.5, 2, shape)
+
+
+def class_weights(rng: np.random.Generator, shape: Shape) -> Array:
+    return rng.uniform(0.5, 2, shape[-1:])
+
+
+def _one_hot(values: Array) -> Array:
+    return (np.arange(values.shape[-1]) == values.argmax(axis=-1)[..., None]).astype(np.float64)
+
+
+# Whole numbers that are valid on the scale: exp(-800) is 0, so that [0, -800] are log-probabilities.
+WHOLE: dict[Draw, Callable[[Array], Array]] = {
+    class_probs: _one_hot,
+    class_log_probs: lambda values: 800 * (_one_hot(values) - 1),
+    labels: lambda values: values,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call by keyword, and how its arguments are drawn."""
+
+    call: Callable[..., Any]
+    draws: dict[str, Draw]
+
+    @property
+    def is_loss(self) -> bool:
+        return isinstance(self.call, partial)
+
+    def is_weight(self, name: str) -> bool:
+        return "weight" in name
+
+    def draw(self, shape: Shape, dtype: npt.DTypeLike = np.float64, seed: int = 0) -> Arrays:
+        rng = np.random.default_rng(seed)
+        drawn = {name: np.asarray(draw(rng, shape)) for name, draw in self.draws.items()}
+        return {name: a.astype(dtype) if a.dtype.kind == "f" else a for name, a in drawn.items()}
+
+    def draw_whole(self, shape: Shape) -> Arrays:
+        return {name: WHOLE.get(self.draws[name], np.rint)(a) for name, a in self.draw(shape).items()}
+
+    def __call__(self, arrays: Arrays, **options: Any) -> tuple[Array, ...]:
+        got = self.call(**arrays, **options)
+        return tuple(map(np.asarray, got if isinstance(got, tuple) else (got,)))
+
+
+def same(got: tuple[Array, ...], expected: tuple[Array, ...]) -> None:
+    """The same numbers, to the last bit, in the same dtype and shape."""
+    assert len(got) == len(expected)
+    for g, e in zip(got, expected, strict=True):
+        assert g.dtype == e.dtype
+        assert g.shape == e.shape
+        np.testing.assert_array_equal(g, e)
+
+
+def _unaligned(array: Array) -> Array:
+    place = np.empty(array.nbytes + 1, dtype=np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    place[...] = array
+    return place
+
+
+def _read_only(array: Array) -> Array:
+    copy = array.copy()
+    copy.flags.writeable = False
+    return copy
+
+
+def _spread(array: Array) -> Array:
+    wide = np.full([3 * n for n in array.shape], 111, dtype=array.dtype)
+    view = wide[tuple(slice(1, None, 3) for _ in array.shape)]
+    view[...] = array
+    return view
+
+
+class _Labelled(np.ndarray):
+    """A subclass, which must come out as a plain array."""
+
+
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "Fortran order": np.asfortranarray,
+    "negative strides": lambda a: np.flip(np.flip(a).copy()),
+    "every third element": _spread,
+    "big-endian": lambda a: a.astype(a.dtype.newbyteorder(">")),
+    "read-only": _read_only,
+    "unaligned": _unaligned,
+    "subclass": lambda a: a.view(_Labelled),
+}
+
+NOT_REAL = {
+    "complex": lambda a: a.astype(complex),
+    "text": lambda a: a.astype(str),
+    "objects": lambda a: np.where(a == a, None, None),
+    "dates": lambda a: np.full(a.shape, np.datetime64("2000-01-01")),
+    "masked": lambda a: np.ma.array(a, mask=np.ones(a.shape)),
+    "long double": lambda a: a.astype(np.longdouble),
+}
+
+
+class Contract:
+    """Tests for one function. `cases` are its ways to be called."""
+
+    cases: ClassVar[dict[str, Case]]
+    shape: ClassVar[Shape]
+    empty: ClassVar[tuple[Shape, ...]]
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        if "case" in metafunc.fixturenames:
+            metafunc.parametrize("case", self.cases.values(), ids=self.cases)
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_dtype_is_kept(self, case: Case, dtype: type) -> None:
+        for result in case(case.draw(self.shape, dtype)):
+            assert result.dtype == dtype
+            assert type(result) is np.ndarray
+
+    @pytest.mark.parametrize("dtype", [np.int16, np.int64, np.bool_, np.uint8])
+    def test_whole_numbers_count_as_float64(self, case: Case, dtype: type) -> None:
+        numbers = case.draw_whole(self.shape)
+        limits = (0, 1) if dtype is np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        floats = {n: a for n, a in numbers.items() if case.draws[n] is not labels}
+        if any(a.min() < limits[0] or a.max() > limits[1] for a in floats.values()):
+            # The same shape of values on a scale that this dtype has none of.
+            floats = {n: np.abs(a) % 2 for n, a in floats.items() if case.draws[n] in (logits, yes_or_no, probs)}
+        converted = numbers | {n: a.astype(dtype) for n, a in floats.items()}
+        same(case(converted), case(numbers | floats))
+        for result in case(converted):
+            assert result.dtype == np.float64
+
+    @pytest.mark.parametrize("dtype", [np.float16, np.float32])
+    @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+    def test_narrow_results_are_float64_results_rounded_once(self, case: Case, dtype: type, reduction: str) -> None:
+        options = {"reduction": reduction} if case.is_loss else {}
+        narrow = case.draw(self.shape, dtype)
+        wide = {name: a.astype(np.float64) if a.dtype.kind == "f" else a for name, a in narrow.items()}
+        same(case(narrow, **options), tuple(r.astype(dtype) for r in case(wide, **options)))
+
+    def test_lists_and_scalars_count_as_arrays(self, case: Case) -> None:
+        arrays = case.draw(self.shape)
+        same(case({name: a.tolist() for name, a in arrays.items()}), case(arrays))
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_storage_of_the_input_does_not_show(self, case: Case, layout: str, dtype: type) -> None:
+        arrays = case.draw(self.shape, dtype)
+        stored = {name: LAYOUTS[layout](a) for name, a in arrays.items()}
+        results = case(stored)
+        same(results, case(arrays))
+        assert all(type(r) is np.ndarray and r.dtype.isnative for r in results)
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_input_is_never_changed_and_never_returned(self, case: Case, dtype: type) -> None:
+        arrays = case.draw(self.shape, dtype)
+        before = {name: a.copy() for name, a in arrays.items()}
+        results = case(arrays)
+        for result in results:
+            assert result.flags.writeable
+            assert not any(np.shares_memory(result, a) for a in arrays.values())
+            result[...] = 111
+        for name, a in arrays.items():
+            np.testing.assert_array_equal(a, before[name], err_msg=name)
+        for i, j in product(range(len(results)), repeat=2):
+            assert i == j or not np.shares_memory(results[i], results[j])
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_nothing_in_nothing_out(self, case: Case, dtype: type) -> None:
+        for shape in self.empty:
+            for result in case(case.draw(shape, dtype)):
+                assert result.size == 0
+                assert result.shape in (shape, shape[:-1])
+                assert result.dtype == dtype
+
+    def test_debugging_settings_of_numpy_do_not_show(self, case: Case) -> None:
+        arrays = case.draw(self.shape)
+        with np.errstate(all="raise"):
+            before = np.geterr()
+            results = case(arrays)
+            assert np.geterr() == before
+        same(results, case(arrays))
+
+    @pytest.mark.parametrize("kind", NOT_REAL)
+    def test_anything_but_real_numbers_is_refused_by_name(self, case: Case, kind: str) -> None:
+        arrays = case.draw(self.shape)
+        for name, a in arrays.items():
+            bad = NOT_REAL[kind](a)
+            if bad.dtype == np.float64 and kind == "long double":
+                continue  # platforms without one
+            # An array with one value a row that are not integers has the wrong shape, or holds the wrong things.
+            error = ValueError if case.draws[name] is labels and kind != "masked" else TypeError
+            with pytest.raises(error, match=rf"^{name} (must hold|is a masked array)"):
+                case(arrays | {name: bad})
+
+    def test_ragged_lists_are_refused_by_name(self, case: Case) -> None:
+        arrays = case.draw(self.shape)
+        for name in arrays:
+            with pytest.raises(ValueError, match=rf"^{name} is not an array"):
+                case(arrays | {name: [[1.0, 2.0], [3.0]]})
+
+    def _with_nan(self, case: Case, dtype: type) -> Iterator[tuple[Arrays, Arrays, tuple[int, ...]]]:
+        arrays = case.draw(self.shape, dtype)
+        place = tuple(n - 1 for n in self.shape)
+        for name, a in arrays.items():
+            if not case.is_weight(name) and a.dtype.kind == "f":
+                spoilt = a.copy()
+                spoilt[place] = np.nan
+                yield arrays, arrays | {name: spoilt}, place
+
+
+class Elementwise(Contract):
+    """Tests for a function whose results have the shape of its input."""
+
+    shape = (3, 4, 5)
+    empty = ((0,), (0, 3), (3, 0))
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_nan_spoils_its_own_element_alone(self, case: Case, dtype: type) -> None:
+        for arrays, spoilt, place in self._with_nan(case, dtype):
+            for got, clean in zip(case(spoilt), case(arrays), strict=True):
+                assert np.isnan(got[place])
+                got[place] = clean[place]
+                np.testing.assert_array_equal(got, clean)
+
+    @pytest.mark.parametrize("shape", [(), (1,), (7,), (2, 3), (2, 1, 3), (1, 2, 1, 3, 2)])
+    def test_any_number_of_dimensions(self, case: Case, shape: Shape) -> None:
+        arrays = case.draw(shape, np.float32)
+        flat = {name: a.ravel() for name, a in arrays.items()}
+        same(case(arrays), tuple(r.reshape(shape) for r in case(flat)))
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_a_number_gives_a_number(self, case: Case, dtype: type) -> None:
+        numbers = {name: dtype(a) for name, a in case.draw(()).items()}
+        for wrapped in (numbers, {name: np.array(v) for name, v in numbers.items()}):
+            got = case.call(**wrapped)
+            assert all(type(g) is dtype for g in (got if isinstance(got, tuple) else (got,)))
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @pytest.mark.parametrize("n", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 1])
+    def test_edges_of_blocks_do_not_show(self, case: Case, n: int, dtype: type) -> None:
+        arrays = case.draw((n,), dtype)
+        pieces = [case({k: a[i : i + 997] for k, a in arrays.items()}) for i in range(0, n, 997)]
+        same(case(arrays), tuple(map(np.concatenate, zip(*pieces, strict=True))))
+
+
+def _rows_around(classes: int) -> list[int]:
+    step = max(1, BLOCK // classes)
+    return sorted({step - 1, step, step + 1, 2 * step + 1} - {0})
+
+
+CLASSES = (1, 2, FEW_CLASSES - 1, FEW_CLASSES, FEW_CLASSES + 1, BLOCK // 2, BLOCK // 2 + 1, BLOCK - 1, BLOCK, BLOCK + 1)
+
+
+class Rowwise(Contract):
+    """Tests for a function of rows of classes; its results have the shape of its input, or one value a row."""
+
+    shape = (3, 4, 5)
+    empty = ((0, 3), (2, 0, 3))
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_nan_spoils_its_own_row_alone(self, case: Case, dtype: type) -> None:
+        for arrays, spoilt, place in self._with_nan(case, dtype):
+            row = place[:-1]
+            for got, clean in zip(case(spoilt), case(arrays), strict=True):
+                assert np.isnan(got[row]).all()
+                got[row] = clean[row]
+                np.testing.assert_array_equal(got, clean)
+
+    def test_nan_spoils_masked_classes_too(self, case: Case) -> None:
+        for name, draw in case.draws.items():
+            if draw in (logits, class_log_probs, class_probs) and not case.is_weight(name):
+                arrays = case.draw((2, 3))
+                arrays[name][0] = [np.nan, 0.0 if draw is class_probs else -np.inf, 0.0]
+                for result in case(arrays):
+                    assert np.isnan(result[0]).all()
+                    assert not np.isnan(result[1]).any()
+
+    @pytest.mark.parametrize("shape", [(4,), (2, 3), (1, 4, 3), (2, 3, 2, 4), (2, 1, 3, 2, 2)])
+    def test_any_axis_of_any_number_of_dimensions(self, case: Case, shape: Shape) -> None:
+        arrays, full = case.draw(shape, np.float32), shape
+        expected = case(arrays)
+        for axis in range(-len(full), len(full)):
+            moved = {n: np.moveaxis(a, -1, axis) if a.shape == full else a for n, a in arrays.items()}
+            got = case(moved, axis=axis)
+            same(got, tuple(np.moveaxis(r, -1, axis) if r.shape == full else r for r in expected))
+
+    @pytest.mark.parametrize("classes", CLASSES)
+    def test_edges_of_blocks_do_not_show(self, case: Case, classes: int) -> None:
+        for rows in _rows_around(classes):
+            arrays = case.draw((rows, classes))
+            cuts = [0, *(c for c in (1, rows // 3, rows - 1) if 0 < c < rows), rows]
+            cuts = sorted(set(cuts))
+            pieces = []
+            for i, j in pairwise(cuts):
+                pieces.append(case({n: a[i:j] if len(a) == rows else a for n, a in arrays.items()}))
+            same(case(arrays), tuple(map(np.concatenate, zip(*pieces, strict=True))))
+
+    def test_neighbours_in_the_batch_do_not_show(self, case: Case) -> None:
+        for classes in (3, 20, 100):
+            arrays = case.draw((50, classes))
+            alone = [case({n: a[i] if len(a) == 50 else a for n, a in arrays.items()}) for i in range(50)]
+            same(case(arrays), tuple(map(np.stack, zip(*alone, strict=True))))
+
+    @pytest.mark.parametrize(
+        ("axis", "message"),
+        [
+            (3, "axis 3 is out of bounds for {name}, which has 3 dimensions"),
+            (-4, "axis -4 is out of bounds for {name}, which has 3 dimensions"),
+            (None, "axis must be one integer, not None"),
+            (1.0, "axis must be one integer, not 1.0"),
+            ((0, 1), r"axis must be one integer, not \(0, 1\)"),
+        ],
+    )
+    def test_an_axis_that_is_not_there_is_refused(self, case: Case, axis: Any, message: str) -> None:
+        arrays = case.draw(self.shape)
+        names = "|".join(arrays)
+        with pytest.raises((ValueError, TypeError), match=message.format(name=f"({names})")):
+            case(arrays, axis=axis)
+
+    def test_a_number_has_no_classes(self, case: Case) -> None:
+        with pytest.raises(ValueError, match="dimensions"):
+            case({name: np.array(0.5) for name in case.draws})
+
+
+@contextmanager
+def refuses(error: type[Exception], *fragments: str) -> Iterator[None]:
+    """Exactly this error is raised, and its message holds every fragment."""
+    with pytest.raises(error) as raised:
+        yield
+    assert type(raised.value) is error
+    for fragment in fragments:
+        assert fragment in str(raised.value)

@@ -1,0 +1,414 @@
+"""What holds for all inputs, tried on many: inverses, invariances, the five identities, signs, and no silent NaN.
+
+Bounds follow from the promises of tests/accuracy.py: a result that is wrong by n units in the last place is wrong by
+at most n * EPS of itself, and an error of the argument is carried on by the derivative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from math import fsum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import logitkit as lk
+from tests.contracts import DTYPES
+
+Array = npt.NDArray[Any]
+
+EPS = 2.0**-52
+INF = np.inf
+
+number = st.floats(-700, 700)
+# Sums and differences of these are exact, so that a shift changes nothing but the shift.
+dyadic = st.integers(-(2**20), 2**20).map(lambda k: k / 1024)
+any_number = st.one_of(st.floats(allow_nan=False, allow_infinity=False), number, st.floats(-3, 3), dyadic)
+
+
+def rows(elements: st.SearchStrategy[float] = number, smallest: int = 1, largest: int = 40) -> st.SearchStrategy[Array]:
+    return st.lists(elements, min_size=smallest, max_size=largest).map(np.array)
+
+
+@st.composite
+def row_and_class(draw: st.DrawFn, elements: st.SearchStrategy[float] = number, smallest: int = 1) -> tuple[Array, int]:
+    z = draw(rows(elements, smallest))
+    return z, draw(st.integers(0, len(z) - 1))
+
+
+@st.composite
+def row_and_distribution(draw: st.DrawFn, elements: st.SearchStrategy[float] = number) -> tuple[Array, Array]:
+    z = draw(rows(elements))
+    shares = np.array(draw(st.lists(st.integers(0, 9), min_size=len(z), max_size=len(z))), dtype=np.float64)
+    assume(shares.any())
+    return z, shares / shares.sum()
+
+
+def close(got: Any, expected: Any, relative: Any, absolute: Any = 0.0) -> None:
+    got, expected = np.asarray(got), np.asarray(expected)
+    # The slack of 2^-1074 is that of subnormal numbers.
+    allowed = relative * np.abs(expected) + absolute + 4 * np.finfo(np.float64).smallest_subnormal
+    assert (np.abs(got - expected) <= allowed).all(), (got, expected)
+
+
+class TestInverses:
+    @given(st.floats(0, 1, exclude_min=True, exclude_max=True))
+    def test_expit_undoes_logit(self, p: float) -> None:
+        log_odds = lk.logit(p)
+        close(lk.expit(log_odds), p, EPS * (3 + 2 * abs(log_odds) * (1 - p)))
+
+    @given(st.floats(-700, 30))
+    def test_logit_undoes_expit(self, x: float) -> None:
+        # Above 30 a probability is too near one to hold its log-odds.
+        close(lk.logit(lk.expit(x)), x, 3 * EPS, 3 * EPS * (1 + np.exp(x)))
+
+    @given(st.floats(-700, 30))
+    def test_odds_are_the_exponential_of_the_log_odds(self, x: float) -> None:
+        close(lk.odds(lk.expit(x)), np.exp(x), EPS * (6 + 3 * np.exp(x)))
+
+    @given(number)
+    def test_log1mexp_leads_from_one_side_to_the_other(self, x: float) -> None:
+        close(lk.log1mexp(lk.log_expit(x)), lk.log_expit(-x), EPS * (5 + 2 * abs(x)))
+
+    @given(number)
+    def test_log_expit_is_the_log_of_expit(self, x: float) -> None:
+        assume(x < 30)
+        close(lk.log_expit(x), np.log(lk.expit(x)), 3 * EPS, 3 * EPS)
+
+    @given(rows(st.floats(-300, 300)))
+    def test_probabilities_and_centred_logits_are_one_thing(self, z: Array) -> None:
+        p = lk.softmax(z)
+        size = np.abs(np.log(p)).max()
+        close(lk.logits_from_probs(p), lk.center(z), 0, EPS * (10 + 4 * size))
+        close(lk.softmax(lk.logits_from_probs(p)), p, EPS * (20 + 4 * size))
+        close(lk.softmax(lk.center(z)), p, EPS * (20 + 4 * np.abs(z).max()))
+
+    @given(rows(dyadic))
+    def test_centred_logits_have_mean_zero(self, z: Array) -> None:
+        assert abs(fsum(lk.center(z))) <= 3 * EPS * np.abs(lk.center(z)).sum()
+        close(lk.center(lk.center(z)), lk.center(z), 0, 6 * EPS * np.abs(z).max())
+
+
+class TestSymmetry:
+    @given(number)
+    def test_yes_and_no_change_places_with_the_sign(self, x: float) -> None:
+        close(lk.expit(x) + lk.expit(-x), 1, 2 * EPS)
+        assert lk.log_expit(x) == -lk.softplus(-x)
+        close(lk.softplus(x) - lk.softplus(-x), x, 0, 2 * EPS * (1 + abs(x)))
+
+    @given(st.integers(1, 2**53 - 1).map(lambda k: k / 2.0**53))
+    def test_log_odds_against_are_minus_those_in_favour(self, p: float) -> None:
+        close(lk.logit(1 - p), -lk.logit(p), 4 * EPS)
+
+    @given(number, st.floats(0, 1))
+    def test_binary_loss_does_not_know_which_side_is_yes(self, x: float, y: float) -> None:
+        assume(1 - (1 - y) == y)
+        (loss, grad), (mirrored, mirrored_grad) = (
+            lk.binary_cross_entropy_value_and_grad(target, logits=logit) for target, logit in ((y, x), (1 - y, -x))
+        )
+        close(loss, mirrored, 5 * EPS)
+        close(grad, -mirrored_grad, 4 * EPS, 2.0**-100)
+
+
+ROW_FUNCTIONS = [lk.softmax, lk.log_softmax, lk.class_log_odds, lk.center]
+
+
+class TestInvariance:
+    @pytest.mark.parametrize("function", ROW_FUNCTIONS)
+    @given(z=rows(dyadic), shift=st.integers(-(2**30), 2**30))
+    def test_constant_added_to_a_row_is_forgotten(self, function: Callable[..., Array], z: Array, shift: int) -> None:
+        np.testing.assert_array_equal(function(z + shift), function(z))
+
+    @given(rows(dyadic), st.integers(-(2**30), 2**30))
+    def test_logsumexp_moves_along_with_the_row(self, z: Array, shift: int) -> None:
+        total = lk.logsumexp(z)
+        close(lk.logsumexp(z + shift), total + shift, 2 * EPS, EPS * (3 + abs(total)))
+
+    @given(row_and_class(dyadic), st.integers(-(2**30), 2**30))
+    def test_loss_and_gradient_forget_the_constant_too(self, row: tuple[Array, int], shift: int) -> None:
+        z, label = row
+        (loss, grad), (moved, moved_grad) = (lk.cross_entropy_value_and_grad(label, logits=v) for v in (z, z + shift))
+        assert loss == moved
+        np.testing.assert_array_equal(grad, moved_grad)
+
+    @pytest.mark.parametrize("function", ROW_FUNCTIONS)
+    @given(z=rows(), data=st.data())
+    def test_order_of_the_classes_does_not_matter(
+        self, function: Callable[..., Array], z: Array, data: st.DataObject
+    ) -> None:
+        order = np.array(data.draw(st.permutations(range(len(z)))))
+        got, expected = function(z[order]), function(z)[order]
+        finite = np.isfinite(expected)
+        np.testing.assert_array_equal(got[~finite], expected[~finite])
+        close(got[finite], expected[finite], 12 * EPS, 2.0**-99)
+
+    @pytest.mark.parametrize("function", ROW_FUNCTIONS)
+    @given(z=rows(), place=st.integers(0, 40))
+    def test_masked_class_changes_nothing(self, function: Callable[..., Array], z: Array, place: int) -> None:
+        place = min(place, len(z))
+        got, expected = np.delete(function(np.insert(z, place, -INF)), place), function(z)
+        finite = np.isfinite(expected)
+        np.testing.assert_array_equal(got[~finite], expected[~finite])
+        close(got[finite], expected[finite], 12 * EPS, 2.0**-99)
+
+    @given(row_and_distribution(), st.integers(0, 40))
+    def test_masked_class_changes_no_loss(self, row: tuple[Array, Array], place: int) -> None:
+        z, target = row
+        place = min(place, len(z))
+        wide, wide_target = np.insert(z, place, -INF), np.insert(target, place, 0.0)
+        (loss, grad), (got, got_grad) = (
+            lk.cross_entropy_value_and_grad(t, logits=v) for t, v in ((target, z), (wide_target, wide))
+        )
+        close(got, loss, 12 * EPS)
+        assert got_grad[place] == 0
+        close(np.delete(got_grad, place), grad, 16 * EPS, 2.0**-99)
+        close(
+            lk.kl_divergence(target_probs=wide_target, logits=wide),
+            lk.kl_divergence(target_probs=target, logits=z),
+            16 * EPS * len(z),
+        )
+
+
+class TestIdentities:
+    """The five identities that the book rests on."""
+
+    @given(rows(smallest=2))
+    def test_difference_of_logits_is_the_log_of_the_ratio_of_probabilities(self, z: Array) -> None:
+        log_probs = lk.log_softmax(z)
+        size = 4 * EPS * (1 + np.abs(log_probs).max() + np.abs(z).max())
+        close(np.subtract.outer(log_probs, log_probs), np.subtract.outer(z, z), 0, size)
+
+    @given(rows(smallest=2))
+    def test_one_against_the_rest_is_a_log_odds(self, z: Array) -> None:
+        log_odds = lk.class_log_odds(z)
+        rest = np.array([lk.logsumexp(np.delete(z, i)) for i in range(len(z))])
+        close(log_odds, z - rest, 0, 4 * EPS * (1 + np.abs(z).max()))
+        # A probability too near one does not hold its log-odds.
+        held = log_odds < 30
+        bound = 8 * EPS * (1 + np.exp(log_odds[held]))
+        tiny = lk.softmax(z)[held] < np.finfo(np.float64).tiny
+        close(lk.logit(lk.softmax(z))[held][~tiny], log_odds[held][~tiny], 5 * EPS, bound[~tiny])
+
+    @given(dyadic, dyadic)
+    def test_two_logits_are_one_log_odds(self, z0: float, z1: float) -> None:
+        assume(abs(z1 - z0) < 700)
+        close(lk.class_log_odds([z0, z1]), [z0 - z1, z1 - z0], 3 * EPS)
+        close(lk.softmax([z0, z1]), lk.expit([z0 - z1, z1 - z0]), 8 * EPS)
+
+    @given(rows(dyadic, smallest=2), st.integers(-(2**30), 2**30))
+    def test_log_odds_are_unique_where_logits_are_not(self, z: Array, shift: int) -> None:
+        np.testing.assert_array_equal(lk.class_log_odds(z + shift), lk.class_log_odds(z))
+        # And they determine the probabilities, hence the centred logits.
+        close(lk.expit(lk.class_log_odds(z)), lk.softmax(z), EPS * (10 + 3 * np.abs(lk.class_log_odds(z))))
+
+    @given(row_and_class(smallest=2))
+    def test_loss_sees_nothing_but_the_log_odds_of_the_target(self, row: tuple[Array, int]) -> None:
+        z, label = row
+        log_odds = lk.class_log_odds(z)[label]
+        expected = lk.softplus(-log_odds)
+        close(lk.cross_entropy(label, logits=z), expected, EPS * (5 + 3 * abs(log_odds)))
+        close(lk.binary_cross_entropy(1, logits=log_odds), expected, 4 * EPS)
+
+
+class TestGradients:
+    @pytest.mark.parametrize("dtype", DTYPES)
+    @given(row=row_and_class(st.floats(-90, 90)))
+    def test_pull_and_push_of_a_class_target_balance(self, dtype: type, row: tuple[Array, int]) -> None:
+        # Each entry is good to 6 units in the last place in float64, and to 0.51 in narrower dtypes.
+        units, info = (6, np.finfo(dtype)) if dtype is np.float64 else (0.51, np.finfo(dtype))
+        _, grad = lk.cross_entropy_value_and_grad(row[1], logits=row[0].astype(dtype))
+        slack = len(grad) * float(info.smallest_subnormal)
+        assert abs(fsum(grad)) <= units * float(info.eps) * fsum(np.abs(grad)) + slack
+
+    @given(row_and_distribution())
+    def test_pull_and_push_of_a_soft_target_balance(self, row: tuple[Array, Array]) -> None:
+        z, target = row
+        _, grad = lk.cross_entropy_value_and_grad(target, logits=z)
+        assert abs(fsum(grad)) <= 8 * EPS * fsum(np.abs(grad)) + len(z) * 2.0**-99
+
+    @given(row_and_class(smallest=2))
+    def test_target_is_pushed_up_and_every_other_class_down(self, row: tuple[Array, int]) -> None:
+        z, label = row
+        _, grad = lk.cross_entropy_value_and_grad(label, logits=z)
+        assert grad[label] <= 0
+        assert (np.delete(grad, label) >= 0).all()
+        assume(np.ptp(z) < 700)
+        assert grad[label] < 0
+
+
+class TestSigns:
+    @given(row_and_distribution(any_number), st.floats(0, 1))
+    def test_cross_entropy_is_never_negative(self, row: tuple[Array, Array], smoothing: float) -> None:
+        z, target = row
+        assert lk.cross_entropy(target, logits=z, label_smoothing=smoothing) >= 0
+        assert lk.cross_entropy(int(target.argmax()), logits=z, label_smoothing=smoothing) >= 0
+
+    @given(row_and_distribution(any_number))
+    def test_divergence_is_never_negative(self, row: tuple[Array, Array]) -> None:
+        z, target = row
+        with np.errstate(divide="ignore"):
+            targets = ({"target_probs": target}, {"target_log_probs": np.log(target)})
+        predictions = ({"logits": z}, {"probs": lk.softmax(z)}, {"log_probs": lk.log_softmax(z)})
+        for t in targets:
+            for p in predictions:
+                assert lk.kl_divergence(**t, **p) >= 0
+
+    @given(any_number, st.floats(0, 1), st.floats(0, 5))
+    def test_binary_losses_are_never_negative(self, x: float, y: float, pos_weight: float) -> None:
+        assert lk.binary_cross_entropy(y, logits=x, pos_weight=pos_weight) >= 0
+        assert lk.focal_loss(round(y), logits=x, gamma=pos_weight) >= 0
+
+    @given(rows(any_number))
+    def test_results_stay_on_their_scale(self, z: Array) -> None:
+        for p in (lk.softmax(z), lk.expit(z)):
+            assert ((p >= 0) & (p <= 1)).all()
+        assert (lk.log_softmax(z) <= 0).all()
+        assert (lk.log_expit(z) <= 0).all()
+        assert (lk.softplus(z) >= np.maximum(z, 0)).all()
+        assert lk.logsumexp(z) >= z.max()
+
+    @given(st.tuples(any_number, any_number).map(sorted))
+    def test_order_is_kept(self, pair: list[float]) -> None:
+        # Monotonous up to the error of each of the two results.
+        for function, units in ((lk.expit, 4), (lk.softplus, 3)):
+            low, high = function(pair)
+            assert low * (1 - units * EPS) <= high + 4 * np.finfo(np.float64).smallest_subnormal
+
+
+class TestScales:
+    """The three scales of one prediction give one loss."""
+
+    @given(row_and_class())
+    def test_of_a_class_target(self, row: tuple[Array, int]) -> None:
+        z, label = row
+        loss = lk.cross_entropy(label, logits=z)
+        assert lk.cross_entropy(label, log_probs=lk.log_softmax(z)) == loss
+        assume(loss < 700)
+        close(lk.cross_entropy(label, probs=lk.softmax(z)), loss, 2 * EPS, 8 * EPS)
+
+    @given(row_and_distribution(st.floats(-300, 300)))
+    def test_of_a_soft_target(self, row: tuple[Array, Array]) -> None:
+        z, target = row
+        loss = lk.cross_entropy(target, logits=z)
+        close(lk.cross_entropy(target, log_probs=lk.log_softmax(z)), loss, 12 * EPS)
+        close(lk.cross_entropy(target, probs=lk.softmax(z)), loss, 8 * EPS, 8 * EPS)
+
+    @given(number, st.floats(0, 1))
+    def test_of_a_binary_target(self, x: float, y: float) -> None:
+        loss = lk.binary_cross_entropy(y, logits=x)
+        close(lk.binary_cross_entropy(y, log_probs=lk.log_expit(x)), loss, EPS * (9 + 2 * abs(x)))
+        assume(x < 30)
+        close(lk.binary_cross_entropy(y, probs=lk.expit(x)), loss, 6 * EPS, 6 * EPS * (1 + np.exp(x)))
+
+    @given(row_and_distribution(st.floats(-30, 30)))
+    def test_of_a_divergence(self, row: tuple[Array, Array]) -> None:
+        z, target = row
+        expected = lk.kl_divergence(target_probs=target, logits=z)
+        for given_as in ({"log_probs": lk.log_softmax(z)}, {"probs": lk.softmax(z)}):
+            close(lk.kl_divergence(target_probs=target, **given_as), expected, 1e-13, 1e-15 * np.sqrt(expected))
+
+
+@st.composite
+def stored(
+    draw: st.DrawFn, shape: tuple[int, ...], dtype: type, low: float | None = None, high: float | None = None
+) -> Array:
+    """An array of any finite values of a dtype, stored somehow."""
+    width = np.finfo(dtype).bits
+    limits = {} if low is None and high is None else {"min_value": low, "max_value": high}
+    special = [v for v in (0.0, -0.0, 1.0, -1.0, 0.5, float(np.finfo(dtype).max), float(np.finfo(dtype).min))]
+    special = [v for v in special if (low is None or v >= low) and (high is None or v <= high)]
+    elements = st.floats(allow_nan=False, allow_infinity=False, width=width, **limits) | st.sampled_from(special)
+    array = draw(hnp.arrays(dtype, shape, elements=elements))
+    layout = draw(st.sampled_from(["C", "F", "reversed", "spread", "swapped"]))
+    if layout == "F":
+        return np.asfortranarray(array)
+    if layout == "reversed":
+        return np.flip(np.flip(array).copy())
+    if layout == "spread":
+        return np.repeat(array, 2, axis=0)[::2] if array.ndim else array
+    return array.astype(array.dtype.newbyteorder()) if layout == "swapped" else array
+
+
+SHAPES = hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=4)
+FLOATS = st.sampled_from(DTYPES)
+
+
+def survives(call: Callable[..., Any], *arrays: Array) -> None:
+    """No exception, no warning, no NaN from numbers, nothing written to the input."""
+    before = [a.tobytes() for a in arrays]
+    results = call(*arrays)
+    for result in results if isinstance(results, tuple) else (results,):
+        assert not np.isnan(result).any()
+        assert np.asarray(result).dtype.type in DTYPES
+    assert before == [a.tobytes() for a in arrays]
+
+
+class TestFuzz:
+    @given(st.data(), SHAPES, FLOATS)
+    def test_links(self, data: st.DataObject, shape: tuple[int, ...], dtype: type) -> None:
+        for function in (lk.expit, lk.log_expit, lk.softplus):
+            survives(function, data.draw(stored(shape, dtype)))
+        for function in (lk.odds, lk.logit):
+            survives(function, data.draw(stored(shape, dtype, 0.0, 1.0)))
+        survives(lk.log1mexp, data.draw(stored(shape, dtype, None, 0.0)))
+
+    @given(st.data(), SHAPES, FLOATS)
+    def test_simplex(self, data: st.DataObject, shape: tuple[int, ...], dtype: type) -> None:
+        z, axis = data.draw(stored(shape, dtype)), data.draw(st.integers(-len(shape), len(shape) - 1))
+        for function in (lk.logsumexp, lk.softmax, lk.log_softmax, lk.class_log_odds):
+            survives(partial(function, axis=axis), z)
+        # The mean of finite logits is finite, though a difference from it may exceed the largest number.
+        survives(partial(lk.center, axis=axis), z)
+        if shape[axis]:
+            survives(partial(lk.logits_from_probs, axis=axis), lk.softmax(z, axis=axis))
+
+    @given(st.data(), SHAPES, FLOATS)
+    def test_class_losses(self, data: st.DataObject, shape: tuple[int, ...], dtype: type) -> None:
+        axis = data.draw(st.integers(-len(shape), len(shape) - 1))
+        classes = shape[axis]
+        assume(classes)
+        z, t = data.draw(stored(shape, dtype)), lk.softmax(data.draw(stored(shape, dtype)), axis=axis)
+        options: dict[str, Any] = {
+            "axis": axis,
+            "reduction": data.draw(st.sampled_from(["none", "sum"] + ["mean"] * (z.size > 0))),
+            "label_smoothing": data.draw(st.sampled_from([0.0, 1e-300, 0.1, 1.0])),
+        }
+        weight = data.draw(st.none() | hnp.arrays(dtype, classes, elements=st.floats(0.125, 8, width=16)))
+        labels = np.argmax(t, axis=axis)
+        for target in (t, labels):
+            for function in (lk.cross_entropy, lk.cross_entropy_value_and_grad):
+                survives(lambda y, z, f=function: f(y, logits=z, weight=weight, **options), target, z)
+        ignored = options | {"reduction": "none", "ignore_index": 0}
+        survives(lambda y, z: lk.cross_entropy_value_and_grad(y, logits=z, weight=weight, **ignored), labels, z)
+        del options["label_smoothing"]
+        survives(
+            lambda y, z: lk.kl_divergence(target_logits=y, logits=z, **options), data.draw(stored(shape, dtype)), z
+        )
+        survives(lambda y, z: lk.kl_divergence(target_probs=y, logits=z, **options), t, z)
+        log_t = lk.log_softmax(z, axis=axis)
+        survives(lambda y, z: lk.kl_divergence(target_probs=y, log_probs=z, **options), t, log_t)
+
+    @given(st.data(), SHAPES, FLOATS)
+    def test_binary_losses(self, data: st.DataObject, shape: tuple[int, ...], dtype: type) -> None:
+        x, y = data.draw(stored(shape, dtype)), data.draw(stored(shape, dtype, 0.0, 1.0))
+        p, log_p = data.draw(stored(shape, dtype, 0.0, 1.0)), data.draw(stored(shape, dtype, None, 0.0))
+        w, a = (data.draw(stored(shape, dtype, 0.0, 60000.0)) for _ in range(2))
+        options = {"reduction": data.draw(st.sampled_from(["none", "sum"] + ["mean"] * (x.size > 0)))}
+        for function in (lk.binary_cross_entropy, lk.binary_cross_entropy_value_and_grad):
+            survives(lambda y, x, w, a, f=function: f(y, logits=x, weight=w, pos_weight=a, **options), y, x, w, a)
+        survives(lambda y, p, w, a: lk.binary_cross_entropy(y, probs=p, weight=w, pos_weight=a, **options), y, p, w, a)
+        survives(
+            lambda y, p, w, a: lk.binary_cross_entropy(y, log_probs=p, weight=w, pos_weight=a, **options),
+            y,
+            log_p,
+            w,
+            a,
+        )
+        gamma = data.draw(st.floats(0, 50))
+        survives(lambda y, x: lk.focal_loss(y, logits=x, gamma=gamma, **options), np.rint(y), x)

@@ -1,0 +1,283 @@
+"""The multiclass scale: logsumexp, softmax, log_softmax, class_log_odds, center, logits_from_probs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+import logitkit as lk
+from logitkit._arrays import BLOCK, FEW_CLASSES
+from tests import oracle
+from tests.contracts import DTYPES, Case, Rowwise, class_probs, logits, refuses
+
+INF, NAN = np.inf, np.nan
+LOWEST = float(np.finfo(np.float64).min)
+
+
+class Simplex(Rowwise):
+    """A function of rows of classes: its formula, and its values where a class is masked, certain or alone."""
+
+    function: ClassVar[Callable[..., Any]]
+    exact: ClassVar[Callable[..., Any]]
+    rows: ClassVar[tuple[tuple[float, ...], ...]] = (
+        (1.0, 0.5, -2.0),
+        (3.0, 3.0),
+        (0.0, -40.0, -41.0, 1e-3),
+        (1000.0, 999.0, 998.0),
+        tuple(np.linspace(-3, 3, FEW_CLASSES + 5)),
+    )
+    limits: ClassVar[dict[tuple[float, ...], Any]]
+
+    def test_formula(self) -> None:
+        for row in self.rows:
+            expected = np.array(type(self).exact(oracle.exact(row)), dtype=np.float64)
+            np.testing.assert_allclose(type(self).function(row), expected, rtol=5e-15)
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_limits_are_values_not_errors_or_warnings(self, dtype: type) -> None:
+        for row, expected in self.limits.items():
+            with np.errstate(all="raise"):
+                got = type(self).function(np.array(row, dtype=dtype))
+            np.testing.assert_array_equal(got, np.array(expected, dtype=dtype), err_msg=str(row))
+            assert not np.signbit(got[got == 0]).any(), row
+
+    def test_limits_hold_within_a_batch(self) -> None:
+        for row, expected in self.limits.items():
+            plain = np.linspace(0.1, 0.2, len(row))
+            plain /= plain.sum()
+            batch = np.array([plain, row, plain])
+            got = type(self).function(batch)
+            np.testing.assert_array_equal(got[1], expected)
+            np.testing.assert_array_equal(got[0], type(self).function(plain))
+            np.testing.assert_array_equal(got[2], got[0])
+
+
+class Softmaxlike(Simplex):
+    """Rows of logits that stand for probabilities."""
+
+    def test_a_row_without_a_class_left_is_refused(self) -> None:
+        call = type(self).function
+        rule, hint = "the largest of z must be above -inf", "all classes of the row are masked"
+        with refuses(ValueError, rule, "but the largest of z is -inf", hint):
+            call([-INF, -INF])
+        with refuses(ValueError, rule, "but the largest of z[1] is -inf", hint):
+            call([[0.0, 1], [-INF, -INF]])
+        with refuses(ValueError, "but the largest of z[1] is -inf"):
+            call([[0.0, -INF], [0.0, -INF]], axis=0)
+
+    def test_no_classes_no_values(self) -> None:
+        for shape in ((0,), (3, 0), (2, 0, 4)):
+            got = type(self).function(np.zeros(shape), axis=-1 if shape[-1] == 0 else 1)
+            assert got.shape == shape
+
+    def test_shifted_row_is_the_same_row(self) -> None:
+        z = np.array([[3.0, 1.0, -2.0], [0.0, -0.5, 8.0]])  # exact when shifted
+        if type(self).function is not lk.logsumexp:
+            np.testing.assert_allclose(type(self).function(z + 1024), type(self).function(z), rtol=4e-16)
+
+
+class Certain(Softmaxlike):
+    """One +inf in a row is certainty; more have no meaning."""
+
+    def test_two_certain_classes_are_refused(self) -> None:
+        call = type(self).function
+        rule, hint = "the number of inf in z must be 0 or 1", "only one class of a row can be certain"
+        with refuses(ValueError, rule, "but the number of inf in z is 2", hint):
+            call([INF, 0, INF])
+        with refuses(ValueError, rule, "inf in z[1] is 3", hint):
+            call([[0, INF, 0], [INF, INF, INF]])
+
+    def test_nan_wins_over_what_has_no_meaning(self) -> None:
+        assert np.isnan(type(self).function([[NAN, INF, INF], [NAN, -INF, -INF], [NAN, INF, 0]])).all()
+
+
+class TestLogsumexp(Simplex):
+    function = staticmethod(lk.logsumexp)
+    exact = staticmethod(oracle.logsumexp)
+    cases: ClassVar = {"plain": Case(lk.logsumexp, {"z": logits})}
+    limits: ClassVar = {
+        (5.0,): 5.0,
+        (): -INF,
+        (-INF, -INF): -INF,
+        (-INF, 3.0): 3.0,
+        (INF, 3.0): INF,
+        (INF, INF, -INF): INF,
+        (NAN, INF): NAN,
+        (NAN, -INF): NAN,
+        (60000.0, -60000.0): 60000.0,
+    }
+
+    def test_no_classes_give_the_log_of_nothing(self) -> None:
+        np.testing.assert_array_equal(lk.logsumexp(np.zeros((3, 0))), [-INF] * 3)
+        np.testing.assert_array_equal(lk.logsumexp(np.zeros((0, 3)), axis=0), [-INF] * 3)
+        assert lk.logsumexp(np.zeros((0, 3))).shape == (0,)
+
+    @pytest.mark.parametrize("axis", [-3, -2, -1, 0, 1, 2])
+    def test_keepdims_keeps_the_place_of_the_axis(self, axis: int) -> None:
+        z = self.cases["plain"].draw((2, 3, 4))["z"]
+        kept = lk.logsumexp(z, axis=axis, keepdims=True)
+        np.testing.assert_array_equal(np.squeeze(kept, axis), lk.logsumexp(z, axis=axis))
+        np.testing.assert_allclose(z - kept, lk.log_softmax(z, axis=axis), rtol=1e-12)
+
+    def test_one_row_gives_a_number_or_one_that_broadcasts(self) -> None:
+        assert type(lk.logsumexp([1.0, 2.0])) is np.float64
+        assert type(lk.logsumexp(np.float32([1.0, 2.0]))) is np.float32
+        assert lk.logsumexp([1.0, 2.0], keepdims=True).shape == (1,)
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_log_of_many_does_not_overflow_on_the_way(self, dtype: type) -> None:
+        assert lk.logsumexp(np.zeros(70_000, dtype)) == dtype(np.log(70_000))
+
+    @pytest.mark.parametrize("mask", [-INF, -1e9, -1e30, -1e100, -1e300, LOWEST])
+    def test_digits_near_zero_survive_any_mask(self, mask: float) -> None:
+        z = np.log([0.5, 0.25, 0.125, 0.125])
+        expected = float(oracle.logsumexp(oracle.exact(z)))
+        assert lk.logsumexp([*z, mask]) == pytest.approx(expected, rel=1e-10, abs=0)
+
+
+class TestSoftmax(Certain):
+    function = staticmethod(lk.softmax)
+    exact = staticmethod(oracle.softmax)
+    cases: ClassVar = {"plain": Case(lk.softmax, {"z": logits})}
+    limits: ClassVar = {
+        (5.0,): [1.0],
+        (3.0, 3.0): [0.5, 0.5],
+        (-INF, 3.0, 3.0): [0.0, 0.5, 0.5],
+        (-INF, 3.0): [0.0, 1.0],
+        (INF, 3.0, -INF): [1.0, 0.0, 0.0],
+        (INF,): [1.0],
+        (60000.0, -60000.0): [1.0, 0.0],
+        (-60000.0, -60000.0): [0.5, 0.5],
+        (NAN, 0.0): [NAN, NAN],
+    }
+
+    def test_rows_sum_to_one(self) -> None:
+        for classes in (1, 2, FEW_CLASSES, FEW_CLASSES + 1, 5000):
+            p = lk.softmax(np.random.default_rng(classes).normal(0, 5, (7, classes)))
+            np.testing.assert_allclose(p.sum(axis=-1), 1, rtol=4e-16 * max(1, classes**0.5))
+
+    @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.bool_])
+    def test_integers_do_not_wrap(self, dtype: type) -> None:
+        ends = (0, 1) if dtype is np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+        z = np.array(ends, dtype)
+        np.testing.assert_array_equal(lk.softmax(z), lk.softmax([float(v) for v in ends]))
+
+
+class TestLogSoftmax(Certain):
+    function = staticmethod(lk.log_softmax)
+    exact = staticmethod(oracle.log_softmax)
+    cases: ClassVar = {"plain": Case(lk.log_softmax, {"z": logits})}
+    limits: ClassVar = {
+        (5.0,): [0.0],
+        (-INF, 3.0): [-INF, 0.0],
+        (INF, 3.0, -INF): [0.0, -INF, -INF],
+        (INF,): [0.0],
+        (20000.0, -20000.0): [0.0, -40000.0],
+        (NAN, 0.0): [NAN, NAN],
+    }
+
+    def test_log_of_a_sure_class_keeps_its_digits(self) -> None:
+        for margin in (17.0, 40.0, 300.0, 740.0):
+            expected = -float(oracle.softplus(-oracle.exact(margin)[0]))
+            assert lk.log_softmax([margin, 0.0])[0] == pytest.approx(expected, rel=1e-15, abs=0)
+            assert lk.log_softmax([margin, 0.0])[0] < 0
+
+
+class TestClassLogOdds(Certain):
+    function = staticmethod(lk.class_log_odds)
+    exact = staticmethod(oracle.class_log_odds)
+    cases: ClassVar = {"plain": Case(lk.class_log_odds, {"z": logits})}
+    limits: ClassVar = {
+        (5.0,): [INF],
+        (INF,): [INF],
+        (3.0, 3.0): [0.0, 0.0],
+        (-INF, 3.0): [-INF, INF],
+        (-INF, 3.0, 1.0): [-INF, 2.0, -2.0],
+        (INF, 3.0, -INF): [INF, -INF, -INF],
+        (20000.0, -20000.0): [40000.0, -40000.0],
+        (NAN, 0.0, -INF): [NAN, NAN, NAN],
+    }
+
+    @pytest.mark.parametrize("mask", [-INF, -1e9, -1e30, -1e100, LOWEST])
+    def test_log_odds_near_zero_survive_any_mask(self, mask: float) -> None:
+        z = [float(np.log(2)) + 1e-9, 0.0, 0.0]
+        expected = np.array(oracle.class_log_odds(oracle.exact(z)), dtype=np.float64)
+        np.testing.assert_allclose(lk.class_log_odds([*z, mask])[:3], expected, rtol=1e-15)
+
+    def test_ties_share_their_log_odds(self) -> None:
+        for classes in (2, 3, FEW_CLASSES + 1):
+            got = lk.class_log_odds(np.full(classes, 7.0))
+            assert got.tolist() == pytest.approx([-np.log(classes - 1)] * classes, rel=1e-15, abs=0)
+            assert len(set(got.tolist())) == 1
+
+
+class TestCenter(Softmaxlike):
+    function = staticmethod(lk.center)
+    exact = staticmethod(oracle.center)
+    cases: ClassVar = {"plain": Case(lk.center, {"z": logits})}
+    limits: ClassVar = {
+        (5.0,): [0.0],
+        (3.0, 1.0, 2.0): [1.0, -1.0, 0.0],
+        (-INF, 3.0): [-INF, 0.0],
+        (-INF, 3.0, 1.0): [-INF, 1.0, -1.0],
+        (NAN, -INF, 1.0): [NAN, NAN, NAN],
+    }
+
+    def test_certain_class_has_no_centred_logit(self) -> None:
+        rule, hint = "z must be below inf", "a certain class has no centred logit"
+        with refuses(ValueError, rule, "but z[1] is inf", hint):
+            lk.center([0.0, INF])
+        with refuses(ValueError, rule, "but z[1, 0] is inf", hint):
+            lk.center([[0.0, 1], [INF, INF]])
+
+    def test_mean_of_the_largest_numbers_does_not_overflow(self) -> None:
+        np.testing.assert_array_equal(lk.center([1.5e308, 1.5e308, 1.5e308]), [0, 0, 0])
+        np.testing.assert_allclose(lk.center([1.5e308, 1.0e308]), [0.25e308, -0.25e308], rtol=1e-15)
+
+    def test_small_differences_survive_a_large_offset(self) -> None:
+        z = 1e6 + np.array([0.0, 2.0**-30, 2.0**-29])
+        expected = np.array(oracle.center(oracle.exact(z)), dtype=np.float64)
+        np.testing.assert_allclose(lk.center(z), expected, rtol=1e-15)
+
+
+class TestLogitsFromProbs(Simplex):
+    function = staticmethod(lk.logits_from_probs)
+    exact = staticmethod(lambda p: oracle.center([oracle.mp.log(v) for v in p]))
+    cases: ClassVar = {"plain": Case(lk.logits_from_probs, {"p": class_probs})}
+    rows = ((0.5, 0.25, 0.25), (0.9, 0.1), (1e-300, 1.0, 1e-10), tuple(np.full(FEW_CLASSES * 2, 0.5**6)))
+    limits: ClassVar = {
+        (1.0,): [0.0],
+        (0.5, 0.5): [0.0, 0.0],
+        (0.0, 1.0): [-INF, 0.0],
+        (0.0, 0.5, 0.5): [-INF, 0.0, 0.0],
+        (NAN, 0.0, 0.5): [NAN, NAN, NAN],
+    }
+
+    def test_what_is_no_probability_is_shown(self) -> None:
+        hint = "did you pass logits? softmax turns them into probabilities"
+        call = lk.logits_from_probs
+        with refuses(ValueError, "p must lie in [0, 1], but p[1] is 1.75", hint):
+            call([0.5, 1.75])
+        with refuses(ValueError, "but p[1, 0] is 1.5", hint):
+            call([[0.5, 0.5], [1.5, -0.5]])
+
+    def test_rows_that_do_not_sum_to_one_are_shown(self) -> None:
+        rule, hint = "the sum of p must be 1 in each row", "are these independent (sigmoid) outputs?"
+        call = lk.logits_from_probs
+        with refuses(ValueError, rule, "but the sum of p is 1.25", hint):
+            call([0.5, 0.75])
+        with refuses(ValueError, rule, "but the sum of p[1] is 0.75", hint):
+            call([[0.5, 0.5], [0.5, 0.25]])
+        with refuses(ValueError, "but the sum of p[1] is 0.75"):
+            call([[0.5, 0.5], [0.5, 0.25]], axis=0)
+        with refuses(ValueError, "but the sum of p is 0.0"):
+            call([])
+
+    @pytest.mark.parametrize("dtype", DTYPES)
+    def test_probabilities_stored_in_this_dtype_are_near_enough_to_one(self, dtype: type) -> None:
+        for classes in (2, 10, 1000, BLOCK):
+            p = class_probs(np.random.default_rng(classes), (3, classes)).astype(dtype)
+            assert np.isfinite(lk.logits_from_probs(p)).all()
