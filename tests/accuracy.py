@@ -1,7 +1,7 @@
-"""What `logitkit` promises about accuracy, and the measurement behind it: one code asserts it and writes the table.
+"""What `logitkit` promises about accuracy, and the measurement behind it: one code asserts it and writes the tables.
 
-`python -m tests.accuracy` measures logitkit, SciPy and PyTorch on the same numbers and writes chapters/accuracy.csv.
-tests/test_accuracy.py asserts the promises, and that the table shows them.
+`python -m tests.accuracy` measures logitkit, SciPy and PyTorch on the same numbers and writes the book's tables,
+chapters/accuracy-*.csv. tests/test_accuracy.py asserts the promises, and that the tables show them.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ import torch.nn.functional as F
 import logitkit as lk
 from tests import oracle
 
-TABLE = Path(__file__).parents[1] / "chapters" / "accuracy.csv"
 DTYPES = (np.float16, np.float32, np.float64)
+TABLES = {d: Path(__file__).parents[1] / "chapters" / f"accuracy-{d.__name__}.csv" for d in DTYPES}
 # A float64 result that has cancelled to less than this is held to it instead of to its own last place: double-double
 # operands of size one carry about 2^-104.
 FLOOR = {np.float16: 0.0, np.float32: 0.0, np.float64: 2.0**-100}
@@ -325,7 +325,7 @@ CLAIMS = (
 )
 
 VERSIONS = {"logitkit": "", "SciPy": scipy.__version__, "PyTorch": torch.__version__.split("+")[0]}
-HEADER = ("function", "dtype", "promise", *(f"{library} {version}".strip() for library, version in VERSIONS.items()))
+HEADER = ("function", "promise", *(f"{library} {version}".strip() for library, version in VERSIONS.items()))
 
 
 def _figure(ulps: float) -> str:
@@ -334,22 +334,22 @@ def _figure(ulps: float) -> str:
     return f"{ulps:.0e}".replace("e+0", "e").replace("e+", "e")
 
 
-def promised() -> list[list[str]]:
-    """The first columns of the table: what is promised, and for what."""
-    return [[c.name, dtype.__name__, f"{c.promise[dtype]:g}"] for c in CLAIMS for dtype in DTYPES]
+def promised(dtype: type) -> list[list[str]]:
+    """Return the first columns of a table: what is promised."""
+    return [[claim.name, f"{claim.promise[dtype]:g}"] for claim in CLAIMS]
 
 
-def measured() -> Iterator[list[str]]:
-    """The other columns: the largest error of each library; a dash where it has no such function."""
+def measured(dtype: type) -> Iterator[list[str]]:
+    """Yield the other columns: the largest error of each library; a dash where it has no such function."""
     for claim in CLAIMS:
-        for dtype in DTYPES:
-            functions = {"logitkit": claim.ours, **claim.peers}
-            worst = [_figure(claim.worst(dtype, functions[p])) if p in functions else "–" for p in VERSIONS]
-            print(f"{claim.name:35} {dtype.__name__:8}", *worst)
-            yield worst
+        functions = {"logitkit": claim.ours, **claim.peers}
+        worst = [_figure(claim.worst(dtype, functions[v])) if v in functions else "–" for v in VERSIONS]
+        print(f"{dtype.__name__} {claim.name:40}", *worst)
+        yield worst
 
 
 if __name__ == "__main__":
-    rows = [HEADER, *(p + m for p, m in zip(promised(), measured(), strict=True))]
-    with TABLE.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    for dtype, path in TABLES.items():
+        table = [HEADER, *(p + m for p, m in zip(promised(dtype), measured(dtype), strict=True))]
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(table)
