@@ -24,10 +24,11 @@ serve: .venv/book.done  ## build, serve on 127.0.0.1 and rebuild on change
 
 test: .venv/dev.done  ## run every test: numerics, doctests, notebooks, the built book
 	$(BIN)/python -m pytest -n auto --dist loadfile tests logitkit --doctest-modules \
-	  chapters --nbval --nbval-current-env --nbval-cell-timeout=120
+	  README.md --doctest-glob=README.md chapters --nbval --nbval-current-env --nbval-cell-timeout=120
 
-notebooks: .venv/dev.done  ## run all chapters anew and store their outputs (or NB="chapters/one-idea.ipynb")
+notebooks: .venv/dev.done  ## run all chapters anew, store their outputs, draw the cover (or NB="chapters/one-idea.ipynb")
 	$(BIN)/python book/run_notebooks.py $(or $(NB),$(wildcard chapters/*.ipynb))
+	$(BIN)/python book/cover.py
 
 accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite the accuracy table
 	$(BIN)/python -m tests.accuracy

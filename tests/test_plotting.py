@@ -4,6 +4,7 @@ import itertools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,6 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from logitkit import plotting
 
+BOOK = Path(__file__).parents[1] / "book"
 LIGHT_PAGE, DARK_PAGE = "#ffffff", "#121212"  # the theme's backgrounds
 
 DRAW = """
@@ -117,3 +119,9 @@ def test_notebook_shows_figures_as_svg_only(figure):
     finally:
         InteractiveShell.clear_instance()
         plt.switch_backend("agg")
+
+
+def test_cover_is_what_its_code_draws():
+    draw = "from cover import draw, plotting; print(plotting.figure_svg(draw()), end='')"
+    drawn = subprocess.run([sys.executable, "-c", draw], cwd=BOOK, capture_output=True, text=True, check=True).stdout
+    assert drawn == (BOOK / "cover.svg").read_text("utf-8"), "run book/cover.py"
