@@ -1,8 +1,9 @@
 """Time and memory of logitkit beside SciPy and PyTorch: one thread each, the same arrays, the same run.
 
 The three take turns in every repeat, so that a busy moment of the machine hits all of them, and the best repeat of
-each counts. Peak memory is the resident memory that a call adds in a process of its own, its result included, in
-multiples of the input: Linux with glibc can tell it, other systems get a dash.
+each counts. Time is processor time, which on one thread of an idle machine is the time that passes. Peak memory is the
+resident memory that a call adds in a process of its own, its result included, in multiples of the input: Linux with
+glibc can tell it, other systems get a dash.
 """
 
 import os
@@ -16,7 +17,7 @@ import multiprocessing
 import platform
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -109,9 +110,9 @@ def best_seconds(calls: list[Call]) -> list[float]:
     best = [np.inf] * len(calls)
     for _ in range(REPEATS):
         for place, call in enumerate(calls):
-            started = perf_counter()
+            started = process_time()
             call()
-            best[place] = min(best[place], perf_counter() - started)
+            best[place] = min(best[place], process_time() - started)
     return best
 
 
