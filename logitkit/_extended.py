@@ -76,6 +76,17 @@ def row_sum(x: Extended) -> Extended:
     return high[..., 0], low[..., 0]
 
 
+def others(x: Extended) -> Extended:
+    """Return for each entry of a row of non-negative numbers the sum of all other entries."""
+    high, low = x
+    # For the largest, the total less itself would cancel; any other entry is at most half of the total.
+    largest = np.arange(high.shape[-1]) == high.argmax(axis=-1, keepdims=True)
+    rest = row_sum((np.where(largest, 0, high), np.where(largest, 0, low)))
+    total = row_sum(x)
+    without = sub((total[0][..., None], total[1][..., None]), x)
+    return np.where(largest, rest[0][..., None], without[0]), np.where(largest, rest[1][..., None], without[1])
+
+
 def _pieces(value: Fraction, *bits: int) -> tuple[float, ...]:
     """Floats that add up to `value`: the leading ones cut to so many bits after the point, the last one rounded."""
     cut = []

@@ -474,9 +474,8 @@ def _soft_gradient_extended(
     target = _extended.mul(_extended.two_sum(zero + 1, -smoothing), target)
     q = _extended.mul(_extended.add(target, (smoothing, zero)), (zero + targets.weight, zero))
     exps = _extended.exp((difference, error))
-    (q_total, q_low), (total, low) = _extended.row_sum(q), _extended.row_sum(exps)
-    pull = _extended.mul(exps, (zero + q_total[:, None], zero + q_low[:, None]))
-    push = _extended.mul(q, (zero + total[:, None], zero + low[:, None]))
+    pull, push = _extended.mul(exps, _extended.others(q)), _extended.mul(q, _extended.others(exps))
+    total, _ = _extended.row_sum(exps)
     return _extended.sub(pull, push)[0] / (total[:, None] * classes)
 
 

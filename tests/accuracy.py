@@ -25,9 +25,9 @@ from tests import oracle
 
 DTYPES = (np.float16, np.float32, np.float64)
 TABLES = {d: Path(__file__).parents[1] / "chapters" / f"accuracy-{d.__name__}.csv" for d in DTYPES}
-# A float64 result that has cancelled to less than this is held to it instead of to its own last place: double-double
-# operands of size one carry about 2^-104.
-FLOOR = {np.float16: 0.0, np.float32: 0.0, np.float64: 2.0**-100}
+# Where a difference vanishes, it is held to this share of its operands, unless its own last place is larger:
+# double-double operands carry about 2^-104 of themselves.
+VANISHED = 2.0**-100
 FULL_ROWS = (1, 2, 3, 4, 10, 32, 33, 100, 1000, 5000)
 
 Arguments = tuple[np.ndarray, ...]
@@ -43,7 +43,7 @@ class Claim:
     ours: Callable[..., Any]
     exact: Callable[..., list[Any]]
     peers: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    unit: Callable[[type, Arguments, Any], float] = lambda dtype, arguments, true: FLOOR[dtype]
+    floors: Callable[..., list[float]] | None = None  # the least units of the results, from results and arguments
 
     def worst(self, dtype: type, function: Callable[..., Any]) -> float:
         worst = 0.0
@@ -51,7 +51,7 @@ class Claim:
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 got = function(*arguments)
-            floors = [self.unit(dtype, arguments, true) for true in expected]
+            floors = self.floors and self.floors(dtype, expected, *arguments)
             worst = max(worst, oracle.ulps(got, expected, floors).max())
         return worst
 
@@ -189,11 +189,26 @@ def _label(label: list[Any], z: list[Any]) -> list[Any]:
     return oracle.one_hot(int(label[0]), len(z))
 
 
-def _logsumexp_unit(dtype: type, arguments: Arguments, true: Any) -> float:
+def _class_weights(z: Any) -> np.ndarray:
+    return np.linspace(0.5, 2, len(z))
+
+
+def _sum_floor(dtype: type, expected: list[Any], z: np.ndarray) -> list[float]:
     """Errors count against max(1, |result|), in float16 and float32 where the result is not lost in the input."""
+    (result,) = map(abs, expected)
     if dtype is np.float64:
-        return 2.2e-16 * max(1.0, float(abs(true)))
-    return np.inf if abs(true) <= 2.0**-25 * float(np.abs(arguments[0]).max()) else 0.0
+        return [2.2e-16 * max(1.0, float(result))]
+    return [np.inf if result <= 2.0**-25 * float(np.abs(z).max()) else 0.0]
+
+
+def _difference_floor(dtype: type, expected: list[Any], z: np.ndarray) -> list[float]:
+    return [VANISHED * float(np.abs(z).max())] * len(expected)
+
+
+def _gradient_floor(target: np.ndarray) -> list[float]:
+    """The operands of p - t are t where it vanishes, and those of (1 - t) - (1 - p) are 1 - t."""
+    wide = target.astype(np.float64)
+    return list(VANISHED * np.minimum(wide, 1 - wide))
 
 
 def _promise(float64: float) -> dict[type, float]:
@@ -254,7 +269,7 @@ CLAIMS = (
         lk.logsumexp,
         lambda z: [oracle.logsumexp(z)],
         {"SciPy": scipy.special.logsumexp, "PyTorch": _torch(lambda z: torch.logsumexp(z, -1))},
-        _logsumexp_unit,
+        _sum_floor,
     ),
     Claim(
         "softmax",
@@ -272,8 +287,15 @@ CLAIMS = (
         oracle.log_softmax,
         {"SciPy": scipy.special.log_softmax, "PyTorch": _torch(lambda z: torch.log_softmax(z, -1))},
     ),
-    Claim("class_log_odds", _promise(2), rows_with_rivals, lk.class_log_odds, oracle.class_log_odds),
-    Claim("center", _promise(3), rows, lk.center, oracle.center),
+    Claim(
+        "class_log_odds",
+        _promise(2),
+        rows_with_rivals,
+        lk.class_log_odds,
+        oracle.class_log_odds,
+        floors=_difference_floor,
+    ),
+    Claim("center", _promise(3), rows, lk.center, oracle.center, floors=_difference_floor),
     Claim(
         "cross_entropy, class",
         _promise(2),
@@ -305,6 +327,17 @@ CLAIMS = (
         _swap(_grad),
         lambda z, t: oracle.cross_entropy_grad(t, z),
         {"PyTorch": _swap(_torch_grad(F.cross_entropy))},
+        lambda dtype, expected, z, target: _gradient_floor(target),
+    ),
+    Claim(
+        "cross_entropy, smoothed and weighted: gradient",
+        _promise(6),
+        rows_with_class,
+        lambda z, t: lk.cross_entropy_value_and_grad(
+            t, logits=z, weight=_class_weights(z), label_smoothing=0.1, reduction="sum"
+        )[1],
+        lambda z, t: oracle.cross_entropy_grad(oracle.smoothed(_label(t, z), 0.1), z, oracle.exact(_class_weights(z))),
+        floors=lambda dtype, expected, z, t: [VANISHED / len(z)] * len(z),
     ),
     Claim(
         "binary_cross_entropy",
@@ -321,6 +354,7 @@ CLAIMS = (
         lambda t, x: lk.binary_cross_entropy_value_and_grad(t, logits=x, reduction="none")[1],
         _one_by_one(oracle.binary_cross_entropy_grad),
         {"PyTorch": _torch_grad(lambda x, t: F.binary_cross_entropy_with_logits(x, t, reduction="sum"))},
+        lambda dtype, expected, target, x: _gradient_floor(target),
     ),
 )
 
