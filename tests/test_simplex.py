@@ -131,6 +131,11 @@ class TestLogsumexp(Simplex):
     def test_log_of_many_does_not_overflow_on_the_way(self, dtype: type) -> None:
         assert lk.logsumexp(np.zeros(70_000, dtype)) == dtype(np.log(70_000))
 
+    def test_what_a_sure_class_leaves_to_the_others_is_not_lost(self) -> None:
+        for margin in (17.0, 40.0, 300.0, 740.0):
+            expected = float(oracle.softplus(-oracle.exact(margin)[0]))
+            assert lk.logsumexp([0.0, -margin]) == pytest.approx(expected, rel=1e-15, abs=0)
+
     @pytest.mark.parametrize("mask", [-INF, -1e9, -1e30, -1e100, -1e300, LOWEST])
     def test_digits_near_zero_survive_any_mask(self, mask: float) -> None:
         z = np.log([0.5, 0.25, 0.125, 0.125])
@@ -281,3 +286,14 @@ class TestLogitsFromProbs(Simplex):
         for classes in (2, 10, 1000, BLOCK):
             p = class_probs(np.random.default_rng(classes), (3, classes)).astype(dtype)
             assert np.isfinite(lk.logits_from_probs(p)).all()
+
+    @pytest.mark.parametrize(
+        ("dtype", "slack"), [(np.float16, 2.0**-5), (np.float32, 2.0**-11), (np.float64, 2.0**-11)]
+    )
+    def test_sum_of_a_row_may_be_off_by_what_rounding_explains(self, dtype: type, slack: float) -> None:
+        for second in (0.5 + slack, 0.5 - slack):
+            assert np.isfinite(lk.logits_from_probs(dtype([0.5, second]))).all()
+        with refuses(ValueError, "the sum of p must be 1 in each row"):
+            lk.logits_from_probs(dtype([0.5, 0.5 + 1.125 * slack]))
+        with refuses(ValueError, "the sum of p must be 1 in each row"):
+            lk.logits_from_probs(dtype([0.5, 0.5 - 1.125 * slack]))

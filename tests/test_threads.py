@@ -16,7 +16,7 @@ import logitkit as lk
 from logitkit._arrays import BLOCK
 
 THREADS = 8
-ROUNDS = 4
+ROUNDS = 6
 
 
 def _call(seed: int) -> dict[str, Callable[[], Any]]:
@@ -24,7 +24,8 @@ def _call(seed: int) -> dict[str, Callable[[], Any]]:
     rng = np.random.default_rng(seed)
     dtype = (np.float32, np.float64)[seed % 2]
     z = rng.normal(0, 3, (BLOCK // 4 + seed, 10)).astype(dtype)
-    x, p = z.ravel(), rng.uniform(0, 1, z.size).astype(dtype)
+    x = rng.normal(0, 3, 8 * BLOCK + seed).astype(dtype)
+    p = rng.uniform(0, 1, x.size).astype(dtype)
     labels, target = rng.integers(0, 10, len(z)), lk.softmax(rng.normal(0, 1, z.shape)).astype(dtype)
     return {
         "odds": partial(lk.odds, p),
