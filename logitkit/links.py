@@ -257,7 +257,7 @@ def logit64(p: Float64s) -> Float64s:
     """Return the log-odds of a block of probabilities."""
     # 2p - 1 is exact on [1/4, 1]; artanh stays well conditioned as far as 3/4, the mirror image of 1/4.
     middle = np.abs(p - 0.5) <= 0.25
-    return np.where(middle, 2 * np.arctanh(np.where(middle, 2 * p - 1, 0)), np.log(p / (1 - p)))
+    return np.where(middle, 2 * np.arctanh(2 * p - 1), np.log(p / (1 - p)))
 
 
 def expit64(x: Float64s) -> Float64s:
