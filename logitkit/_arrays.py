@@ -18,8 +18,9 @@ Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
 Reduction = Literal["none", "sum", "mean"]
 
-# Elements in a block: a handful of float64 temporaries of this size stay in a core's second-level cache.
-BLOCK = 1 << 14
+# Elements in a block: enough that the cost of calling NumPy does not show, few enough that a formula's float64
+# temporaries stay in cache.
+BLOCK = 1 << 16
 # Up to this many classes a block is stored class by class, so that a reduction runs along the rows.
 FEW_CLASSES = 32
 
