@@ -30,7 +30,7 @@ notebooks: .venv/dev.done  ## run all chapters anew, store their outputs, draw t
 	$(BIN)/python book/run_notebooks.py $(or $(NB),$(wildcard chapters/*.ipynb))
 	$(BIN)/python book/cover.py
 
-accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite the accuracy table
+accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite the accuracy tables
 	$(BIN)/python -m tests.accuracy
 
 lint: .venv/dev.done  ## check style and types
