@@ -1,0 +1,28 @@
+"""Drop-in twins of PyTorch's functions and losses of logits, which keep their digits at any margin.
+
+They have the signatures, defaults and reductions of their counterparts in `torch` and `torch.nn.functional`, compute in
+the precision of their input, and can be differentiated any number of times, mapped and compiled.
+"""
+
+from logitkit.torch.linear import linear_cross_entropy
+from logitkit.torch.links import log1mexp, logit, softplus
+from logitkit.torch.losses import (
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+)
+from logitkit.torch.simplex import class_log_odds, log_softmax
+
+__all__ = [
+    "BCEWithLogitsLoss",
+    "CrossEntropyLoss",
+    "binary_cross_entropy_with_logits",
+    "class_log_odds",
+    "cross_entropy",
+    "linear_cross_entropy",
+    "log1mexp",
+    "log_softmax",
+    "logit",
+    "softplus",
+]

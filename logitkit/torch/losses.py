@@ -1,0 +1,264 @@
+"""Losses in PyTorch: drop-in twins of `torch.nn.functional` that keep their digits.
+
+Where PyTorch's own result is exact they agree with it to rounding, reductions included. The book's page on edge cases
+lists where they differ, and why.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from logitkit.torch._blocks import block_rows, in_blocks, widened
+from logitkit.torch._checks import require_class, require_proportion, require_scale
+from logitkit.torch._rows import hard_loss
+from logitkit.torch.links import softplus
+from logitkit.torch.simplex import log_softmax
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    ignore_index: int = -100,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    r"""Cross entropy of logits: `torch.nn.functional.cross_entropy`, with its digits.
+
+    .. math:: \operatorname{CE} = -\sum_i w_i t_i \log \operatorname{softmax}(z)_i
+
+    For one target class y it is :math:`w_y \operatorname{softplus}(-\ell_y)` with the class log-odds
+    :math:`\ell_y = z_y - \log \sum_{j \ne y} e^{z_j}`, and its gradient
+    :math:`\operatorname{expit}(-\ell_y)(\operatorname{softmax}(z_{j \ne y}) - \mathbf 1_y)`. Both are computed so.
+
+    Parameters
+    ----------
+    input : Tensor
+        Logits in nats, of shape (C,), (N, C) or (N, C, d1, ...); -inf masks a class, one +inf in a row is certainty.
+    target : Tensor
+        Integers of the shape of `input` without C: class indices. Floating-point numbers in [0, 1] of the shape of
+        `input`: distributions.
+    weight : Tensor, optional
+        One weight for each class.
+    size_average, reduce : bool, optional
+        PyTorch's deprecated spelling of `reduction`.
+    ignore_index : int
+        The class index of rows that count for nothing, whatever their logits.
+    reduction : {"mean", "sum", "none"}
+        "mean" divides the sum by the sum of the weights of the target classes, or, where the target holds
+        distributions, by the number of rows; it is NaN where that is zero.
+    label_smoothing : float
+        Share in [0, 1] of each target that is spread evenly over the classes.
+
+    Returns
+    -------
+    Tensor
+        Loss in nats, in the dtype of `input` (float32 within autocast). float32 and float64 compute in their own
+        precision, float16 and bfloat16 in float32. It can be differentiated any number of times, mapped and
+        compiled.
+
+    Raises
+    ------
+    ValueError
+        If shapes or dtypes do not fit or an option is unknown; on a CPU also if a target is no class or outside
+        [0, 1]. Elsewhere a class out of range is PyTorch's device-side error, and a proportion out of range gives NaN.
+
+    References
+    ----------
+    The book's chapters on the one idea and on fused losses.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import logitkit.torch as lt
+    >>> logits = torch.tensor([[17.0, 0.0]], requires_grad=True)
+    >>> loss = lt.cross_entropy(logits, torch.tensor([0]))
+    >>> print(f"{loss.item():.6e}")
+    4.139938e-08
+    >>> loss.backward()
+    >>> logits.grad
+    tensor([[-4.1399e-08,  4.1399e-08]])
+    """
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    logits = autocast_to_float32(input)
+    axis = 1 if logits.dim() > 1 else 0
+    if require_scale(target, (*logits.shape[:axis], *logits.shape[axis + 1 :]), tuple(logits.shape)):
+        target = target.movedim(axis, -1)
+    rows = logits.movedim(axis, -1)
+    if axis == 0:  # one row without a batch
+        rows, target = rows[None], target[None]
+    losses = row_losses(rows, target, weight, ignore_index, label_smoothing)
+    total = total_weight(losses, target, weight, ignore_index)
+    return reduced(losses if axis else losses[0], total, reduction).to(logits.dtype)
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    pos_weight: Tensor | None = None,
+) -> Tensor:
+    r"""Binary cross entropy of log-odds: `torch.nn.functional.binary_cross_entropy_with_logits`, with its digits.
+
+    .. math:: \operatorname{BCE} = w\,[a\,y \operatorname{softplus}(-x) + (1 - y) \operatorname{softplus}(x)]
+
+    Parameters
+    ----------
+    input : Tensor
+        Log-odds x in nats, of any shape.
+    target : Tensor
+        Probabilities y in [0, 1] of a yes, of the shape of `input`.
+    weight : Tensor, optional
+        Factor w of each loss; broadcasts to the shape of `input`.
+    size_average, reduce : bool, optional
+        PyTorch's deprecated spelling of `reduction`.
+    reduction : {"mean", "sum", "none"}
+        "mean" divides the sum by the number of elements.
+    pos_weight : Tensor, optional
+        Factor a of the part of a yes; broadcasts to the shape of `input`.
+
+    Returns
+    -------
+    Tensor
+        Loss in nats, in the dtype of `input` (float32 within autocast); see :func:`logitkit.torch.cross_entropy`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ or an option is unknown; on a CPU also if a target lies outside [0, 1], elsewhere such a
+        target gives NaN.
+
+    References
+    ----------
+    Cox, *The regression analysis of binary sequences*, JRSS B 20 (1958).
+
+    Examples
+    --------
+    >>> import torch
+    >>> import logitkit.torch as lt
+    >>> lt.binary_cross_entropy_with_logits(torch.tensor([-30.0, torch.inf]), torch.tensor([0.0, 1.0]), reduction="none")
+    tensor([9.3576e-14, 0.0000e+00])
+    """
+    if target.shape != input.shape:
+        raise ValueError(f"target must have the shape of input, {tuple(input.shape)}, but has {tuple(target.shape)}")
+    logits = autocast_to_float32(input)
+    log_odds, of_yes = widened(logits), require_proportion(widened(target))
+    of_no = 1 - of_yes
+    if pos_weight is not None:
+        of_yes = pos_weight * of_yes
+    losses = _times(of_yes, softplus(-log_odds)) + _times(of_no, softplus(log_odds))
+    if weight is not None:
+        losses = _times(weight, losses)
+    reduction = legacy_reduction(size_average, reduce, reduction)
+    return reduced(losses, losses.numel(), reduction).to(logits.dtype)
+
+
+class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
+    """The module of :func:`logitkit.torch.cross_entropy`, with the arguments of `torch.nn.CrossEntropyLoss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of logits `input` under `target`."""
+        return cross_entropy(
+            input,
+            target,
+            weight=self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
+    """The module of :func:`logitkit.torch.binary_cross_entropy_with_logits`, as `torch.nn.BCEWithLogitsLoss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of log-odds `input` under `target`."""
+        return binary_cross_entropy_with_logits(
+            input, target, weight=self.weight, pos_weight=self.pos_weight, reduction=self.reduction
+        )
+
+
+def row_losses(
+    logits: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float
+) -> Tensor:
+    """Return the loss of each row; the classes are in the last dimension."""
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must lie in [0, 1], but is {label_smoothing}; it is a share of the whole")
+    classes = logits.shape[-1]
+    if weight is not None and weight.shape != (classes,):
+        raise ValueError(f"weight must hold one weight for each of {classes} classes, but has {tuple(weight.shape)}")
+    if target.is_floating_point():
+        if ignore_index >= 0:
+            raise ValueError("ignore_index goes with class indices, but target holds distributions")
+        formula = partial(_loss_of_distribution, label_smoothing)
+        return in_blocks(
+            formula, (logits, require_proportion(target)), () if weight is None else (weight,), block_rows(logits)
+        )
+    kept = target != ignore_index
+    labels = require_class(target, kept, classes)
+    losses = _times(_row_weights(labels, kept, weight, widened(logits)), hard_loss(logits, labels))
+    if label_smoothing:
+        class_weight = torch.ones(classes, dtype=losses.dtype, device=losses.device) if weight is None else weight
+        everywhere = in_blocks(_loss_of_every_class, (logits, kept), (class_weight,), block_rows(logits))
+        losses = (1 - label_smoothing) * losses + (label_smoothing / classes) * everywhere.where(kept, 0)
+    return losses
+
+
+def total_weight(losses: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor | int:
+    """Return what the mean divides the sum of the losses by, as PyTorch does."""
+    if target.is_floating_point():
+        return losses.numel()
+    kept = target != ignore_index
+    return _row_weights(target.long().where(kept, 0), kept, weight, losses).sum()
+
+
+def _row_weights(labels: Tensor, kept: Tensor, weight: Tensor | None, like: Tensor) -> Tensor:
+    return kept.to(like.dtype) if weight is None else weight.to(like.dtype)[labels].where(kept, 0)
+
+
+def _loss_of_distribution(
+    label_smoothing: float, logits: Tensor, target: Tensor, weight: Tensor | None = None
+) -> Tensor:
+    shares = (1 - label_smoothing) * widened(target) + label_smoothing / logits.shape[-1]
+    if weight is not None:
+        shares = weight * shares
+    return -_times(shares, log_softmax(widened(logits), dim=-1)).sum(dim=-1)
+
+
+def _loss_of_every_class(logits: Tensor, kept: Tensor, weight: Tensor) -> Tensor:
+    logits = widened(logits).masked_fill(~kept[..., None], 0)
+    return -_times(weight, log_softmax(logits, dim=-1)).sum(dim=-1)
+
+
+def reduced(losses: Tensor, total: Tensor | int, reduction: str) -> Tensor:
+    """Return the losses, their sum, or their sum divided by `total`, which is NaN where there is nothing to average."""
+    if reduction == "none":
+        return losses
+    return losses.sum() if reduction == "sum" else losses.sum() / total
+
+
+def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """Return the reduction, which PyTorch's two deprecated arguments override."""
+    if size_average is not None or reduce is not None:
+        reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"reduction must be 'none', 'mean' or 'sum', not {reduction!r}")
+    return reduction
+
+
+def autocast_to_float32(logits: Tensor) -> Tensor:
+    """Return the logits, in float32 where an autocast region would have PyTorch's own loss take it."""
+    return widened(logits) if torch.is_autocast_enabled(logits.device.type) else logits
+
+
+def _times(weight: Tensor, values: Tensor) -> Tensor:
+    """Return the product in which nothing counts for nothing, also where the value is infinite."""
+    return weight * values.masked_fill((weight == 0) & values.isinf(), 0)
