@@ -144,7 +144,8 @@ def binary_cross_entropy_with_logits(
     --------
     >>> import torch
     >>> import logitkit.torch as lt
-    >>> lt.binary_cross_entropy_with_logits(torch.tensor([-30.0, torch.inf]), torch.tensor([0.0, 1.0]), reduction="none")
+    >>> log_odds, target = torch.tensor([-30.0, torch.inf]), torch.tensor([0.0, 1.0])
+    >>> lt.binary_cross_entropy_with_logits(log_odds, target, reduction="none")
     tensor([9.3576e-14, 0.0000e+00])
     """
     if target.shape != input.shape:

@@ -59,7 +59,7 @@ def class_log_odds(input: Tensor, dim: int = -1) -> Tensor:
     Parameters
     ----------
     input : Tensor
-        Logits in nats; -inf masks a class.
+        Logits in nats; -inf masks a class. A row that is all -inf or holds +inf or NaN is NaN.
     dim : int
         The dimension of the classes.
 
@@ -149,7 +149,7 @@ class _LogSoftmax(Function):
 
 
 class _LogSoftmaxGradient(Function):
-    """g_j - p_j sum(g), as g_j (1 - p_j) - p_j (sum of the other g), in which the terms that would cancel are left out."""
+    """g_j - p_j sum(g), as g_j (1 - p_j) - p_j (sum of the other g): the terms that would cancel are left out."""
 
     generate_vmap_rule = True
 
