@@ -1,7 +1,7 @@
 """What `logitkit` promises about accuracy, and the measurement behind it: one code asserts it and writes the tables.
 
-`python -m tests.accuracy` measures logitkit, SciPy and PyTorch on the same numbers and writes the book's tables,
-chapters/accuracy-*.csv. tests/test_accuracy.py asserts the promises, and that the tables show them.
+`python -m tests.accuracy` measures logitkit, its PyTorch twins, SciPy and PyTorch on the same numbers and writes the
+book's tables, chapters/accuracy-*.csv. tests/test_accuracy.py asserts the promises, and that the tables show them.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ import torch
 import torch.nn.functional as F
 
 import logitkit as lk
+import logitkit.torch as lt
 from tests import oracle
 
 DTYPES = (np.float16, np.float32, np.float64)
-TABLES = {d: Path(__file__).parents[1] / "chapters" / f"accuracy-{d.__name__}.csv" for d in DTYPES}
+CHAPTERS = Path(__file__).parents[1] / "chapters"
 # Where a difference vanishes, it is held to this share of its operands, unless its own last place is larger:
 # double-double operands carry about 2^-104 of themselves.
 VANISHED = 2.0**-100
@@ -215,6 +216,23 @@ def _promise(float64: float) -> dict[type, float]:
     return {np.float16: 0.51, np.float32: 0.51, np.float64: float64}
 
 
+def _own_precision(single_and_double: float) -> dict[type, float]:
+    """The twins compute float16 in float32, and the others in themselves."""
+    return {np.float16: 0.52, np.float32: single_and_double, np.float64: single_and_double}
+
+
+def _last_place_of_operands(dtype: type, expected: list[Any], z: np.ndarray, target: np.ndarray) -> list[float]:
+    """The gradient p - t of a distribution t is held to the last place of the larger of both."""
+    wide = target.astype(np.float64)
+    return [float(np.spacing(dtype(max(t, float(g) + t)))) for g, t in zip(expected, wide, strict=True)]
+
+
+def _last_place_of_proportion(dtype: type, expected: list[Any], target: np.ndarray, x: np.ndarray) -> list[float]:
+    """The same of a yes or no, where a hard target has the gradient itself for its operand."""
+    wide = target.astype(np.float64)
+    return [float(np.spacing(dtype(min(t, 1 - t)))) for t in wide]
+
+
 def _swap(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda z, target: function(target, z)
 
@@ -358,8 +376,123 @@ CLAIMS = (
     ),
 )
 
-VERSIONS = {"logitkit": "", "SciPy": scipy.__version__, "PyTorch": torch.__version__.split("+")[0]}
-HEADER = ("function", "promise", *(f"{library} {version}".strip() for library, version in VERSIONS.items()))
+TWINS = (
+    Claim(
+        "logit",
+        _own_precision(4),
+        probabilities,
+        _torch(lt.logit),
+        _one_by_one(oracle.logit),
+        {"PyTorch": _torch(torch.logit)},
+    ),
+    Claim(
+        "softplus",
+        _own_precision(4),
+        real_numbers,
+        _torch(lt.softplus),
+        _one_by_one(oracle.softplus),
+        {"PyTorch": _torch(F.softplus)},
+    ),
+    Claim("log1mexp", _own_precision(4), negative_numbers, _torch(lt.log1mexp), _one_by_one(oracle.log1mexp)),
+    Claim(
+        "log_softmax",
+        _own_precision(6),
+        rows,
+        _torch(lambda z: lt.log_softmax(z, -1)),
+        oracle.log_softmax,
+        {"PyTorch": _torch(lambda z: torch.log_softmax(z, -1))},
+    ),
+    Claim(
+        "cross_entropy, class",
+        _own_precision(6),
+        rows_with_class,
+        _torch(lt.cross_entropy),
+        lambda z, t: [oracle.cross_entropy(_label(t, z), z)],
+        {"PyTorch": _torch(F.cross_entropy)},
+    ),
+    Claim(
+        "cross_entropy, class: gradient",
+        _own_precision(6),
+        rows_with_class,
+        _swap(_torch_grad(lt.cross_entropy)),
+        lambda z, t: oracle.cross_entropy_grad(_label(t, z), z),
+        {"PyTorch": _swap(_torch_grad(F.cross_entropy))},
+    ),
+    Claim(
+        "cross_entropy, distribution",
+        _own_precision(6),
+        rows_with_distribution,
+        _torch(lt.cross_entropy),
+        lambda z, t: [oracle.cross_entropy(t, z)],
+        {"PyTorch": _torch(F.cross_entropy)},
+    ),
+    Claim(
+        "cross_entropy, distribution: gradient",
+        _own_precision(6),
+        rows_with_distribution,
+        _swap(_torch_grad(lt.cross_entropy)),
+        lambda z, t: oracle.cross_entropy_grad(t, z),
+        {"PyTorch": _swap(_torch_grad(F.cross_entropy))},
+        _last_place_of_operands,
+    ),
+    Claim(
+        "binary_cross_entropy_with_logits",
+        _own_precision(6),
+        yes_or_no,
+        _torch(lambda t, x: lt.binary_cross_entropy_with_logits(x, t, reduction="none")),
+        _one_by_one(oracle.binary_cross_entropy),
+        {"PyTorch": _torch(lambda t, x: F.binary_cross_entropy_with_logits(x, t, reduction="none"))},
+    ),
+    Claim(
+        "binary_cross_entropy_with_logits: gradient",
+        _own_precision(6),
+        yes_or_no,
+        _torch_grad(lambda x, t: lt.binary_cross_entropy_with_logits(x, t, reduction="sum")),
+        _one_by_one(oracle.binary_cross_entropy_grad),
+        {"PyTorch": _torch_grad(lambda x, t: F.binary_cross_entropy_with_logits(x, t, reduction="sum"))},
+        _last_place_of_proportion,
+    ),
+)
+
+VERSIONS = {"SciPy": scipy.__version__, "PyTorch": torch.__version__.split("+")[0]}
+
+
+@dataclass(frozen=True)
+class Table:
+    """The claims of one dtype, as the book shows them."""
+
+    claims: tuple[Claim, ...]
+    dtype: type
+    file: str
+    ours: str
+    peers: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        return CHAPTERS / f"{self.file}-{self.dtype.__name__}.csv"
+
+    @property
+    def header(self) -> list[str]:
+        return ["function", "promise", self.ours, *(f"{peer} {VERSIONS[peer]}" for peer in self.peers)]
+
+    @property
+    def promised(self) -> list[list[str]]:
+        """The first columns: what is promised."""
+        return [[claim.name, f"{claim.promise[self.dtype]:g}"] for claim in self.claims]
+
+    def measured(self) -> Iterator[list[str]]:
+        """Yield the other columns: the largest error of each library; a dash where it has no such function."""
+        for claim in self.claims:
+            peers = [claim.peers.get(peer) for peer in self.peers]
+            worst = [_figure(claim.worst(self.dtype, f)) if f else "–" for f in (claim.ours, *peers)]
+            print(f"{self.dtype.__name__} {claim.name:45}", *worst)
+            yield worst
+
+
+TABLES = [
+    *(Table(CLAIMS, dtype, "accuracy", "logitkit", ("SciPy", "PyTorch")) for dtype in DTYPES),
+    *(Table(TWINS, dtype, "accuracy-torch", "logitkit.torch", ("PyTorch",)) for dtype in DTYPES),
+]
 
 
 def _figure(ulps: float) -> str:
@@ -368,22 +501,8 @@ def _figure(ulps: float) -> str:
     return f"{ulps:.0e}".replace("e+0", "e").replace("e+", "e")
 
 
-def promised(dtype: type) -> list[list[str]]:
-    """Return the first columns of a table: what is promised."""
-    return [[claim.name, f"{claim.promise[dtype]:g}"] for claim in CLAIMS]
-
-
-def measured(dtype: type) -> Iterator[list[str]]:
-    """Yield the other columns: the largest error of each library; a dash where it has no such function."""
-    for claim in CLAIMS:
-        functions = {"logitkit": claim.ours, **claim.peers}
-        worst = [_figure(claim.worst(dtype, functions[v])) if v in functions else "–" for v in VERSIONS]
-        print(f"{dtype.__name__} {claim.name:40}", *worst)
-        yield worst
-
-
 if __name__ == "__main__":
-    for dtype, path in TABLES.items():
-        table = [HEADER, *(p + m for p, m in zip(promised(dtype), measured(dtype), strict=True))]
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(table)
+    for table in TABLES:
+        lines = [table.header, *(p + m for p, m in zip(table.promised, table.measured(), strict=True))]
+        with table.path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(lines)

@@ -8,22 +8,25 @@ import pytest
 
 from logitkit import _extended
 from tests import oracle
-from tests.accuracy import CLAIMS, DTYPES, HEADER, TABLES, Claim, promised
+from tests.accuracy import DTYPES, TABLES, Claim, Table
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    ("claim", "dtype"),
+    [(claim, table.dtype) for table in TABLES for claim in table.claims],
+    ids=[f"{table.ours}-{claim.name}-{table.dtype.__name__}" for table in TABLES for claim in table.claims],
+)
 def test_error_stays_within_the_promise(claim: Claim, dtype: type) -> None:
     assert claim.worst(dtype, claim.ours) <= claim.promise[dtype]
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=lambda d: d.__name__)
-def test_book_shows_the_promises_and_figures_that_keep_them(dtype: type) -> None:
-    with TABLES[dtype].open(newline="", encoding="utf-8") as file:
-        header, *table = csv.reader(file)
-    assert tuple(header) == HEADER
-    assert [row[:2] for row in table] == promised(dtype)
-    assert all(float(measured) <= float(promise) for _, promise, measured, *_ in table)
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.path.stem)
+def test_book_shows_the_promises_and_figures_that_keep_them(table: Table) -> None:
+    with table.path.open(newline="", encoding="utf-8") as file:
+        header, *lines = csv.reader(file)
+    assert header == table.header
+    assert [line[:2] for line in lines] == table.promised
+    assert all(float(measured) <= float(promise) for _, promise, measured, *_ in lines)
 
 
 def test_oracle_sees_an_error_of_one_unit() -> None:

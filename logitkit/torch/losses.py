@@ -209,8 +209,8 @@ def row_losses(
     if label_smoothing:
         class_weight = torch.ones(classes, dtype=losses.dtype, device=losses.device) if weight is None else weight
         everywhere = in_blocks(_loss_of_every_class, (logits, kept), (class_weight,), block_rows(logits))
-        losses = (1 - label_smoothing) * losses + (label_smoothing / classes) * everywhere.where(kept, 0)
-    return losses
+        losses = (1 - label_smoothing) * losses + (label_smoothing / classes) * everywhere
+    return losses.where(kept, 0)
 
 
 def total_weight(losses: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor | int:
