@@ -54,7 +54,11 @@ def name_the_chapters_that_use_it(
     app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]
 ) -> None:
     """End the entry of a function with links to the chapters whose text or code uses it."""
-    pattern = re.compile(rf"\b(?:lk|logitkit)\.{name.removeprefix('logitkit.')}\b")
+    module, _, function = name.rpartition(".")
+    spellings = {"logitkit": "lk|logitkit", "logitkit.torch": r"lt|logitkit\.torch"}.get(module)
+    if spellings is None:  # a method
+        return
+    pattern = re.compile(rf"\b(?:{spellings})\.{function}\b")
     chapters = []
     for docname in app.env.external_site_map:  # in the order of the table of contents
         path = Path(app.env.doc2path(docname))

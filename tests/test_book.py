@@ -12,6 +12,7 @@ import yaml
 from bs4 import BeautifulSoup
 
 import logitkit
+import logitkit.torch
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "chapters").glob("*.ipynb"))

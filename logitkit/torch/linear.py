@@ -25,7 +25,7 @@ def linear_cross_entropy(
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    r"""Cross entropy of a linear layer's logits, which are never stored: `torch.nn.functional.linear_cross_entropy`.
+    r"""Cross entropy of a linear layer's logits, which are never stored: ``torch.nn.functional.linear_cross_entropy``.
 
     .. math:: \operatorname{CE}(W h + b, y)
 

@@ -17,7 +17,7 @@ from logitkit.torch._blocks import widened
 
 
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
-    r"""Log-odds of probabilities: `torch.logit`, accurate near one half too.
+    r"""Log-odds of probabilities: ``torch.logit``, accurate near one half too.
 
     .. math:: \operatorname{logit}(p) = \log \frac{p}{1 - p}
 
@@ -82,7 +82,7 @@ def log1mexp(input: Tensor) -> Tensor:
 
 
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
-    r"""The smooth positive part: `torch.nn.functional.softplus`, without the jump at its threshold.
+    r"""The smooth positive part: ``torch.nn.functional.softplus``, without the jump at its threshold.
 
     .. math:: \operatorname{softplus}(x) = \frac{1}{\beta} \log(1 + e^{\beta x})
 

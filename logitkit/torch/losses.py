@@ -28,7 +28,7 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Tensor:
-    r"""Cross entropy of logits: `torch.nn.functional.cross_entropy`, with its digits.
+    r"""Cross entropy of logits: ``torch.nn.functional.cross_entropy``, with its digits.
 
     .. math:: \operatorname{CE} = -\sum_i w_i t_i \log \operatorname{softmax}(z)_i
 
@@ -106,7 +106,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    r"""Binary cross entropy of log-odds: `torch.nn.functional.binary_cross_entropy_with_logits`, with its digits.
+    r"""Binary cross entropy of log-odds: ``torch.nn.functional.binary_cross_entropy_with_logits``, with its digits.
 
     .. math:: \operatorname{BCE} = w\,[a\,y \operatorname{softplus}(-x) + (1 - y) \operatorname{softplus}(x)]
 
@@ -163,7 +163,7 @@ def binary_cross_entropy_with_logits(
 
 
 class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
-    """The module of :func:`logitkit.torch.cross_entropy`, with the arguments of `torch.nn.CrossEntropyLoss`."""
+    """The module of :func:`logitkit.torch.cross_entropy`, with the arguments of ``torch.nn.CrossEntropyLoss``."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss of logits `input` under `target`."""
@@ -178,7 +178,7 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
 
 
 class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
-    """The module of :func:`logitkit.torch.binary_cross_entropy_with_logits`, as `torch.nn.BCEWithLogitsLoss`."""
+    """The module of :func:`logitkit.torch.binary_cross_entropy_with_logits`, as ``torch.nn.BCEWithLogitsLoss``."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss of log-odds `input` under `target`."""

@@ -16,7 +16,7 @@ from logitkit.torch._blocks import widened
 
 
 def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
-    r"""Log-probabilities of the classes: `torch.nn.functional.log_softmax`, whose top class keeps its digits.
+    r"""Log-probabilities of the classes: ``torch.nn.functional.log_softmax``, whose top class keeps its digits.
 
     .. math:: \operatorname{log\_softmax}(z)_i = z_i - \log \sum_j e^{z_j}
 
