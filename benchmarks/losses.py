@@ -105,10 +105,10 @@ def with_backward(loss_of: Callable[..., Any], tensor: torch.Tensor, labels: tor
     return loss, leaf.grad
 
 
-def best_seconds(calls: list[Call]) -> list[float]:
+def best_seconds(calls: list[Call], repeats: int = REPEATS) -> list[float]:
     """Return the shortest time of each call, the calls taking turns."""
     best = [np.inf] * len(calls)
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         for place, call in enumerate(calls):
             started = process_time()
             call()

@@ -1,5 +1,6 @@
 """Numerics for logits: log-odds, softmax and their losses, accurate to the last digits, explicit about scales."""
 
+from logitkit.linear import linear_cross_entropy, linear_cross_entropy_value_and_grad
 from logitkit.links import expit, log1mexp, log_expit, logit, odds, softplus
 from logitkit.losses import (
     binary_cross_entropy,
@@ -23,6 +24,8 @@ __all__ = [
     "expit",
     "focal_loss",
     "kl_divergence",
+    "linear_cross_entropy",
+    "linear_cross_entropy_value_and_grad",
     "log1mexp",
     "log_expit",
     "log_softmax",

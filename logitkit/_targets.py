@@ -87,12 +87,18 @@ def _indices_or_distribution(
             f"target must have the shape {rows} (class indices) or {prediction.shape} (distributions), "
             f"but has {target.shape}"
         )
+    return class_indices(target, prediction.shape[axis], ignore_index)
+
+
+def class_indices(
+    target: npt.NDArray[Any], classes: int, ignore_index: int | None
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Return checked class indices, 0 where they are ignored, and where they are not."""
     if target.size == 0:
         target = target.astype(np.intp)  # an empty list holds no fractions
     if target.dtype.kind not in "iu":
         raise ValueError(f"target must hold integers where it holds class indices, not {target.dtype}")
-    classes = prediction.shape[axis]
-    kept = np.ones(rows, dtype=bool) if ignore_index is None else target != integer(ignore_index, "ignore_index")
+    kept = np.ones(target.shape, bool) if ignore_index is None else target != integer(ignore_index, "ignore_index")
     require(
         ~kept | ((target >= 0) & (target < classes)),
         target,

@@ -163,8 +163,7 @@ def cross_entropy_value_and_grad(
 
     def formula(z: Float64s, *t: Any) -> tuple[Float64s, Float64s]:
         row = shift(z, headroom)
-        surprise = (np.log1p(row.rest) - row.difference) - row.error
-        return _expectation(surprise, targets, *t), _class_gradient(row, targets, headroom, *t) / targets.divisor
+        return _expectation(row.surprise, targets, *t), _class_gradient(row, targets, headroom, *t) / targets.divisor
 
     losses, grad = by_row(formula, [prediction, targets.labels, targets.kept], axis, prediction.dtype)
     return reduce(losses, targets.divisor, reduction, prediction.dtype), grad
@@ -428,7 +427,7 @@ def _expectation(
 ) -> Float64s:
     """Return the weighted mean of the surprise -log p under the target of each row."""
     if targets.hard:
-        values = _times(targets.weight[labels], _pick(surprise, labels)[:, 0])
+        values = _times(targets.weight[labels], np.take_along_axis(surprise, labels[:, None], axis=-1)[:, 0])
     else:
         values = _add_up(_times(targets.shares(labels), surprise))
     return np.where(kept, values, 0)
@@ -438,16 +437,18 @@ def _class_gradient(
     row: Shifted, targets: Targets, headroom: float, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]
 ) -> Float64s:
     """Return the derivative of the expectation of -log softmax(z) with respect to z."""
-    grad = _hard_gradient(row, targets, labels) if targets.hard else _soft_gradient(row, targets, headroom, labels)
+    if targets.hard:
+        grad = targets.weight[labels][:, None] * hard_gradient(row, labels)
+    else:
+        grad = _soft_gradient(row, targets, headroom, labels)
     return np.where(kept[:, None], grad, 0)
 
 
-def _hard_gradient(row: Shifted, targets: Targets, labels: npt.NDArray[np.intp]) -> Float64s:
-    weight, total = targets.weight[labels][:, None], 1 + row.rest
-    grad = weight * (row.exps / total)
-    # At the target minus the sum of the others, which is `rest` itself where the target is the largest.
-    rivals = np.where(_pick(row.difference, labels) == 0, row.rest, total - _pick(row.exps, labels))
-    np.put_along_axis(grad, labels[:, None], -weight * (rivals / total), axis=-1)
+def hard_gradient(row: Shifted, labels: npt.NDArray[np.intp]) -> Float64s:
+    """Return the derivative of -log softmax(z) of one class of each row with respect to z."""
+    total = 1 + row.rest
+    grad = row.exps / total
+    np.put_along_axis(grad, labels[:, None], -row.of_class(labels).rivals / total, axis=-1)
     return grad
 
 
@@ -477,10 +478,6 @@ def _soft_gradient_extended(
     pull, push = _extended.mul(exps, _extended.others(q)), _extended.mul(q, _extended.others(exps))
     total, _ = _extended.row_sum(exps)
     return _extended.sub(pull, push)[0] / (total[:, None] * classes)
-
-
-def _pick(values: Float64s, labels: npt.NDArray[np.intp]) -> Float64s:
-    return np.take_along_axis(values, labels[:, None], axis=-1)
 
 
 def _add_up(terms: Float64s) -> Float64s:

@@ -336,17 +336,28 @@ class Shifted(NamedTuple):
     exps: Float64s  # exp(z - m), free of the error of the shift
     rest: Float64s  # sum of the exps but for one largest, which is 1; a column
 
+    @property
+    def surprise(self) -> Float64s:
+        """Minus the log-probability of each class."""
+        return (np.log1p(self.rest) - self.difference) - self.error
+
+    @property
+    def rivals(self) -> Float64s:
+        """For each class the sum of all other exps: `rest` itself for the largest, and no cancellation elsewhere."""
+        return np.where(self.difference == 0, self.rest, (1 + self.rest) - self.exps)
+
+    def of_class(self, labels: npt.NDArray[np.intp]) -> Shifted:
+        """Return the same rows with one class of each alone, as a column."""
+        difference, error, exps = (
+            np.take_along_axis(values, labels[:, None], axis=-1) for values in (self.difference, self.error, self.exps)
+        )
+        return self._replace(difference=difference, error=error, exps=exps)
+
 
 def shift(z: Float64s, headroom: float) -> Shifted:
     """Return the decomposition of a block of rows; with headroom below one float64's own roundings do not show."""
     largest = z.max(axis=-1, keepdims=True, initial=-np.inf)
-    pivot = np.where(np.isinf(largest), 0, largest)
-    if headroom < 1:
-        difference, error = z - pivot, np.zeros_like(z)
-    else:
-        # At a large offset the rounding of z - m changes exp(z - m) by hundreds of units in the last place.
-        difference, error = _extended.two_sum(z, -pivot)
-        np.copyto(error, 0, where=np.isinf(difference))
+    difference, error = _away_from(np.where(np.isinf(largest), 0, largest), z, headroom)
     exps, equal = np.exp(difference), difference == 0
     # Leaving out all that equal the maximum and adding their number less one needs no index, so no argmax.
     rest, ties = np.where(equal, 0, exps), equal.sum(axis=-1, keepdims=True) - 1
@@ -354,6 +365,22 @@ def shift(z: Float64s, headroom: float) -> Shifted:
         return Shifted(largest, difference, error, exps, rest.sum(axis=-1, keepdims=True) + ties)
     correction = exps * error
     return Shifted(largest, difference, error, exps + correction, _row_sum(rest, correction) + ties)
+
+
+def shift_by(largest: Float64s, rest: Float64s, z: Float64s, headroom: float) -> Shifted:
+    """Return the decomposition for some classes z of rows whose largest logit and rest, as columns, are known."""
+    difference, error = _away_from(np.where(np.isinf(largest), 0, largest), z, headroom)
+    exps = np.exp(difference)
+    return Shifted(largest, difference, error, exps + exps * error, rest)
+
+
+def _away_from(pivot: Float64s, z: Float64s, headroom: float) -> _extended.Extended:
+    if headroom < 1:
+        return z - pivot, np.zeros_like(z)
+    # At a large offset the rounding of z - m changes exp(z - m) by hundreds of units in the last place.
+    difference, error = _extended.two_sum(z, -pivot)
+    np.copyto(error, 0, where=np.isinf(difference))
+    return difference, error
 
 
 def _row_sum(values: Float64s, corrections: Float64s | float = 0.0) -> Float64s:

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import mpmath as mp
 import numpy as np
 import scipy
 import scipy.special
@@ -169,6 +170,17 @@ def rows_with_distribution(dtype: type) -> Iterator[Arguments]:
         yield z, lk.softmax(z * dtype(1 + 10 ** rng.uniform(-6, 0)))
 
 
+def layers(dtype: type) -> Iterator[Arguments]:
+    """One row of features, a matrix and a class; the larger the weights, the surer the layer."""
+    rng = np.random.default_rng(7)
+    for width, classes in ((1, 2), (1, 50), (3, 3), (8, 40), (64, 300), (700, 20)):
+        for spread in (0.01, 1.0, 5.0, 25.0):
+            features = rng.normal(0, 1, (1, width)).astype(dtype)
+            weight = rng.normal(0, spread / np.sqrt(width), (classes, width)).astype(dtype)
+            for label in {int((features @ weight.T).argmax()), int(rng.integers(classes))}:
+                yield features, weight, np.array([label])
+
+
 def _one_by_one(formula: Callable[..., Any]) -> Callable[..., list[Any]]:
     return lambda *columns: [formula(*values) for values in zip(*columns, strict=True)]
 
@@ -210,6 +222,50 @@ def _gradient_floor(target: np.ndarray) -> list[float]:
     """The operands of p - t are t where it vanishes, and those of (1 - t) - (1 - p) are 1 - t."""
     wide = target.astype(np.float64)
     return list(VANISHED * np.minimum(wide, 1 - wide))
+
+
+def _layer_of(features: list[Any], weight: list[Any]) -> tuple[list[Any], list[list[Any]]]:
+    """The logits and the columns of the matrix."""
+    width = len(features)
+    rows = [weight[i : i + width] for i in range(0, len(weight), width)]
+    (logits,) = oracle.linear([features], rows, [mp.mpf(0)] * len(rows))
+    return logits, list(map(list, zip(*rows, strict=True)))
+
+
+def _linear_loss(features: list[Any], weight: list[Any], label: list[Any]) -> list[Any]:
+    logits, _ = _layer_of(features, weight)
+    return [oracle.cross_entropy(_label(label, logits), logits)]
+
+
+def _linear_grad(features: list[Any], weight: list[Any], label: list[Any]) -> list[Any]:
+    logits, columns = _layer_of(features, weight)
+    grad = oracle.cross_entropy_grad(_label(label, logits), logits)
+    return [mp.fdot(grad, column) for column in columns]
+
+
+def _bound_of_logits(features: np.ndarray, weight: np.ndarray) -> float:
+    """The largest error that a product in float64 may have."""
+    return 2.0**-53 * features.size * float((np.abs(features) @ np.abs(weight).T).max())
+
+
+def _linear_loss_floor(dtype: type, expected: list[Any], *layer: np.ndarray) -> list[float]:
+    # What all logits are wrong by changes a loss by at most twice that, and by twice that share of itself.
+    return [2 * _bound_of_logits(*layer[:2]) * min(1.0, float(expected[0]))] if dtype is np.float64 else [0.0]
+
+
+def _linear_grad_floor(dtype: type, expected: list[Any], features: np.ndarray, weight: np.ndarray, label: Any) -> Any:
+    grad = lk.cross_entropy_value_and_grad(label, logits=features.astype(float) @ weight.astype(float).T)[1]
+    sizes = np.abs(grad[0]) @ np.abs(weight.astype(float))
+    if dtype is np.float64:
+        return list(sizes * (2.0**-53 * len(weight) + 2 * _bound_of_logits(features, weight)))
+    return list(sizes * 2.0**-30)  # narrower sums may cancel to less than float64 resolves
+
+
+def _torch_linear(features: np.ndarray, weight: np.ndarray, label: np.ndarray) -> np.ndarray:
+    h = torch.tensor(features, requires_grad=True)
+    loss = F.cross_entropy(F.linear(h, torch.tensor(weight)), torch.tensor(label))
+    loss.backward()
+    return np.atleast_1d(loss.detach().numpy()), h.grad.numpy()
 
 
 def _promise(float64: float) -> dict[type, float]:
@@ -356,6 +412,24 @@ CLAIMS = (
         )[1],
         lambda z, t: oracle.cross_entropy_grad(oracle.smoothed(_label(t, z), 0.1), z, oracle.exact(_class_weights(z))),
         floors=lambda dtype, expected, z, t: [VANISHED / len(z)] * len(z),
+    ),
+    Claim(
+        "linear_cross_entropy",
+        _promise(4),
+        layers,
+        lk.linear_cross_entropy,
+        _linear_loss,
+        {"PyTorch": lambda *a: _torch_linear(*a)[0]},
+        _linear_loss_floor,
+    ),
+    Claim(
+        "linear_cross_entropy: gradient of the features",
+        _promise(4),
+        layers,
+        lambda *a: lk.linear_cross_entropy_value_and_grad(*a)[1][0],
+        _linear_grad,
+        {"PyTorch": lambda *a: _torch_linear(*a)[1]},
+        _linear_grad_floor,
     ),
     Claim(
         "binary_cross_entropy",

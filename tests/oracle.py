@@ -95,6 +95,10 @@ def cross_entropy_grad(target: Row, z: Row, weight: Row | None = None) -> list[A
     return [p * total - s for p, s in zip(softmax(z), shares, strict=True)]
 
 
+def linear(features: Sequence[Row], weight: Sequence[Row], bias: Row) -> list[list[Any]]:
+    return [[mp.fsum(map(mp.fmul, f, w)) + b for w, b in zip(weight, bias, strict=True)] for f in features]
+
+
 def binary_cross_entropy(y: Any, x: Any, pos_weight: Any = 1) -> Any:
     return pos_weight * y * softplus(-x) + (1 - y) * softplus(x)
 

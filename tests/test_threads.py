@@ -19,6 +19,10 @@ THREADS = 8
 ROUNDS = 6
 
 
+def _flat(value_and_grads: tuple[Any, tuple[Any, ...]]) -> tuple[Any, ...]:
+    return value_and_grads[0], *value_and_grads[1]
+
+
 def _call(seed: int) -> dict[str, Callable[[], Any]]:
     """Every function on numbers of this seed, several blocks long, of a dtype that must be converted."""
     rng = np.random.default_rng(seed)
@@ -26,6 +30,8 @@ def _call(seed: int) -> dict[str, Callable[[], Any]]:
     z = rng.normal(0, 3, (BLOCK // 4 + seed, 10)).astype(dtype)
     x = rng.normal(0, 3, 8 * BLOCK + seed).astype(dtype)
     p = rng.uniform(0, 1, x.size).astype(dtype)
+    layer = [rng.normal(0, 1, (n, 20)).astype(dtype) for n in (300 + seed, 500)]
+    classes, in_blocks = rng.integers(0, 500, 300 + seed), {"block_bytes": 1 << 19}
     labels, target = rng.integers(0, 10, len(z)), lk.softmax(rng.normal(0, 1, z.shape)).astype(dtype)
     return {
         "odds": partial(lk.odds, p),
@@ -46,6 +52,14 @@ def _call(seed: int) -> dict[str, Callable[[], Any]]:
         "binary_cross_entropy_value_and_grad": partial(lk.binary_cross_entropy_value_and_grad, p, logits=x),
         "focal_loss": partial(lk.focal_loss, np.rint(p), logits=x),
         "kl_divergence": partial(lk.kl_divergence, target_probs=target, logits=z),
+        "linear_cross_entropy": partial(lk.linear_cross_entropy, *layer, classes, **in_blocks),
+        "linear_cross_entropy_value_and_grad": partial(
+            lambda *a, **k: _flat(lk.linear_cross_entropy_value_and_grad(*a, **k)),
+            *layer,
+            classes,
+            bias=np.zeros(500),
+            **in_blocks,
+        ),
     }
 
 
