@@ -89,11 +89,24 @@ def test_library_gives_what_the_table_says(library: str, answer: Answer) -> None
         kind, message = answer.result.split(": ", 1)
         assert type(raised.value).__name__ == kind
         first_line, *_ = str(raised.value).splitlines()
-        shown = ".+".join(map(re.escape, message.split("…")))
-        assert re.fullmatch(shown, first_line if library != "logitkit" else str(raised.value), re.DOTALL)
+        pattern = ".+".join(map(re.escape, message.split("…")))
+        assert re.fullmatch(pattern, first_line if library != "logitkit" else str(raised.value), re.DOTALL)
     else:
-        got, shown = plain(run(library, answer)), eval(answer.result, {"np": np, "inf": np.inf, "nan": np.nan})
-        assert matches(got, plain(shown)), got
+        got = plain(run(library, answer))
+        assert matches(got, shown(answer)), got
+
+
+def shown(answer: Answer) -> Any:
+    """The value that the table shows."""
+    return eval(answer.result, {"inf": np.inf, "nan": np.nan})
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.section}: {case.name}")
+def test_what_is_marked_as_other_than_ours_is(case: Case) -> None:
+    ours = case.answers["logitkit"]
+    for answer in case.answers.values():
+        if not (answer.is_error or ours.is_error):
+            assert answer.agrees_with(ours) == matches(shown(answer), shown(ours))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "exact" in case.answers], ids=lambda case: case.name)
