@@ -257,6 +257,8 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: 
 
 def autocast_to_float32(logits: Tensor) -> Tensor:
     """Return the logits, in float32 where an autocast region would have PyTorch's own loss take it."""
+    if not logits.is_floating_point():
+        raise ValueError(f"input must hold floating-point logits, not {logits.dtype}")
     return widened(logits) if torch.is_autocast_enabled(logits.device.type) else logits
 
 
