@@ -6,6 +6,7 @@ A block's temporaries stay in the cache of a CPU, and the backward pass computes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,6 +17,26 @@ from torch.autograd import Function
 CPU_BLOCK, ACCELERATOR_BLOCK = 1 << 17, 1 << 24
 
 Formula = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class RowFormula:
+    """A function of rows in differentiable operations; perhaps with faster code for blocks that are looked at."""
+
+    composite: Formula
+    value: Formula | None = None
+    gradients: Callable[..., Any] | None = None  # of (wanted, cotangent, *tensors): one gradient for each wanted tensor
+
+    def value_of_block(self, tensors: Sequence[Tensor]) -> Tensor:
+        """Return the values of the rows of a block."""
+        fast = self.value if self.value and can_look(tensors[0]) else self.composite
+        return fast(*tensors)
+
+    def gradients_of_block(self, wanted: Sequence[bool], cotangent: Tensor, tensors: Sequence[Tensor]) -> Any:
+        """Return the cotangents of the wanted tensors."""
+        if self.gradients and can_look(tensors[0]):
+            return self.gradients(wanted, cotangent, *tensors)
+        return pullback(self.composite, wanted, tensors)(cotangent)
 
 
 def widened(values: Tensor) -> Tensor:
@@ -48,22 +69,23 @@ def batch_first(info: Any, in_dims: Sequence[int | None], tensors: Sequence[Tens
     ]
 
 
-def in_blocks(formula: Formula, rows: Sequence[Tensor], shared: Sequence[Tensor], block_rows: int) -> Tensor:
-    """Return formula(*rows, *shared), which has one value a row, computed for `block_rows` rows at a time.
+def in_blocks(formula: RowFormula, rows: Sequence[Tensor], shared: Sequence[Tensor], block_rows: int) -> Tensor:
+    """Return formula(*rows, *shared), computed for `block_rows` rows at a time.
 
     Each of `rows` is cut along its first dimension; the formula sees all of each of `shared`, say of a layer's weights.
     """
     if torch.compiler.is_compiling():
-        return formula(*rows, *shared)
+        return formula.composite(*rows, *shared)
     result: Tensor = _InBlocks.apply(formula, len(rows), block_rows, *rows, *shared)
     return result
 
 
 class _InBlocks(Function):
     @staticmethod
-    def forward(formula: Formula, cut: int, block_rows: int, *tensors: Tensor) -> Tensor:
+    def forward(formula: RowFormula, cut: int, block_rows: int, *tensors: Tensor) -> Tensor:
         rows, shared = tensors[:cut], tensors[cut:]
-        return torch.cat([formula(*(t[block] for t in rows), *shared) for block in blocks(rows[0], block_rows)])
+        parts = (formula.value_of_block([*(t[b] for t in rows), *shared]) for b in blocks(rows[0], block_rows))
+        return torch.cat(list(parts))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -77,7 +99,9 @@ class _InBlocks(Function):
         return None, None, None, *(next(grads) if w else None for w in wanted)
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[Any, ...], formula: Formula, cut: int, block_rows: int, *tensors: Tensor) -> Any:
+    def vmap(
+        info: Any, in_dims: tuple[Any, ...], formula: RowFormula, cut: int, block_rows: int, *tensors: Tensor
+    ) -> Any:
         batches = batch_first(info, in_dims[3:], tensors)
         return torch.stack([_InBlocks.apply(formula, cut, block_rows, *one) for one in zip(*batches, strict=True)]), 0
 
@@ -87,7 +111,7 @@ class _BlockGradients(Function):
 
     @staticmethod
     def forward(
-        formula: Formula, cut: int, block_rows: int, wanted: Sequence[bool], grad: Tensor, *tensors: Tensor
+        formula: RowFormula, cut: int, block_rows: int, wanted: Sequence[bool], grad: Tensor, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         rows, shared = tensors[:cut], tensors[cut:]
         cut_results = [torch.empty_like(t) for t, w in zip(rows, wanted[:cut], strict=True) if w]
@@ -95,7 +119,7 @@ class _BlockGradients(Function):
         sums = [torch.zeros_like(widened(t)) for t, w in zip(shared, wanted[cut:], strict=True) if w]
         for block in blocks(rows[0], block_rows):
             inputs = [*(t[block] for t in rows), *shared]
-            parts = _gradients(formula, wanted, grad[block], inputs)
+            parts = formula.gradients_of_block(wanted, grad[block], inputs)
             for result, part in zip(cut_results, parts[: len(cut_results)], strict=True):
                 result[block] = part
             for total, part in zip(sums, parts[len(cut_results) :], strict=True):
@@ -113,13 +137,22 @@ class _BlockGradients(Function):
         # Second derivatives are rare: they are taken of the whole at once.
         grad, *tensors = ctx.saved_tensors
         wanted = (True, *ctx.wanted)
-        both = _pullback(lambda g, *given: _gradients(ctx.formula, ctx.wanted, g, given), wanted, (grad, *tensors))
-        grads = iter(both(cotangents))
+
+        def first(grad: Tensor, *tensors: Tensor) -> Any:
+            return pullback(ctx.formula.composite, ctx.wanted, tensors)(grad)
+
+        grads = iter(pullback(first, wanted, (grad, *tensors))(cotangents))
         return None, None, None, None, *(next(grads) if w else None for w in wanted)
 
     @staticmethod
     def vmap(
-        info: Any, in_dims: tuple[Any, ...], formula: Formula, cut: int, block_rows: int, wanted: Any, *tensors: Tensor
+        info: Any,
+        in_dims: tuple[Any, ...],
+        formula: RowFormula,
+        cut: int,
+        block_rows: int,
+        wanted: Any,
+        *tensors: Tensor,
     ) -> Any:
         batches = zip(*batch_first(info, in_dims[4:], tensors), strict=True)
         results = [_BlockGradients.apply(formula, cut, block_rows, wanted, *one) for one in batches]
@@ -127,11 +160,7 @@ class _BlockGradients(Function):
         return stacked, (0,) * len(stacked)
 
 
-def _gradients(formula: Formula, wanted: Sequence[bool], grad: Tensor, tensors: Sequence[Tensor]) -> Any:
-    return _pullback(formula, wanted, tensors)(grad)
-
-
-def _pullback(function: Callable[..., Any], wanted: Sequence[bool], tensors: Sequence[Tensor]) -> Any:
+def pullback(function: Callable[..., Any], wanted: Sequence[bool], tensors: Sequence[Tensor]) -> Any:
     """Return the map from a cotangent of the function's result to those of the wanted tensors."""
 
     def of_wanted(*values: Tensor) -> Any:

@@ -27,6 +27,12 @@ def hard_loss(logits: Tensor, target: Tensor) -> Tensor:
     return losses
 
 
+def class_first(rows: Tensor) -> Tensor:
+    """Return the rows of a block with their classes in the first dimension."""
+    view = widened(rows).movedim(-1, 0)
+    return view.contiguous() if len(view) <= FEW_CLASSES else view
+
+
 class _Rows(NamedTuple):
     """What the loss needs to know of each row: rivals are its classes but the target."""
 
@@ -88,11 +94,6 @@ def _exps(logits: Tensor, pivot: Tensor) -> Tensor:
     return exps.masked_fill_(pivot.isnan(), 0) if not looking or pivot.isnan().any() else exps
 
 
-def _class_first(rows: Tensor) -> Tensor:
-    view = widened(rows).movedim(-1, 0)
-    return view.contiguous() if len(view) <= FEW_CLASSES else view
-
-
 class _HardLoss(Function):
     """Minus the log-probability of one class a row, the classes in the last dimension; and what the gradient needs."""
 
@@ -100,7 +101,7 @@ class _HardLoss(Function):
     def forward(logits: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         results = _Rows(*(torch.empty_like(target, dtype=widened(logits).dtype) for _ in _Rows._fields))
         for block in blocks(logits, block_rows(logits)):
-            for result, value in zip(results, _look_at(_class_first(logits[block]), target[block]), strict=True):
+            for result, value in zip(results, _look_at(class_first(logits[block]), target[block]), strict=True):
                 result[block] = value
         return tuple(results)
 
@@ -128,7 +129,7 @@ class _HardGradient(Function):
         scale, share = (torch.where(grad == 0, 0, grad * values) for values in (scale, share))
         result = torch.empty_like(logits)
         for block in blocks(logits, block_rows(logits)):
-            exps = _exps(_class_first(logits[block]), pivot[block])
+            exps = _exps(class_first(logits[block]), pivot[block])
             place = result[block].movedim(-1, 0)
             if place.dtype == exps.dtype and not torch.compiler.is_compiling():
                 torch.mul(exps, scale[block], out=place)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from logitkit.torch._blocks import in_blocks
+from logitkit.torch._blocks import RowFormula, in_blocks
 from logitkit.torch._checks import require_scale
 from logitkit.torch.losses import legacy_reduction, reduced, row_losses, total_weight
 
@@ -96,7 +96,9 @@ def linear_cross_entropy(
 
     shared = layer if weight is None else [*layer, weight]
     with torch.autocast(device, enabled=False):
-        losses = in_blocks(formula, (input.reshape(-1, input.shape[-1]), target), shared, BLOCK // max(1, classes))
+        losses = in_blocks(
+            RowFormula(formula), (input.reshape(-1, input.shape[-1]), target), shared, BLOCK // max(1, classes)
+        )
     total = total_weight(losses, target, weight, ignore_index)
     result = reduced(losses.reshape(rows), total, reduction)
     return result if mixed else result.to(input.dtype)

@@ -6,16 +6,14 @@ lists where they differ, and why.
 
 from __future__ import annotations
 
-from functools import partial
-
 import torch
 from torch import Tensor
 
-from logitkit.torch._blocks import block_rows, in_blocks, widened
+from logitkit.torch._binary import binary_loss
+from logitkit.torch._blocks import widened
 from logitkit.torch._checks import require_class, require_proportion, require_scale
 from logitkit.torch._rows import hard_loss
-from logitkit.torch.links import softplus
-from logitkit.torch.simplex import log_softmax
+from logitkit.torch._soft import loss_of_distributions, smoothed_loss, times
 
 
 def cross_entropy(
@@ -151,13 +149,9 @@ def binary_cross_entropy_with_logits(
     if target.shape != input.shape:
         raise ValueError(f"target must have the shape of input, {tuple(input.shape)}, but has {tuple(target.shape)}")
     logits = autocast_to_float32(input)
-    log_odds, of_yes = widened(logits), require_proportion(widened(target))
-    of_no = 1 - of_yes
-    if pos_weight is not None:
-        of_yes = pos_weight * of_yes
-    losses = _times(of_yes, softplus(-log_odds)) + _times(of_no, softplus(log_odds))
+    losses = binary_loss(logits, require_proportion(target), pos_weight)
     if weight is not None:
-        losses = _times(weight, losses)
+        losses = times(weight, losses)
     reduction = legacy_reduction(size_average, reduce, reduction)
     return reduced(losses, losses.numel(), reduction).to(logits.dtype)
 
@@ -199,18 +193,13 @@ def row_losses(
     if target.is_floating_point():
         if ignore_index >= 0:
             raise ValueError("ignore_index goes with class indices, but target holds distributions")
-        formula = partial(_loss_of_distribution, label_smoothing)
-        return in_blocks(
-            formula, (logits, require_proportion(target)), () if weight is None else (weight,), block_rows(logits)
-        )
+        return loss_of_distributions(logits, require_proportion(target), weight, label_smoothing)
     kept = target != ignore_index
     labels = require_class(target, kept, classes)
-    losses = _times(_row_weights(labels, kept, weight, widened(logits)), hard_loss(logits, labels))
     if label_smoothing:
-        class_weight = torch.ones(classes, dtype=losses.dtype, device=losses.device) if weight is None else weight
-        everywhere = in_blocks(_loss_of_every_class, (logits, kept), (class_weight,), block_rows(logits))
-        losses = (1 - label_smoothing) * losses + (label_smoothing / classes) * everywhere
-    return losses.where(kept, 0)
+        return smoothed_loss(logits, labels.where(kept, -1), weight, label_smoothing)
+    losses = hard_loss(logits, labels)
+    return times(_row_weights(labels, kept, weight, losses), losses).where(kept, 0)
 
 
 def total_weight(losses: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor | int:
@@ -223,20 +212,6 @@ def total_weight(losses: Tensor, target: Tensor, weight: Tensor | None, ignore_i
 
 def _row_weights(labels: Tensor, kept: Tensor, weight: Tensor | None, like: Tensor) -> Tensor:
     return kept.to(like.dtype) if weight is None else weight.to(like.dtype)[labels].where(kept, 0)
-
-
-def _loss_of_distribution(
-    label_smoothing: float, logits: Tensor, target: Tensor, weight: Tensor | None = None
-) -> Tensor:
-    shares = (1 - label_smoothing) * widened(target) + label_smoothing / logits.shape[-1]
-    if weight is not None:
-        shares = weight * shares
-    return -_times(shares, log_softmax(widened(logits), dim=-1)).sum(dim=-1)
-
-
-def _loss_of_every_class(logits: Tensor, kept: Tensor, weight: Tensor) -> Tensor:
-    logits = widened(logits).masked_fill(~kept[..., None], 0)
-    return -_times(weight, log_softmax(logits, dim=-1)).sum(dim=-1)
 
 
 def reduced(losses: Tensor, total: Tensor | int, reduction: str) -> Tensor:
@@ -260,8 +235,3 @@ def autocast_to_float32(logits: Tensor) -> Tensor:
     if not logits.is_floating_point():
         raise ValueError(f"input must hold floating-point logits, not {logits.dtype}")
     return widened(logits) if torch.is_autocast_enabled(logits.device.type) else logits
-
-
-def _times(weight: Tensor, values: Tensor) -> Tensor:
-    """Return the product in which nothing counts for nothing, also where the value is infinite."""
-    return weight * values.masked_fill((weight == 0) & values.isinf(), 0)
