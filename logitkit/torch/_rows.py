@@ -125,17 +125,19 @@ class _HardGradient(Function):
 
     @staticmethod
     def forward(grad: Tensor, logits: Tensor, target: Tensor, share: Tensor, scale: Tensor, pivot: Tensor) -> Tensor:
-        # Nothing counts for nothing, also where the row is NaN.
-        scale, share = (torch.where(grad == 0, 0, grad * values) for values in (scale, share))
         result = torch.empty_like(logits)
         for block in blocks(logits, block_rows(logits)):
+            factor = grad[block]
+            # Nothing counts for nothing, also where the row is NaN.
+            of_rivals, of_own = (torch.where(factor == 0, 0, factor * v[block]) for v in (scale, share))
             exps = _exps(class_first(logits[block]), pivot[block])
             place = result[block].movedim(-1, 0)
             if place.dtype == exps.dtype and not torch.compiler.is_compiling():
-                torch.mul(exps, scale[block], out=place)
+                torch.mul(exps, of_rivals, out=place)
             else:
-                place.copy_(exps.mul_(scale[block]))
-        return result.scatter_(-1, target[..., None], -share[..., None].to(result.dtype))
+                place.copy_(exps.mul_(of_rivals))
+            place.scatter_(0, target[block][None], -of_own[None].to(place.dtype))
+        return result
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:

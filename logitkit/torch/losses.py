@@ -199,7 +199,9 @@ def row_losses(
     if label_smoothing:
         return smoothed_loss(logits, labels.where(kept, -1), weight, label_smoothing)
     losses = hard_loss(logits, labels)
-    return times(_row_weights(labels, kept, weight, losses), losses).where(kept, 0)
+    if weight is not None:
+        losses = times(weight[labels].to(losses.dtype), losses)
+    return losses.where(kept, 0)
 
 
 def total_weight(losses: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor | int:
@@ -207,11 +209,7 @@ def total_weight(losses: Tensor, target: Tensor, weight: Tensor | None, ignore_i
     if target.is_floating_point():
         return losses.numel()
     kept = target != ignore_index
-    return _row_weights(target.long().where(kept, 0), kept, weight, losses).sum()
-
-
-def _row_weights(labels: Tensor, kept: Tensor, weight: Tensor | None, like: Tensor) -> Tensor:
-    return kept.to(like.dtype) if weight is None else weight.to(like.dtype)[labels].where(kept, 0)
+    return kept.sum() if weight is None else weight[target.long().where(kept, 0)].where(kept, 0).to(losses.dtype).sum()
 
 
 def reduced(losses: Tensor, total: Tensor | int, reduction: str) -> Tensor:
