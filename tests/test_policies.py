@@ -32,7 +32,7 @@ ANSWERS = [
 NAMES = {
     "logitkit": ({"lk": "logitkit"}, "make test"),
     "exact": ({"mp": "mpmath"}, "make test"),
-    "logitkit.torch": ({"lk": "logitkit", "_": "logitkit.torch", "torch": "torch"}, "make test"),
+    "logitkit.torch": ({"lt": "logitkit.torch", "torch": "torch"}, "make test"),
     "SciPy": ({"special": "scipy.special", "stats": "scipy.stats"}, "make test"),
     "PyTorch": ({"torch": "torch", "F": "torch.nn.functional"}, "make test"),
     "JAX": ({"jax": "jax", "jnp": "jax.numpy", "optax": "optax"}, "make frameworks"),
