@@ -183,6 +183,11 @@ class TestAgreesWithPyTorch:
             z = logits(len(target), CLASSES)
             for reduction in ("sum", "mean", "none"):
                 Pair(lt.cross_entropy, F.cross_entropy, z, target, reduction=reduction).assert_agree()
+        z, target = logits(0, CLASSES), distributions(0, CLASSES)
+        for reduction in ("sum", "mean", "none"):
+            Pair(lt.cross_entropy, F.cross_entropy, z, target, reduction=reduction).assert_agree()
+            pair = lt.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits
+            Pair(*pair, z, target, reduction=reduction).assert_agree()
 
     def test_modules_are_those_of_pytorch_with_another_forward(self) -> None:
         options = {"weight": WEIGHT, "ignore_index": 1, "label_smoothing": 0.2, "reduction": "sum"}

@@ -84,8 +84,8 @@ class _InBlocks(Function):
     @staticmethod
     def forward(formula: RowFormula, cut: int, block_rows: int, *tensors: Tensor) -> Tensor:
         rows, shared = tensors[:cut], tensors[cut:]
-        parts = (formula.value_of_block([*(t[b] for t in rows), *shared]) for b in blocks(rows[0], block_rows))
-        return torch.cat(list(parts))
+        parts = [formula.value_of_block([*(t[b] for t in rows), *shared]) for b in blocks(rows[0], block_rows)]
+        return torch.cat(parts) if parts else formula.composite(*tensors)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
