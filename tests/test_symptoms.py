@@ -1,0 +1,162 @@
+"""The index by symptom says what happens: its numbers and messages are run, its checks told apart right from wrong."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+PAGE = Path(__file__).parents[1] / "chapters" / "symptoms.md"
+TOOLS = {"math": math, "torch": torch, "F": F}
+
+
+def rows(header: str) -> list[list[str]]:
+    """The cells of all tables with this header."""
+    found, inside = [], False
+    for line in PAGE.read_text("utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            inside = False
+        elif inside and not line.startswith("|--"):
+            assert len(cells) == 3, line
+            found.append(cells)
+        inside = inside or line == header
+    assert found, header
+    return found
+
+
+NUMBERS = rows("| Number | From | It is |")
+ERRORS = rows("| PyTorch 2.13 says | For instance | It is |")
+CHECKS = [row for row in rows("| You see | It is | Check |") if row[2]]
+
+
+@pytest.mark.parametrize("row", NUMBERS, ids=lambda row: row[0])
+def test_a_number_is_what_its_line_gives(row: list[str]) -> None:
+    number, line = row[0].strip("`"), row[1].strip("`")
+    digits = len(number.partition(".")[2])
+    assert f"{float(eval(line, dict(TOOLS))):.{digits}f}" == number
+
+
+@pytest.mark.parametrize("row", ERRORS, ids=lambda row: row[0])
+def test_a_message_is_what_its_call_raises(row: list[str]) -> None:
+    with pytest.raises((IndexError, RuntimeError, ValueError), match=re.escape(row[0].strip("`"))):
+        eval(row[1].strip("`"), dict(TOOLS))
+
+
+SURE = 20 * torch.eye(4)
+CLASSES = torch.arange(4)
+YES_NO = torch.tensor([1.0, 0.0, 1.0, 0.0])
+LOGITS = torch.tensor([3.0, -2.0, 1.5, -4.0])
+LABELS = torch.tensor([[3.0, 2.0, -4.0], [-1.0, 2.0, 1.0]])
+
+
+def case(outputs: torch.Tensor, target: torch.Tensor = CLASSES, **names: object) -> dict[str, object]:
+    return {"outputs": outputs, "target": target, **names}
+
+
+def losses_of(outputs: torch.Tensor, target: torch.Tensor, mask: torch.Tensor | None = None, **options: object):
+    losses = F.cross_entropy(outputs, target, reduction="none") * (1 if mask is None else mask)
+    mean = F.cross_entropy(outputs, target, **options) if mask is None else losses.mean()
+    return case(outputs, target, losses=losses, loss=mean)
+
+
+def ignoring_temperature(logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    exps = logits.exp() / temperature
+    return exps / exps.sum(1, keepdim=True)
+
+
+def model_case(*activations: torch.nn.Module) -> dict[str, object]:
+    """A model whose last layer is the identity in training mode and something else in evaluation mode."""
+    return {"model": EvalOnly(*activations), "inputs": SURE}
+
+
+class EvalOnly(torch.nn.Sequential):
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return inputs if self.training else super().forward(inputs)
+
+
+SMOOTH = 0.9 * torch.eye(4) + 0.025
+DOUBLE = case(SURE.softmax(1)), case(SURE)
+BINARY = case(LOGITS.sigmoid(), YES_NO), case(LOGITS, YES_NO)
+COLUMN = case(LOGITS[:, None], YES_NO[:, None]), case(SURE)
+
+# For the words that a row begins with: where the mistake was made, and where it was not.
+CASES = {
+    "loss stuck at 1.46": DOUBLE,
+    "the same, but": (case(SURE.sigmoid()), case(SURE - 1)),
+    "accuracy fine": DOUBLE,
+    "validation loss stuck": (
+        model_case(torch.nn.Softmax(dim=1)),
+        model_case(),
+    ),
+    "BCE loss stuck at 0.6931 for": BINARY,
+    "BCE loss stuck at 0.6931, all": (case(LOGITS[:, None], YES_NO), case(LOGITS, YES_NO)),
+    "loss 2.303": (losses_of(0 * SURE, CLASSES), losses_of(SURE, CLASSES)),
+    "loss never reaches 0": (
+        case(SMOOTH.log(), SMOOTH, loss=F.cross_entropy(SMOOTH.log(), SMOOTH)),
+        case(SURE, SMOOTH, loss=F.cross_entropy(SURE, SMOOTH)),
+    ),
+    "a student": DOUBLE,
+    "a sequence model": (
+        case(torch.zeros(2, 7, 5), classes=5),
+        case(torch.zeros(2, 5, 7), classes=5),
+    ),
+    "loss is exactly 0 from": COLUMN,
+    "loss is exactly 0 for": (losses_of(SURE, CLASSES), losses_of(SURE / 4, CLASSES)),
+    "negative cross entropy": (case(SURE.softmax(1)), case(SURE.log_softmax(1))),
+    "negative loss that falls": (case(SURE), case(SURE.log_softmax(1))),
+    "negative BCE": (case(LOGITS, 2 * YES_NO - 1), case(LOGITS, YES_NO)),
+    "negative KL": (case(SMOOTH), case(SMOOTH.log())),
+    "BCE loss 100": (
+        {"losses": F.binary_cross_entropy(torch.zeros(2), torch.ones(2), reduction="none")},
+        {"losses": F.binary_cross_entropy_with_logits(torch.tensor([-101.0, 120.0]), YES_NO[:2], reduction="none")},
+    ),
+    "loss 16.118 or": (
+        {"losses": -torch.tensor([1e-7, 0.5]).log()},
+        {"losses": torch.tensor([20.0, 0.5])},
+    ),
+    "loss never above": (
+        {"losses": -(torch.tensor([-200.0, 0.5]).sigmoid() + 1e-8).log(), "epsilon": 1e-8},
+        {"losses": F.softplus(torch.tensor([200.0, 0.5])), "epsilon": 1e-8},
+    ),
+    "loss inf": (case(10 * SURE), case(SURE)),
+    "loss NaN for some": (case(SURE, CLASSES * 0 - 100), case(SURE, torch.tensor([0, -100, 2, 3]))),
+    "loss NaN with masked": (case(SURE.log()), case(SURE)),
+    "NaN or 13.8": (case(LOGITS), case(LOGITS.sigmoid())),
+    "softmax gives NaN": (case(10 * SURE), case(SURE)),
+    "all predictions the same": COLUMN,
+    "too few": (case(torch.tensor([0.3, 2.0, -1.0])), case(LOGITS)),
+    "never more than one": (case(LABELS.softmax(1)), case(LABELS)),
+    "probabilities do not sum": (case(LABELS), case((SURE / 20).softmax(1).logit())),
+    "probabilities too high": (case(LOGITS + 3, YES_NO), case(LOGITS, YES_NO)),
+    "temperature": (
+        case(LABELS, softmax=ignoring_temperature),
+        case(LABELS, softmax=lambda logits, temperature: (logits / temperature).softmax(1)),
+    ),
+    "samples": DOUBLE,
+    "one class predicted": (case(SURE, torch.tensor([0, -1, -1, 3])), case(SURE)),
+    "the loss depends": (losses_of(SURE / 4, CLASSES, YES_NO), losses_of(SURE / 4, CLASSES)),
+    "weighted losses": (
+        losses_of(LABELS, torch.tensor([0, 2]), weight=torch.tensor([1.0, 2.0, 30.0])),
+        losses_of(LABELS, torch.tensor([0, 2])),
+    ),
+}
+
+
+def test_every_check_has_a_case_and_every_case_a_check() -> None:
+    starts = [[start for start in CASES if row[0].startswith(start)] for row in CHECKS]
+    assert [len(each) for each in starts] == [1] * len(CHECKS), starts
+    assert {each[0] for each in starts} == set(CASES)
+
+
+@pytest.mark.parametrize("row", CHECKS, ids=lambda row: row[0][:40])
+def test_a_check_tells_the_mistake_from_its_absence(row: list[str]) -> None:
+    (start,) = (start for start in CASES if row[0].startswith(start))
+    wrong, right = CASES[start]
+    check = row[2].strip("`")
+    assert eval(check, TOOLS | wrong)
+    assert not eval(check, TOOLS | right)
