@@ -18,7 +18,7 @@ from logitkit.torch._blocks import RowFormula, block_rows, in_blocks, pullback, 
 from logitkit.torch._rows import class_first
 from logitkit.torch.simplex import log_softmax
 
-Shares = Callable[[Tensor, Tensor, Tensor | None], Tensor]
+Shares = Callable[..., Tensor]  # of logits, a target and a weight or None
 
 
 def loss_of_distributions(logits: Tensor, target: Tensor, weight: Tensor | None, label_smoothing: float) -> Tensor:
