@@ -10,7 +10,7 @@ HTML := _build/html/index.html
 # One thread per process: sums are then added in one order on every machine, so stored outputs can be compared exactly.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help book serve test notebooks accuracy lint clean
+.PHONY: help book serve test notebooks accuracy frameworks lint clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,13 +33,16 @@ notebooks: .venv/dev.done  ## run all chapters anew, store their outputs, draw t
 accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite the accuracy tables
 	$(BIN)/python -m tests.accuracy
 
+frameworks: .venv-frameworks/done  ## run the naming records on the frameworks themselves (RECORD=1 stores what came out)
+	.venv-frameworks/bin/python -m pytest -q -rs --confcutdir=tests/frameworks tests/frameworks $(if $(RECORD),--record)
+
 lint: .venv/dev.done  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:  ## remove everything that make has made
-	rm -rf .venv _build dist book/node_modules
+	rm -rf .venv .venv-frameworks _build dist book/node_modules
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
