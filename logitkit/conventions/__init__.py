@@ -242,7 +242,7 @@ def suggest(name: str, count: int = 5) -> list[str]:
 
 
 def equivalents(record: Record) -> list[Record]:
-    """What does the same work in other frameworks: the records of equal role that hold the same scale.
+    """What does the same work in other frameworks: the records of equal role and formula that hold the same scale.
 
     Parameters
     ----------
@@ -260,11 +260,11 @@ def equivalents(record: Record) -> list[Record]:
     >>> "optax.softmax_cross_entropy" in [record.symbol for record in conventions.equivalents(loss)]
     True
     """
-    return [
-        each
-        for each in _records()
-        if (each.role, each.holds) == (record.role, record.holds) and each.framework != record.framework
-    ]
+
+    def work(each: Record) -> tuple[str, str, str | None]:
+        return each.role, each.holds, each.formula
+
+    return [each for each in _records() if work(each) == work(record) and each.framework != record.framework]
 
 
 def results() -> dict[str, Any]:

@@ -17,10 +17,13 @@ from logitkit.conventions import Check, Record
 BINARY = {"binary loss", "binary distribution", "link", "inverse link"}
 OUTPUT = {"classifier output", "distribution attribute"}
 
-# What a function of this role returns, given the class probabilities p (two for a binary one) and the true class y.
+# What a function of this role returns, given the class probabilities p (two for a binary one) and the true class y. A
+# divergence from a one-hot target is its cross-entropy; so is the loss of a sequence that is one blank.
 FORMULAS = {
     "multiclass loss": "-log(p[y])",
     "binary loss": "-log(p[y])",
+    "divergence": "-log(p[y])",
+    "sequence loss": "-log(p[y])",
     "categorical distribution": "log(p[y])",
     "binary distribution": "log(p[y])",
     "link": "log(p[1] / p[0])",

@@ -19,7 +19,7 @@ def emit(key, call, x, y, onehot):
         value = value.detach() if hasattr(value, "detach") else value
         _write(key=key, value=_np.asarray(value, dtype=float).ravel().tolist())
     except Exception as error:  # an error is an answer: records say which is raised
-        _write(key=key, raises=type(error).__name__, message=str(error).strip().partition("\n")[0][:200])
+        _write(key=key, raises=type(error).__name__, message=str(error).strip().partition("\n")[0][:500])
 
 
 def versions(*packages):
