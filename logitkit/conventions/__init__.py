@@ -151,12 +151,19 @@ def table(framework: str | None = None, holds: str | None = None) -> list[Record
     list of Record
         Sorted by framework, in the order of their files; empty if there is none.
 
+    Raises
+    ------
+    ValueError
+        If `holds` is none of the four scales.
+
     Examples
     --------
     >>> from logitkit import conventions
     >>> [record.symbol for record in conventions.table("pytorch", holds="log-probabilities")][:1]
     ['torch.nn.functional.nll_loss']
     """
+    if holds not in (None, *SCALES):
+        raise ValueError(f"holds must be one of {', '.join(SCALES)}, not {holds!r}")
     wanted = _letters(framework or "")
     return [
         record
@@ -338,7 +345,9 @@ def _letters(name: str) -> str:
 
 def _with_argument(name: str) -> list[Record]:
     wanted = name.strip().rstrip("=").lower()
-    return [record for record in _records() if wanted in _words(f"{record.argument} {record.signature} {record.symbol}")]
+    return [
+        record for record in _records() if wanted in _words(f"{record.argument} {record.signature} {record.symbol}")
+    ]
 
 
 def _words(text: str) -> Iterable[str]:

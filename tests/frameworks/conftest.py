@@ -78,5 +78,7 @@ def _all_jobs(run: Run) -> dict[str, Job]:
 @pytest.fixture(scope="session")
 def answers(request: pytest.FixtureRequest) -> Answers:
     items = [item for item in request.session.items if hasattr(item, "callspec")]
-    wanted = {str(item.callspec.params["run"]): item.callspec.params["run"] for item in items if "run" in item.callspec.params}
+    wanted = {
+        str(item.callspec.params["run"]): item.callspec.params["run"] for item in items if "run" in item.callspec.params
+    }
     return Answers([run for run in wanted.values() if not run.missing()])

@@ -228,7 +228,9 @@ def _equal(one: dict, other: dict, slack: float) -> bool:
     a, b = np.array(one["value"], float), np.array(other["value"], float)
     # Numbers are written with six decimals, and 1.19e-07 with as many digits as it has.
     tiny = max(np.abs(b).max(initial=0), np.abs(a).max(initial=0)) < 1e-5
-    return a.shape == b.shape and np.allclose(a, b, rtol=0.02 if tiny else slack, atol=0 if tiny else slack, equal_nan=True)
+    return a.shape == b.shape and np.allclose(
+        a, b, rtol=0.02 if tiny else slack, atol=0 if tiny else slack, equal_nan=True
+    )
 
 
 def _show(numbers: np.ndarray) -> str:

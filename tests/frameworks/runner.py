@@ -1,4 +1,4 @@
-"""Runs calls in the language of their framework, a process for each framework and backend, since backends do not mix."""
+"""Runs calls in the language of their framework: a process for each framework and backend, since those do not mix."""
 
 from __future__ import annotations
 

@@ -57,7 +57,13 @@ def result(run: Run, answers: Answers) -> dict:
     }
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     backend = {"backend": run.backend} if run.backend else {}
-    return {"framework": run.framework.framework, **backend, "date": today, "versions": answers.versions(run), "records": records}
+    return {
+        "framework": run.framework.framework,
+        **backend,
+        "date": today,
+        "versions": answers.versions(run),
+        "records": records,
+    }
 
 
 def number(outcome: dict) -> float | str | list:
@@ -98,5 +104,7 @@ def same(old: object, new: object) -> bool:
     if isinstance(old, list) and isinstance(new, list):
         return len(old) == len(new) and all(map(same, old, new))
     if isinstance(old, float | int) and isinstance(new, float | int):
-        return new == pytest.approx(old, rel=1e-5, abs=1e-6) or (abs(old) < 1e-5 and new == pytest.approx(old, rel=0.02))
+        return new == pytest.approx(old, rel=1e-5, abs=1e-6) or (
+            abs(old) < 1e-5 and new == pytest.approx(old, rel=0.02)
+        )
     return old == new

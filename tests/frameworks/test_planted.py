@@ -26,7 +26,11 @@ def another(gives: object) -> object:
 
 
 def planted(check: Check) -> Check:
-    return replace(check, raises="KeyboardInterrupt") if check.gives is None else replace(check, gives=another(check.gives))
+    return (
+        replace(check, raises="KeyboardInterrupt")
+        if check.gives is None
+        else replace(check, gives=another(check.gives))
+    )
 
 
 def test_another_scale_fails(run: Run, record: Record, answers: Answers) -> None:
@@ -60,8 +64,10 @@ def test_run_fails_on_a_copy_of_the_registry_with(what: str, tmp_path: Path) -> 
     assert true in text
     (tmp_path / "pytorch.toml").write_text(text.replace(true, false, 1), "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "--confcutdir", Path(__file__).parent, "--records", tmp_path]
-    tests = [f"{Path(__file__).parent / 'test_contracts.py'}::{test}" for test in (
-        "test_record_is_true_of_its_framework", "test_record_names_the_version_that_was_run")]
+    tests = [
+        f"{Path(__file__).parent / 'test_contracts.py'}::{test}"
+        for test in ("test_record_is_true_of_its_framework", "test_record_names_the_version_that_was_run")
+    ]
     done = subprocess.run([*command, *tests], text=True, capture_output=True, check=False)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 failed" in done.stdout, done.stdout
