@@ -109,7 +109,7 @@ def _plain(record: Record) -> dict[str, object]:
 
 
 def _said(value: Any) -> Any:
-    """What a record says, without the fields that it leaves out; strict JSON has no NaN and no infinity, so they are text."""
+    """What a record says, without what it leaves out. Strict JSON has no NaN and no infinity, so they become text."""
     if isinstance(value, dict):
         return {name: _said(each) for name, each in value.items() if each not in (None, [])}
     if isinstance(value, list):

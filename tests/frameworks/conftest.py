@@ -43,7 +43,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 class Answers:
-    """What the frameworks answered: for each run its versions, and the outcomes of a record as it is or with another scale."""
+    """What the frameworks answered: a run's versions, and the outcomes of a record as it is or with another scale."""
 
     def __init__(self, every: list[Run]) -> None:
         # Frameworks of two processes at a time: each has threads of its own, and some need a gigabyte.
