@@ -33,21 +33,25 @@ def in_order(symbol, *claimed):
             found = (
                 getattr(found, name) if hasattr(found, name) else _importlib.import_module(f"{found.__name__}.{name}")
             )
-        real = [list(_inspect.signature(found).parameters)]
+        real = [_inspect.signature(found)]
     except (ImportError, AttributeError, TypeError, ValueError):
         return True  # nothing that Python can inspect: an attribute of an object, a function written in C
     if _inspect.isclass(found):
         calls = [getattr(found, name, None) for name in ("__init__", "forward", "__call__", "update", "update_state")]
-        real += [list(_inspect.signature(call).parameters) for call in calls if _inspect.isfunction(call)]
+        real += [_inspect.signature(call) for call in calls if _inspect.isfunction(call)]
     for names in claimed:
-        if not any(_subsequence(names, each) for each in real):
-            raise TypeError(f"its parameters are {real}")
+        if not any(_has(signature, names) for signature in real):
+            raise TypeError(f"its parameters are {' or '.join(str(list(each.parameters)) for each in real)}")
     return True
 
 
-def _subsequence(names, every):
-    rest = iter(every)
-    return all(name in rest for name in names)
+def _has(signature, names):
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    rest = iter(signature.parameters)
+    # What takes *args and **kwargs says nothing of their names and order.
+    return {_inspect.Parameter.VAR_POSITIONAL, _inspect.Parameter.VAR_KEYWORD} <= kinds or all(
+        name in rest for name in names
+    )
 
 
 def versions(*packages):
