@@ -132,7 +132,7 @@ def jobs(record: Record) -> dict[str, Job]:
 
 
 def parameters(signature: str) -> list[list[str]]:
-    """The names in a signature, or in the two of a class and of a call of its object: (reduction='mean')(input, target)."""
+    """The names in a signature, or in the two of a class and of a call of its object: (weight=None)(input, target)."""
     parts = re.fullmatch(r"\((.*)\)\((.*)\)", signature)
     try:
         lists = parts.groups() if parts else [signature]
