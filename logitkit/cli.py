@@ -42,8 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Examples
     --------
     >>> from logitkit.cli import main
-    >>> main(["explain", "--framework", "pytorch", "--holds", "log-probabilities"])  # doctest: +ELLIPSIS
-    PyTorch  torch.nn.functional.nll_loss  ...: log-probabilities
+    >>> main(["explain", "torch.nn.NLLLoss"])  # doctest: +ELLIPSIS
+    torch.nn.NLLLoss   (PyTorch)
+      Pass       log-probabilities as `input`
+    ...
     0
     """
     parser = _Parser(prog="logitkit", description="What frameworks mean by logits.", allow_abbrev=False)
