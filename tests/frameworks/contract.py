@@ -7,6 +7,8 @@ with fresh ones, and on the scale that the record says is passed by mistake.
 
 from __future__ import annotations
 
+import ast
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,6 +115,10 @@ def jobs(record: Record) -> dict[str, Job]:
     todo = {"check": job(check, check.call, p, y, scale)}
     if check.probabilities:
         todo["probabilities"] = job(check, check.probabilities, p, y, scale)
+    if record.language == "Python" and record.role != "distribution attribute":
+        claimed = "".join(f", {names}" for names in parameters(record.signature))
+        symbol = re.split(r"[( ]", record.symbol)[0]
+        todo["signature"] = job(check, f"in_order({symbol!r}{claimed})", p, y, scale)
     if record.wrong:
         wrong = record.wrong if record.wrong.p or record.wrong.x else check
         todo["wrong"] = job(wrong, check.call, distribution(record, wrong), y, record.wrong.passes)
@@ -125,6 +131,17 @@ def jobs(record: Record) -> dict[str, Job]:
     return todo
 
 
+def parameters(signature: str) -> list[list[str]]:
+    """The names in a signature, or in the two of a class and of a call of its object: (weight=None)(input, target)."""
+    parts = re.fullmatch(r"\((.*)\)\((.*)\)", signature)
+    try:
+        lists = parts.groups() if parts else [signature]
+        trees = [ast.parse(f"def f({each}): ...").body[0].args for each in lists]
+    except SyntaxError:  # a command line, an operator of ONNX: not Python's
+        return []
+    return [[each.arg for each in [*tree.posonlyargs, *tree.args, *tree.kwonlyargs]] for tree in trees]
+
+
 def verdict(record: Record, outcomes: dict[str, dict], backend: str | None = None) -> list[str]:
     """What is wrong with a record, given what its calls returned; nothing, if it is true."""
     try:
@@ -132,6 +149,8 @@ def verdict(record: Record, outcomes: dict[str, dict], backend: str | None = Non
     except MisfitError as error:
         return [f"holds: {error}"]
     faults = [f"check: {fault}" for fault in _compare(record.check, outcomes["check"], backend, record.check.tolerance)]
+    if "raises" in outcomes.get("signature", {}):
+        faults.append(f"signature: {outcomes['signature']['message']}")
     if record.wrong:
         faults += [f"wrong: {fault}" for fault in _compare(record.wrong, outcomes["wrong"], backend, _slack(record))]
         if record.wrong.passes == record.holds:

@@ -54,6 +54,7 @@ PLANTED = {
     "torch.nn.CrossEntropyLoss": ("gives = 0.657846", "gives = 0.657746"),
     "torch.nn.BCELoss": ('raises = "RuntimeError"', 'raises = "ValueError"'),
     "torch.logit": ("gives = 2.0", "gives = 2.1"),
+    "torch.nn.functional.kl_div": ('signature = "input, target', 'signature = "target, input'),
 }
 
 
