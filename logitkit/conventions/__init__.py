@@ -21,6 +21,9 @@ from typing import Any
 __all__ = ["SCALES", "Check", "Framework", "Record", "equivalents", "find", "load", "results", "suggest", "table"]
 
 SCALES = ("probabilities", "log-probabilities", "log-odds", "unnormalised scores")
+# Roles whose input is one number for two classes, and roles whose record says what is returned.
+BINARY = ("binary loss", "binary distribution", "link", "inverse link")
+OUTPUT = ("classifier output", "distribution attribute")
 
 Numbers = float | list[float]
 

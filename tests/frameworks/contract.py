@@ -14,10 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit, logsumexp, softmax
 
-from logitkit.conventions import Check, Record
-
-BINARY = {"binary loss", "binary distribution", "link", "inverse link"}
-OUTPUT = {"classifier output", "distribution attribute"}
+from logitkit.conventions import BINARY, OUTPUT, Check, Record
 
 # What a function of this role returns, given the class probabilities p (two for a binary one) and the true class y. A
 # divergence from a one-hot target is its cross-entropy; so is the loss of a sequence that is one blank.
