@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from logitkit import conventions
 from logitkit.conventions import Check, Record
@@ -48,14 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _Parser(prog="logitkit", description="What frameworks mean by logits.", allow_abbrev=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     explain = commands.add_parser("explain", help="say which scale a function takes", description=_explain.__doc__)
-    explain.add_argument("symbol", nargs="?", metavar="SYMBOL", help="such as F.cross_entropy, or an argument: from_logits")
+    explain.add_argument(
+        "symbol", nargs="?", metavar="SYMBOL", help="such as F.cross_entropy, or an argument: from_logits"
+    )
     explain.add_argument("--framework", help="only of this framework, such as keras; without SYMBOL, all it has")
     explain.add_argument("--holds", choices=conventions.SCALES, help="only what takes this scale")
     explain.add_argument("--json", action="store_true", help="print the records as JSON")
     options = parser.parse_args(arguments)
     if not (options.symbol or options.framework or options.holds):
         explain.error("name a SYMBOL, a --framework or what it --holds")
-    return _explain(options)
+    try:
+        code = _explain(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough; what Python still holds must not go into the closed pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    return code
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -69,14 +79,18 @@ def _explain(options: argparse.Namespace) -> int:
         found = conventions.find(options.symbol)
         if not found:
             near = conventions.suggest(options.symbol)
-            hint = f"did you mean {' or '.join(near)}?" if near else "`logitkit explain --framework NAME` lists what there is"
+            hint = (
+                f"did you mean {' or '.join(near)}?"
+                if near
+                else "`logitkit explain --framework NAME` lists what there is"
+            )
             return _unknown(f"{options.symbol!r} is not known", hint)
         records = [record for record in found if record in within]
         if not records:
             frameworks = dict.fromkeys(record.framework for record in found)
             return _unknown(f"{options.symbol!r} is not there", f"it is in {', '.join(frameworks)}")
     if options.json:
-        print(json.dumps([_plain(record) for record in records], indent=2, ensure_ascii=False))
+        print(json.dumps([_plain(record) for record in records], indent=2, ensure_ascii=False, allow_nan=False))
     elif options.symbol and len(records) <= IN_FULL:
         print("\n\n".join(_page(record) for record in records))
     else:
@@ -91,8 +105,16 @@ def _unknown(what: str, hint: str) -> int:
 
 def _plain(record: Record) -> dict[str, object]:
     same = [{"framework": each.framework, "symbol": each.symbol} for each in conventions.equivalents(record)]
-    said = asdict(record, dict_factory=lambda fields: {name: value for name, value in fields if value not in (None, [])})
-    return {**said, "equivalents": same}
+    return {**_said(asdict(record)), "equivalents": same}
+
+
+def _said(value: Any) -> Any:
+    """What a record says, without what it leaves out. Strict JSON has no NaN and no infinity, so they become text."""
+    if isinstance(value, dict):
+        return {name: _said(each) for name, each in value.items() if each not in (None, [])}
+    if isinstance(value, list):
+        return [_said(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _lines(records: Sequence[Record]) -> Iterable[str]:
@@ -144,6 +166,8 @@ def _how_checked(record: Record) -> str:
 
 def _row(label: str, text: str) -> str:
     lines = [
-        line for part in text.split("\n") for line in textwrap.wrap(part, WIDTH - 13, subsequent_indent="  ", break_long_words=False)
+        line
+        for part in text.split("\n")
+        for line in textwrap.wrap(part, WIDTH - 13, subsequent_indent="  ", break_long_words=False)
     ]
     return "\n".join(f"  {label if number == 0 else '':<11}{line}" for number, line in enumerate(lines))

@@ -27,7 +27,7 @@ Numbers = float | list[float]
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A call and what it gives: the number for the right input, for an input on a wrong scale, or for what a trap claims.
+    """A call and what it gives: the number for the right input, for one on a wrong scale, or for what a trap claims.
 
     A call is an expression in ``x`` (the scores, a list), ``y`` (the target) and ``onehot`` (the target as indicators).
     """
@@ -49,8 +49,7 @@ class Check:
 class Record:
     """One public symbol: which scale it must be given, what it does with it, and how that was checked.
 
-    `holds` is ``"probabilities"``, ``"log-probabilities"``, ``"log-odds"`` or ``"unnormalised scores"``. Records of equal
-    `role` and `holds` do the same work in their frameworks.
+    `holds` is ``"probabilities"``, ``"log-probabilities"``, ``"log-odds"`` or ``"unnormalised scores"``.
     """
 
     framework: str
@@ -79,7 +78,7 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Framework:
-    """The records of one file, and what is needed to run them: a package with its prelude, or else the reason why not."""
+    """The records of one file, and what is needed to run them: a package and its prelude, or else why it is not run."""
 
     framework: str
     language: str
@@ -151,12 +150,19 @@ def table(framework: str | None = None, holds: str | None = None) -> list[Record
     list of Record
         Sorted by framework, in the order of their files; empty if there is none.
 
+    Raises
+    ------
+    ValueError
+        If `holds` is none of the four scales.
+
     Examples
     --------
     >>> from logitkit import conventions
     >>> [record.symbol for record in conventions.table("pytorch", holds="log-probabilities")][:1]
     ['torch.nn.functional.nll_loss']
     """
+    if holds not in (None, *SCALES):
+        raise ValueError(f"holds must be one of {', '.join(SCALES)}, not {holds!r}")
     wanted = _letters(framework or "")
     return [
         record
@@ -169,10 +175,10 @@ def table(framework: str | None = None, holds: str | None = None) -> list[Record
 def find(name: str) -> list[Record]:
     """The records of a name, as a user would type it.
 
-    Upper and lower case, underscores and the modules in front do not matter: ``F.cross_entropy``, ``nn.CrossEntropyLoss``,
-    ``CrossEntropyLoss()``, ``tf.keras.losses.…`` are found, and a name that several frameworks have gives a record of each.
-    Keywords in parentheses choose between the records of one name. A name that is no function's is looked for among
-    the arguments: ``from_logits``.
+    Case, underscores and the modules in front do not matter: ``F.cross_entropy``, ``CrossEntropyLoss()`` and
+    ``tf.keras.losses.…`` are found, and a name that several frameworks have gives a record of each. Keywords in
+    parentheses choose between the records of one name. A name that is no function's is looked for among the arguments:
+    ``from_logits``.
 
     Parameters
     ----------
@@ -291,9 +297,8 @@ IMPORTED_AS = {
     "tf.keras": "keras",
     "tensorflow.keras": "keras",
     "tensorflow": "tf",
-    "tfp.distributions": "tfd",
-    "tensorflow_probability.distributions": "tfd",
     "tensorflow_probability": "tfp",
+    "tfd": "tfp.distributions",
     "dist": "distributions",
     "td": "torch.distributions",
     "jsp": "jax.scipy",
@@ -306,7 +311,7 @@ IMPORTED_AS = {
 
 @dataclass(frozen=True)
 class _Spelling:
-    """A name as it is compared: the dotted path and the keywords in parentheses, without case, underscores and quotes."""
+    """A name as it is compared: its path and the keywords in parentheses, without case, underscores and quotes."""
 
     path: tuple[str, ...]
     keywords: frozenset[str]
@@ -338,7 +343,9 @@ def _letters(name: str) -> str:
 
 def _with_argument(name: str) -> list[Record]:
     wanted = name.strip().rstrip("=").lower()
-    return [record for record in _records() if wanted in _words(f"{record.argument} {record.signature} {record.symbol}")]
+    return [
+        record for record in _records() if wanted in _words(f"{record.argument} {record.signature} {record.symbol}")
+    ]
 
 
 def _words(text: str) -> Iterable[str]:

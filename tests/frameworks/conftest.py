@@ -43,7 +43,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 class Answers:
-    """What the frameworks answered: for each run its versions, and the outcomes of a record as it is or with another scale."""
+    """What the frameworks answered: a run's versions, and the outcomes of a record as it is or with another scale."""
 
     def __init__(self, every: list[Run]) -> None:
         # Frameworks of two processes at a time: each has threads of its own, and some need a gigabyte.
@@ -78,5 +78,7 @@ def _all_jobs(run: Run) -> dict[str, Job]:
 @pytest.fixture(scope="session")
 def answers(request: pytest.FixtureRequest) -> Answers:
     items = [item for item in request.session.items if hasattr(item, "callspec")]
-    wanted = {str(item.callspec.params["run"]): item.callspec.params["run"] for item in items if "run" in item.callspec.params}
+    wanted = {
+        str(item.callspec.params["run"]): item.callspec.params["run"] for item in items if "run" in item.callspec.params
+    }
     return Answers([run for run in wanted.values() if not run.missing()])

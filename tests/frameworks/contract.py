@@ -1,6 +1,6 @@
 """What a record claims, as calls to be made and what must come of them.
 
-A record says on which scale its argument is. So the same distribution `p` over the classes is put on that scale, given to
+A record says on which scale its argument is. So one distribution `p` over the classes is put on that scale and given to
 the real function, and what returns is compared with a formula in `p` that knows nothing of scales: with the agreed `p`,
 with fresh ones, and on the scale that the record says is passed by mistake.
 """
@@ -92,7 +92,7 @@ def input_scale(record: Record) -> str:
 
 
 def fresh(record: Record) -> list[tuple[np.ndarray, int, float]]:
-    """Distributions, targets and shifts that no record has seen; none where the formula or the input is the record's own."""
+    """Distributions, targets and shifts that no record has seen; none where the input is fixed or no formula known."""
     if record.check.x is not None or record.check.probabilities or not (formula(record) or record.role in OUTPUT):
         return []
     rng = np.random.default_rng(7)
@@ -155,7 +155,7 @@ def _formula_faults(record: Record, outcomes: dict[str, dict]) -> list[str]:
         wanted = expected(record, p, y)
         if not _equal(outcomes[name], {"value": wanted}, _slack(record)):
             faults.append(
-                f"{name}: given {record.holds} of p = {_show(p)}, y = {y}, it returned {_show_outcome(outcomes[name])}, "
+                f"{name}: given {record.holds} of p = {_show(p)}, y = {y}, it was {_show_outcome(outcomes[name])}, "
                 f"but {formula(record)} = {_show(wanted)}"
             )
         shifted = outcomes.get(name.replace("fresh", "shifted")) if name != "check" else None
@@ -228,7 +228,9 @@ def _equal(one: dict, other: dict, slack: float) -> bool:
     a, b = np.array(one["value"], float), np.array(other["value"], float)
     # Numbers are written with six decimals, and 1.19e-07 with as many digits as it has.
     tiny = max(np.abs(b).max(initial=0), np.abs(a).max(initial=0)) < 1e-5
-    return a.shape == b.shape and np.allclose(a, b, rtol=0.02 if tiny else slack, atol=0 if tiny else slack, equal_nan=True)
+    return a.shape == b.shape and np.allclose(
+        a, b, rtol=0.02 if tiny else slack, atol=0 if tiny else slack, equal_nan=True
+    )
 
 
 def _show(numbers: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""Makes the calls that `runner` writes below this head: one line of JSON for each, in the file named on the command line."""
+"""Makes the calls that `runner` writes below: one line of JSON for each, in the file named on the command line."""
 
 import importlib.metadata as _metadata
 import json as _json
@@ -25,5 +25,3 @@ def emit(key, call, x, y, onehot):
 def versions(*packages):
     # Without the local part: 2.13.0+cpu is release 2.13.0.
     _write(key="versions", value={name: _metadata.version(name).partition("+")[0] for name in packages})
-
-
