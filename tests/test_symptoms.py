@@ -42,6 +42,12 @@ def test_a_number_is_what_its_line_gives(row: list[str]) -> None:
     assert f"{float(eval(line, dict(TOOLS))):.{digits}f}" == number
 
 
+def test_a_number_typed_into_the_search_box_is_found() -> None:
+    """The search of the book leaves numbers out, but for entries of the index, of which the main ones come first."""
+    (entries,) = re.findall(r"\{index\} (! [\d., !]+)$", PAGE.read_text("utf-8"), flags=re.MULTILINE)
+    assert {row[0].strip("`") for row in NUMBERS} <= set(re.findall(r"! ([\d.]+)", entries))
+
+
 @pytest.mark.parametrize("row", ERRORS, ids=lambda row: row[0])
 def test_a_message_is_what_its_call_raises(row: list[str]) -> None:
     with pytest.raises((IndexError, RuntimeError, ValueError), match=re.escape(row[0].strip("`"))):
