@@ -1,0 +1,172 @@
+"""The command line: ``logitkit explain SYMBOL`` says which scale a framework's function takes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, NoReturn
+
+from logitkit import conventions
+from logitkit.conventions import Check, Record
+
+WIDTH = 88
+IN_FULL = 3  # more records than these are listed, a line each
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that answers bad usage with one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The words after ``logitkit``; those of the process by default.
+
+    Returns
+    -------
+    int
+        What the process exits with: 0, or 1 for a symbol that is not known. Bad usage exits with 2.
+
+    Examples
+    --------
+    >>> from logitkit.cli import main
+    >>> main(["explain", "--framework", "pytorch", "--holds", "log-probabilities"])  # doctest: +ELLIPSIS
+    PyTorch  torch.nn.functional.nll_loss  ...: log-probabilities
+    0
+    """
+    parser = _Parser(prog="logitkit", description="What frameworks mean by logits.", allow_abbrev=False)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    explain = commands.add_parser("explain", help="say which scale a function takes", description=_explain.__doc__)
+    explain.add_argument(
+        "symbol", nargs="?", metavar="SYMBOL", help="such as F.cross_entropy, or an argument: from_logits"
+    )
+    explain.add_argument("--framework", help="only of this framework, such as keras; without SYMBOL, all it has")
+    explain.add_argument("--holds", choices=conventions.SCALES, help="only what takes this scale")
+    explain.add_argument("--json", action="store_true", help="print the records as JSON")
+    options = parser.parse_args(arguments)
+    if not (options.symbol or options.framework or options.holds):
+        explain.error("name a SYMBOL, a --framework or what it --holds")
+    try:
+        code = _explain(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has read enough; what Python still holds must not go into the closed pipe
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    return code
+
+
+def _explain(options: argparse.Namespace) -> int:
+    """Print what to pass to a function, what it does with it, the trap, and what does the same in other frameworks."""
+    within = conventions.table(options.framework, options.holds)
+    if options.framework and not conventions.table(options.framework):
+        frameworks = dict.fromkeys(record.framework for record in conventions.table())
+        return _unknown(f"no framework is named {options.framework!r}", f"there are {', '.join(frameworks)}")
+    records = within
+    if options.symbol:
+        found = conventions.find(options.symbol)
+        if not found:
+            near = conventions.suggest(options.symbol)
+            hint = (
+                f"did you mean {' or '.join(near)}?"
+                if near
+                else "`logitkit explain --framework NAME` lists what there is"
+            )
+            return _unknown(f"{options.symbol!r} is not known", hint)
+        records = [record for record in found if record in within]
+        if not records:
+            frameworks = dict.fromkeys(record.framework for record in found)
+            return _unknown(f"{options.symbol!r} is not there", f"it is in {', '.join(frameworks)}")
+    if options.json:
+        print(json.dumps([_plain(record) for record in records], indent=2, ensure_ascii=False, allow_nan=False))
+    elif options.symbol and len(records) <= IN_FULL:
+        print("\n\n".join(_page(record) for record in records))
+    else:
+        print("\n".join(_lines(records)))
+    return 0
+
+
+def _unknown(what: str, hint: str) -> int:
+    print(f"logitkit: {what}; {hint}", file=sys.stderr)
+    return 1
+
+
+def _plain(record: Record) -> dict[str, object]:
+    same = [{"framework": each.framework, "symbol": each.symbol} for each in conventions.equivalents(record)]
+    return {**_said(asdict(record)), "equivalents": same}
+
+
+def _said(value: Any) -> Any:
+    """What a record says, without what it leaves out. Strict JSON has no NaN and no infinity, so they become text."""
+    if isinstance(value, dict):
+        return {name: _said(each) for name, each in value.items() if each not in (None, [])}
+    if isinstance(value, list):
+        return [_said(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _lines(records: Sequence[Record]) -> Iterable[str]:
+    framework = max(len(record.framework) for record in records)
+    symbol = max(len(record.symbol) for record in records)
+    for record in records:
+        yield f"{record.framework:{framework}}  {record.symbol:{symbol}}  {record.argument}: {record.holds}"
+
+
+def _page(record: Record) -> str:
+    same: dict[str, list[str]] = {}
+    for each in conventions.equivalents(record):
+        same.setdefault(each.framework, []).append(each.symbol)
+    reduction = f"; reduction: {record.reduction}" if record.reduction else ""
+    rows = {
+        "Pass": _what_to_pass(record),
+        "It applies": f"{record.normalises}{', fused with the loss' if record.fused else ''}{reduction}",
+        "Target": record.target or "",
+        "Order": record.signature,
+        "Trap": record.trap,
+        "Right": f"{record.check.call} gives {_show(record.check)}",
+        "Wrong": f"{record.wrong.passes} instead: {_show(record.wrong)}" if record.wrong else "",
+        "Elsewhere": "\n".join(f"{framework}: {', '.join(symbols)}" for framework, symbols in same.items()),
+        "Checked": _how_checked(record),
+        "Docs": record.docs,
+    }
+    body = [_row(label, text) for label, text in rows.items() if text]
+    return "\n".join([f"{record.symbol}   ({record.framework})", *body])
+
+
+def _what_to_pass(record: Record) -> str:
+    if record.role in ("classifier output", "distribution attribute"):
+        return f"nothing: it returns {record.holds}"
+    return f"{record.holds} as `{record.argument}`"
+
+
+def _show(check: Check) -> str:
+    gives = check.raises if check.gives is None else check.gives
+    if isinstance(gives, dict):
+        return ", ".join(f"{value} on {backend}" for backend, value in gives.items())
+    return f"{gives}" if check.raises is None else f"it raises {gives}"
+
+
+def _how_checked(record: Record) -> str:
+    if record.not_run:
+        return f"read in {record.source}; not run, since {record.not_run}"
+    return f"run with {record.package} {', '.join(record.versions)}; {record.source}"
+
+
+def _row(label: str, text: str) -> str:
+    lines = [
+        line
+        for part in text.split("\n")
+        for line in textwrap.wrap(part, WIDTH - 13, subsequent_indent="  ", break_long_words=False)
+    ]
+    return "\n".join(f"  {label if number == 0 else '':<11}{line}" for number, line in enumerate(lines))

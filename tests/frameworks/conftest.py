@@ -1,0 +1,84 @@
+"""The frameworks are run once, all of their calls in one process each; the tests judge what came out."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from logitkit import conventions
+from logitkit.conventions import SCALES
+
+from .contract import Job, MisfitError, jobs
+from .runner import Run, execute, runs
+
+RECORDS = Path(conventions.__file__).parent / "records"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--records", type=Path, default=RECORDS, help="another folder of records")
+    parser.addoption("--record", action="store_true", help="write what came out to results.json")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    frameworks = conventions.load(metafunc.config.getoption("records"))
+    every = [run for framework in frameworks if framework.package for run in runs(framework)]
+    if {"run", "record"} <= set(metafunc.fixturenames):
+        cases = [(run, record) for run in every for record in run.framework.records]
+        metafunc.parametrize(("run", "record"), cases, ids=[f"{run}: {record.symbol}" for run, record in cases])
+    elif "run" in metafunc.fixturenames:
+        metafunc.parametrize("run", every, ids=str)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.section("records that were not run")
+    for framework in conventions.load(config.getoption("records")):
+        why = framework.not_run or runs(framework)[0].missing()
+        if why:
+            terminalreporter.write_line(f"{framework.framework}: {len(framework.records)}, since {why}")
+
+
+class Answers:
+    """What the frameworks answered: a run's versions, and the outcomes of a record as it is or with another scale."""
+
+    def __init__(self, every: list[Run]) -> None:
+        # Frameworks of two processes at a time: each has threads of its own, and some need a gigabyte.
+        self._pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+        self._futures = {str(run): self._pool.submit(execute, run, _all_jobs(run)) for run in every}
+
+    def versions(self, run: Run) -> dict[str, str]:
+        return self._of(run)["versions"]["value"]
+
+    def outcomes(self, run: Run, symbol: str, scale: str) -> dict[str, dict]:
+        start = f"{symbol}|{scale}|"
+        return {key.removeprefix(start): found for key, found in self._of(run).items() if key.startswith(start)}
+
+    def _of(self, run: Run) -> dict[str, dict]:
+        why = run.missing()
+        if why:
+            pytest.skip(why)
+        return self._futures[str(run)].result()
+
+
+def _all_jobs(run: Run) -> dict[str, Job]:
+    """The calls of all records, and those that they would have if they held another scale."""
+    todo = {}
+    for record in run.framework.records:
+        for scale in SCALES:
+            with suppress(MisfitError):  # which is the verdict on such a record
+                for name, job in jobs(replace(record, holds=scale)).items():
+                    todo[f"{record.symbol}|{scale}|{name}"] = job
+    return todo
+
+
+@pytest.fixture(scope="session")
+def answers(request: pytest.FixtureRequest) -> Answers:
+    items = [item for item in request.session.items if hasattr(item, "callspec")]
+    wanted = {
+        str(item.callspec.params["run"]): item.callspec.params["run"] for item in items if "run" in item.callspec.params
+    }
+    return Answers([run for run in wanted.values() if not run.missing()])

@@ -1,0 +1,87 @@
+"""A wrong record does not pass: neither one with another scale, nor one with another number."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from logitkit.conventions import SCALES, Check, Record
+
+from .conftest import RECORDS, Answers
+from .contract import verdict
+from .runner import Run
+
+
+def another(gives: object, slack: float) -> object:
+    """A number that is not this one by a little."""
+    if isinstance(gives, dict):
+        return {backend: another(each, slack) for backend, each in gives.items()}
+    if isinstance(gives, list):
+        return [another(gives[0], slack), *gives[1:]]
+    return 0.5 if gives != gives or abs(gives) == float("inf") else gives + max(0.05 * abs(gives), 10 * slack)
+
+
+def planted(check: Check, slack: float) -> Check:
+    return replace(check, **({"raises": "X"} if check.gives is None else {"gives": another(check.gives, slack)}))
+
+
+def test_another_scale_fails(run: Run, record: Record, answers: Answers) -> None:
+    for scale in SCALES:
+        if scale != record.holds:
+            wrong = replace(record, holds=scale)
+            assert verdict(wrong, answers.outcomes(run, record.symbol, scale), run.backend), f"{scale} passes"
+
+
+def test_another_number_fails(run: Run, record: Record, answers: Answers) -> None:
+    outcomes = answers.outcomes(run, record.symbol, record.holds)
+    slack = record.check.tolerance
+    wrongs = [replace(record, check=planted(record.check, slack))]
+    wrongs += [replace(record, wrong=planted(record.wrong, slack))] if record.wrong else []
+    for number, each in enumerate(record.also):
+        also = [*record.also[:number], planted(each, each.tolerance), *record.also[number + 1 :]]
+        wrongs.append(replace(record, also=also))
+    for wrong in wrongs:
+        assert verdict(wrong, outcomes, run.backend)
+
+
+# What is planted in a copy of PyTorch's records, by the symbol whose record it spoils.
+PLANTED = {
+    "torch.nn.functional.nll_loss": ('holds = "log-probabilities"', 'holds = "unnormalised scores"'),
+    "torch.nn.functional.cross_entropy": ("gives = 0.169846", "gives = 0.169746"),
+    "torch.nn.CrossEntropyLoss": ("gives = 0.657846", "gives = 0.657746"),
+    "torch.nn.BCELoss": ('raises = "RuntimeError"', 'raises = "ValueError"'),
+    "torch.logit": ("gives = 2.0", "gives = 2.1"),
+}
+
+
+def test_run_fails_on_a_copy_of_the_registry_where_it_is_wrong(tmp_path: Path) -> None:
+    head, *parts = (RECORDS / "pytorch.toml").read_text("utf-8").split("[[record]]\n")
+    for symbol, (true, false) in PLANTED.items():
+        (number,) = (number for number, part in enumerate(parts) if part.startswith(f'symbol = "{symbol}"\n'))
+        assert true in parts[number]
+        parts[number] = parts[number].replace(true, false, 1)
+    head = head.replace('versions = ["', 'versions = ["0.')
+    (tmp_path / "pytorch.toml").write_text("[[record]]\n".join([head, *parts]), "utf-8")
+    here = Path(__file__).parent
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        f"--confcutdir={here}",
+        f"--records={tmp_path}",
+    ]
+    done = subprocess.run([*command, here / "test_contracts.py"], text=True, capture_output=True, check=False)
+    failed = set(re.findall(r"^FAILED .*::(\w+\[.*?\])", done.stdout, re.M))
+    wanted = {f"test_record_is_true_of_its_framework[PyTorch: {symbol}]" for symbol in PLANTED}
+    assert done.returncode == 1, done.stdout + done.stderr
+    # A wrong scale feeds other numbers, so the results drift too.
+    wanted |= {
+        f"test_{name}[PyTorch]" for name in ("record_names_the_version_that_was_run", "results_are_those_recorded")
+    }
+    assert failed == wanted, done.stdout

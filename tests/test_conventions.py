@@ -1,0 +1,279 @@
+"""The registry is complete and well formed, and a name is found in the spellings that people type."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from scipy.special import log_softmax, softmax
+
+from logitkit import conventions
+
+FOLDER = Path(conventions.__file__).parent
+FILES = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted((FOLDER / "records").glob("*.toml"))}
+SCHEMA = json.loads((FOLDER / "schema.json").read_text("utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+RECORDS = conventions.table()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_file_has_the_form_that_the_schema_demands(file: str) -> None:
+    errors = [f"{error.json_path}: {error.message}" for error in VALIDATOR.iter_errors(FILES[file])]
+    assert not errors, "\n".join(errors)
+
+
+def test_schema_is_one_itself() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+@pytest.mark.parametrize("field", ["check", "source", "holds", "trap", "docs", "wrong"])
+def test_record_without(field: str) -> None:
+    """A record without what makes it worth having cannot be added."""
+    file = copy.deepcopy(FILES["pytorch"])
+    del file["record"][0][field]
+    assert not VALIDATOR.is_valid(file)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("holds", "logits"),
+        ("role", "loss"),
+        ("docs", "the manual"),
+        ("trap", "No full stop"),
+        ("fused", "yes"),
+        ("holdz", "log-odds"),
+    ],
+)
+def test_record_with_a_field_that_says_nothing(field: str, value: str) -> None:
+    file = copy.deepcopy(FILES["pytorch"])
+    file["record"][0][field] = value
+    assert not VALIDATOR.is_valid(file)
+
+
+@pytest.mark.parametrize("field", ["check", "source", "holds", "trap", "docs"])
+def test_loader_too_refuses_a_record_without(field: str, tmp_path: Path) -> None:
+    lines = (FOLDER / "records" / "pytorch.toml").read_text("utf-8").split("\n[[record]]\n")[:2]
+    text = "\n[[record]]\n".join(lines)
+    start = r"\[record\.check\]\n(.+\n)+" if field == "check" else rf"{field} = .*\n"
+    (tmp_path / "pytorch.toml").write_text(re.sub(start, "", text, count=1), "utf-8")
+    with pytest.raises(TypeError, match=field):
+        conventions.load(tmp_path)
+
+
+def test_no_symbol_has_two_records() -> None:
+    names = [(record.framework, record.symbol) for record in RECORDS]
+    assert len(names) == len(set(names))
+
+
+def test_every_framework_is_in_one_file() -> None:
+    assert len({file["framework"] for file in FILES.values()}) == len(FILES)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.framework}: {record.symbol}")
+def test_record_names_its_argument_in_its_signature(record: conventions.Record) -> None:
+    if record.role not in {"classifier output", "distribution attribute"}:
+        assert re.findall(r"\w+", record.argument)[0] in re.findall(r"\w+", record.signature)
+
+
+# The agreed distribution, its scores [2, 0, -1] and log-odds 2, and the formulas of roles that need no other word.
+P = softmax([2.0, 0.0, -1.0])
+AGREED = {
+    "multiclass loss": -math.log(P[0]),
+    "binary loss": math.log1p(math.exp(-2)),
+    "categorical distribution": math.log(P[0]),
+    "binary distribution": -math.log1p(math.exp(-2)),
+    "normaliser": list(P),
+    "log normaliser": list(log_softmax([2.0, 0.0, -1.0])),
+    "link": 2.0,
+    "inverse link": 1 / (1 + math.exp(-2)),
+}
+READ_ONLY = [
+    record
+    for record in RECORDS
+    if record.not_run and record.role in AGREED and not (record.formula or record.check.p or record.check.x)
+]
+
+
+@pytest.mark.parametrize("record", READ_ONLY, ids=lambda record: f"{record.framework}: {record.symbol}")
+def test_number_of_a_record_that_is_not_run_is_the_formulas(record: conventions.Record) -> None:
+    assert record.check.gives == pytest.approx(AGREED[record.role], rel=1e-5, abs=1e-6)
+
+
+def test_results_are_there_for_every_framework_that_is_run() -> None:
+    run = {record.framework for record in RECORDS if record.package}
+    assert {result["framework"] for result in conventions.results()["runs"]} == run
+
+
+def test_results_hold_the_numbers_that_the_records_claim() -> None:
+    claims = {(record.framework, record.symbol): record for record in RECORDS}
+    for run in conventions.results()["runs"]:
+        assert set(run["records"]) == {symbol for framework, symbol in claims if framework == run["framework"]}
+        for symbol, stored in run["records"].items():
+            record = claims[run["framework"], symbol]
+            claim = record.check.gives
+            claim = claim[run["backend"]] if isinstance(claim, dict) else claim
+            slack = max(record.check.tolerance, 1e-5)
+            np.testing.assert_allclose(np.array(stored["check"], float), claim, rtol=slack, atol=slack, err_msg=symbol)
+
+
+SPELLINGS = {
+    "PyTorch": {
+        "torch.nn.functional.cross_entropy": [
+            "F.cross_entropy",
+            "torch.nn.functional.cross_entropy",
+            "cross_entropy()",
+        ],
+        "torch.nn.CrossEntropyLoss": [
+            "nn.CrossEntropyLoss",
+            "CrossEntropyLoss",
+            "crossentropyloss",
+            "torch.nn.CrossEntropyLoss()",
+        ],
+        "torch.nn.BCEWithLogitsLoss": [
+            "BCEWithLogitsLoss",
+            "bcewithlogitsloss",
+            "nn.BCEWithLogitsLoss(reduction='none')",
+        ],
+        "torch.nn.NLLLoss": ["nllloss", "nn.NLLLoss", "torch.nn.modules.loss.NLLLoss"],
+        "torch.distributions.Categorical(logits=)": [
+            "Categorical",
+            "Categorical(logits=...)",
+            "dist.Categorical(logits=z)",
+        ],
+        "torch.logit": ["torch.logit", "logit", "Tensor.logit"],
+    },
+    "TensorFlow": {
+        "tf.nn.softmax_cross_entropy_with_logits": [
+            "tf.nn.softmax_cross_entropy_with_logits",
+            "tensorflow.nn.softmax_cross_entropy_with_logits",
+            "softmax_cross_entropy_with_logits",
+            "Softmax-Cross-Entropy-with-Logits",
+        ],
+    },
+    "Keras 3": {
+        "keras.losses.CategoricalCrossentropy(from_logits=True)": [
+            "CategoricalCrossentropy(from_logits=True)",
+            "tf.keras.losses.CategoricalCrossentropy(from_logits=True)",
+            "from_logits",
+            "from_logits=True",
+        ],
+        "keras.losses.BinaryCrossentropy": ["tf.keras.losses.BinaryCrossentropy()", "keras.losses.BinaryCrossentropy"],
+        "keras.losses.binary_crossentropy": [
+            "binary_crossentropy",
+            "loss='binary_crossentropy'",
+            '"binary_crossentropy"',
+        ],
+    },
+    "Optax": {"optax.softmax_cross_entropy": ["optax.softmax_cross_entropy", "optax.losses.softmax_cross_entropy"]},
+    "JAX": {"jax.nn.log_softmax": ["jax.nn.log_softmax", "nn.log_softmax", "log_softmax"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("framework", "symbol", "spelling"),
+    [
+        (framework, symbol, each)
+        for framework, names in SPELLINGS.items()
+        for symbol, many in names.items()
+        for each in many
+    ],
+)
+def test_symbol_is_found_as(framework: str, symbol: str, spelling: str) -> None:
+    assert (framework, symbol) in [(record.framework, record.symbol) for record in conventions.find(spelling)]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.framework}: {record.symbol}")
+def test_symbol_and_aliases_are_found_in_any_case_and_from_any_dot_on(record: conventions.Record) -> None:
+    for name in (record.symbol, *record.aliases):
+        assert record in conventions.find(name)
+        assert record in conventions.find(name.upper())
+        assert record in conventions.find(name.partition("(")[0])
+
+
+def test_keyword_chooses_between_the_records_of_a_name() -> None:
+    with_logits, without = (
+        conventions.find(f"keras.losses.BinaryCrossentropy{inside}") for inside in ("(from_logits=True)", "")
+    )
+    assert [record.holds for record in with_logits] == ["log-odds"]
+    assert [record.holds for record in without] == ["probabilities", "log-odds"]
+
+
+def test_spelling_chooses_between_a_class_and_a_function_that_differ_in_case() -> None:
+    found = {
+        spelling: conventions.find(f"keras.losses.{spelling}")
+        for spelling in ("BinaryCrossentropy", "binary_crossentropy")
+    }
+    assert not {record.symbol for record in found["BinaryCrossentropy"]} & {
+        record.symbol for record in found["binary_crossentropy"]
+    }
+    assert len(conventions.find("keras.losses.binarycrossentropy")) == sum(map(len, found.values()))
+
+
+def test_full_name_finds_no_other_framework() -> None:
+    assert {record.framework for record in conventions.find("torch.nn.CrossEntropyLoss")} == {"PyTorch"}
+
+
+@pytest.mark.parametrize("nothing", ["", "()", ".", "  ", "frobnicate", "optim.Adam"])
+def test_name_that_is_none_finds_nothing(nothing: str) -> None:
+    assert conventions.find(nothing) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("CrossEntropyLos", "torch.nn.CrossEntropyLoss"),
+        ("BCEWithLogitLoss", "torch.nn.BCEWithLogitsLoss"),
+        ("optax.softmax_crossentropy_loss", "optax.softmax_cross_entropy"),
+        ("softmax_cross_entropy_with_logit", "tf.nn.softmax_cross_entropy_with_logits"),
+    ],
+)
+def test_near_miss_suggests(typed: str, meant: str) -> None:
+    assert conventions.find(typed) == []
+    assert meant in conventions.suggest(typed)
+
+
+def test_far_miss_suggests_nothing() -> None:
+    assert conventions.suggest("frobnicate") == []
+    assert conventions.suggest("") == []
+
+
+def test_table_is_narrowed_by_framework_and_scale() -> None:
+    keras = conventions.table("keras")
+    assert {record.framework for record in keras} == {"Keras 3"}
+    assert conventions.table(holds="log-odds", framework="keras") == [
+        each for each in keras if each.holds == "log-odds"
+    ]
+    assert conventions.table("no such framework") == []
+
+
+def test_table_refuses_a_scale_that_is_none() -> None:
+    with pytest.raises(ValueError, match=r"holds must be one of .*, not 'logits'"):
+        conventions.table(holds="logits")
+
+
+def test_equivalents_do_the_same_on_the_same_scale_elsewhere() -> None:
+    (loss,) = conventions.find("torch.nn.BCEWithLogitsLoss")
+    same = conventions.equivalents(loss)
+    assert {"tf.nn.sigmoid_cross_entropy_with_logits", "optax.sigmoid_binary_cross_entropy"} <= {
+        each.symbol for each in same
+    }
+    assert {(each.role, each.holds) for each in same} == {("binary loss", "log-odds")}
+    assert "PyTorch" not in {each.framework for each in same}
+    assert not any("focal" in each.symbol.lower() for each in same)
+
+
+def test_looking_up_needs_no_framework_and_no_schema() -> None:
+    code = "import sys; from logitkit import conventions; conventions.find('softmax'); print(*sys.modules, sep='\\n')"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "tomllib" in modules
+    assert not {"torch", "jsonschema", "scipy", "tensorflow", "jax"} & set(modules)
