@@ -87,6 +87,7 @@ class Framework:
     language: str
     package: str | None = None
     not_run: str | None = None
+    needs: str | None = None
     prelude: str = ""
     backends: dict[str, str] = field(default_factory=dict)
     records: tuple[Record, ...]

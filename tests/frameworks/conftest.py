@@ -47,7 +47,9 @@ class Answers:
 
     def __init__(self, every: list[Run]) -> None:
         self._pool = ThreadPoolExecutor(max_workers=os.cpu_count())
-        self._futures = {str(run): self._pool.submit(execute, run, _distinct(run)) for run in every}
+        self._missing = {str(run): run.missing() for run in every}
+        present = [run for run in every if not self._missing[str(run)]]
+        self._futures = {str(run): self._pool.submit(execute, run, _distinct(run)) for run in present}
 
     def versions(self, run: Run) -> dict[str, str]:
         return self._of(run)[0]
@@ -58,8 +60,7 @@ class Answers:
         return {}
 
     def _of(self, run: Run) -> tuple[dict[str, str], dict[Job, dict]]:
-        why = run.missing()
-        if why:
+        if why := self._missing[str(run)]:
             pytest.skip(why)
         return self._futures[str(run)].result()
 
@@ -80,4 +81,4 @@ def answers(request: pytest.FixtureRequest) -> Answers:
     wanted = {
         str(item.callspec.params["run"]): item.callspec.params["run"] for item in items if "run" in item.callspec.params
     }
-    return Answers([run for run in wanted.values() if not run.missing()])
+    return Answers(list(wanted.values()))

@@ -38,10 +38,11 @@ class Run:
 
     def missing(self) -> str | None:
         """Why this cannot be run on this machine; of what `make frameworks` installs, nothing is missing."""
+        needs = self.framework.needs or ("Rscript" if self.framework.language == "R" else None)
+        if needs and not shutil.which(needs):
+            return f"{needs} is not installed"
         if self.pinned:
             return None
-        if not shutil.which("Rscript"):
-            return "R is not installed"
         look = f'quit(status = !requireNamespace("{self.framework.package}", quietly = TRUE))'
         found = subprocess.run(["Rscript", "-e", look], capture_output=True, check=False).returncode == 0
         return None if found else f"R's package {self.framework.package} is not installed"
