@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 # Elements in a block of elementwise work; on an accelerator a block is large enough to occupy all of it.
-CPU_BLOCK, ACCELERATOR_BLOCK = 1 << 17, 1 << 24
+CPU_BLOCK, ACCELERATOR_BLOCK = 1 << 18, 1 << 24
 
 Formula = Callable[..., Tensor]
 

@@ -33,7 +33,7 @@ FORMULAS = {
 }
 AGREED = softmax([2.0, 0.0, -1.0])
 AGREED_BINARY = np.array([expit(-2.0), expit(2.0)])
-FRESH = 4
+FRESH = 3
 
 
 class MisfitError(ValueError):
@@ -45,9 +45,9 @@ class Job:
     """A call to be made, and its inputs."""
 
     call: str
-    x: list[float]
+    x: tuple[float, ...]
     y: int
-    onehot: list[float]
+    onehot: tuple[float, ...]
 
 
 def on_scale(p: np.ndarray, scale: str, shift: float | None = None) -> list[float]:
@@ -76,7 +76,7 @@ def distribution(record: Record, check: Check) -> np.ndarray:
 def job(check: Check, call: str, p: np.ndarray, y: int, scale: str, shift: float | None = None) -> Job:
     x = on_scale(p, scale, shift) if check.x is None else [float(each) for each in check.x]
     onehot = [float(y)] if len(p) == 2 else [float(each == y) for each in range(len(x))]
-    return Job(call, x, y, onehot)
+    return Job(call, tuple(x), y, tuple(onehot))
 
 
 def target(record: Record, check: Check) -> int:
@@ -115,7 +115,7 @@ def jobs(record: Record) -> dict[str, Job]:
     if record.language == "Python" and record.role != "distribution attribute":
         claimed = "".join(f", {names}" for names in parameters(record.signature))
         symbol = re.split(r"[( ]", record.symbol)[0]
-        todo["signature"] = job(check, f"in_order({symbol!r}{claimed})", p, y, scale)
+        todo["signature"] = Job(f"in_order({symbol!r}{claimed})", (0.0,), 0, (0.0,))
     if record.wrong:
         wrong = record.wrong if record.wrong.p or record.wrong.x else check
         todo["wrong"] = job(wrong, check.call, distribution(record, wrong), y, record.wrong.passes)

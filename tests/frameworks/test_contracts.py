@@ -18,7 +18,7 @@ RESULTS = RECORDS.parent / "results.json"
 
 
 def test_record_is_true_of_its_framework(run: Run, record: Record, answers: Answers) -> None:
-    faults = verdict(record, answers.outcomes(run, record.symbol, record.holds), run.backend)
+    faults = verdict(record, answers.outcomes(run, record), run.backend)
     assert not faults, "\n".join([f"{run}, {record.symbol}", *faults])
 
 
@@ -69,7 +69,7 @@ def result(run: Run, answers: Answers) -> dict:
     records = {
         record.symbol: {
             part: number(found)
-            for part, found in answers.outcomes(run, record.symbol, record.holds).items()
+            for part, found in answers.outcomes(run, record).items()
             if part in {"check", "wrong"} or part.startswith("also")
         }
         for record in run.framework.records
