@@ -151,6 +151,10 @@ CASES = {
     ),
     "loss NaN in float16": (case(5e4 * LABELS), case(LABELS)),
     "NaN or 13.8": (case(LOGITS), case(LOGITS.sigmoid())),
+    "out of memory": (
+        case(torch.zeros(1, 1, dtype=torch.float64).expand(2**14, 2**14)),
+        case(SURE),
+    ),
     "softmax gives NaN for": (case(torch.full((2, 3), -torch.inf)), case(SURE.log())),
     "softmax written by hand": (case(10 * SURE), case(SURE)),
     "all predictions the same": COLUMN,
@@ -162,6 +166,7 @@ CASES = {
         case(LABELS, softmax=ignoring_temperature),
         case(LABELS, softmax=lambda logits, temperature: (logits / temperature).softmax(1)),
     ),
+    "logprobs above": (case(LABELS), case(LABELS.log_softmax(1))),
     "a student taught": (
         case(LABELS, (4 * LABELS).log_softmax(1)),
         case(LABELS, LABELS - LABELS.mean(1, keepdim=True)),
