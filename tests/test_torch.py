@@ -505,3 +505,36 @@ def test_cuda_gives_the_same(name: str) -> None:
     tensors = [t.detach().cuda().requires_grad_(t.requires_grad) for t in pair.tensors]
     Pair(pair.ours, pair.theirs, *tensors, **options).assert_agree(rtol=1e-10)
     torch.testing.assert_close(pair.ours(*tensors, **options).cpu(), pair.twin(*pair.tensors), rtol=1e-12, atol=1e-14)
+
+
+class TestLargestNumbers:
+    """Logits next to the end of their dtype, where a difference overflows, are told from each other and from masks."""
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+    def test_loss_and_gradient(self, dtype: torch.dtype) -> None:
+        most = torch.finfo(dtype).max
+        for row, loss, slope in (
+            ([0.0, most, most / 2], most, [-1.0, 1.0, 0.0]),
+            ([-most, -most / 2, -most], most / 2, [-1.0, 1.0, 0.0]),
+            ([0.0, -most / 2, -most], 0.0, [0.0, 0.0, 0.0]),
+            ([most, most / 2, -INF], 0.0, [0.0, 0.0, 0.0]),
+        ):
+            for target in (torch.tensor([0]), torch.tensor([[1.0, 0.0, 0.0]], dtype=dtype)):
+                z = torch.tensor([row], dtype=dtype, requires_grad=True)
+                value = lt.cross_entropy(z, target)
+                assert value == loss
+                assert grad(value, z)[0].tolist() == [slope]
+
+
+class TestNoPositions:
+    """Images without pixels, in batches that are not empty."""
+
+    @pytest.mark.parametrize("shape", [(2, CLASSES, 0), (2, CLASSES, 4, 0), (0, CLASSES, 0)])
+    @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+    def test_have_the_losses_that_pytorch_gives_them(self, shape: tuple[int, ...], reduction: str) -> None:
+        rows, whole = (shape[0], *shape[2:]), torch.softmax(doubles(*shape), dim=1)
+        for target, smoothing in ((labels(*rows), 0.0), (labels(*rows), 0.1), (whole, 0.0), (whole, 0.1)):
+            options = {"label_smoothing": smoothing, "reduction": reduction, "weight": WEIGHT}
+            Pair(lt.cross_entropy, F.cross_entropy, logits(*shape), target, **options).assert_agree()
+        pair = lt.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits
+        Pair(*pair, logits(*shape), whole, reduction=reduction).assert_agree()

@@ -45,8 +45,8 @@ def widened(values: Tensor) -> Tensor:
 
 
 def can_look(values: Tensor) -> bool:
-    """Whether to branch on values: only a CPU can look at them without being held up, and no compiler can."""
-    return values.device.type == "cpu" and not torch.compiler.is_compiling()
+    """Whether to branch on values, if any: only a CPU can look at them without being held up, and no compiler can."""
+    return values.device.type == "cpu" and not torch.compiler.is_compiling() and values.numel() > 0
 
 
 def blocks(rows: Tensor, block_rows: int) -> Iterator[slice]:
