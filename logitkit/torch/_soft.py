@@ -27,7 +27,7 @@ def loss_of_distributions(logits: Tensor, target: Tensor, weight: Tensor | None,
 
 
 def smoothed_loss(logits: Tensor, labels: Tensor, weight: Tensor | None, label_smoothing: float) -> Tensor:
-    """Return the loss of each row under a class that gives up a share for all; a label of -1 has no loss."""
+    """Return the loss of each row under a class that gives up a share for all; a label of -1 may stand beside NaN."""
     return _loss(partial(_shares_of_class, label_smoothing), logits, labels, weight)
 
 
@@ -50,8 +50,8 @@ def _shares_of_distribution(label_smoothing: float, target: Tensor, logits: Tens
 
 def _shares_of_class(label_smoothing: float, labels: Tensor, logits: Tensor, weight: Tensor | None) -> Tensor:
     classes = torch.arange(logits.shape[-1], device=labels.device)
-    hard, kept = (where.to(widened(logits).dtype) for where in (labels[..., None] == classes, (labels >= 0)[..., None]))
-    shares = (1 - label_smoothing) * hard + (label_smoothing / len(classes)) * kept
+    hard = (labels[..., None] == classes).to(widened(logits).dtype)
+    shares = (1 - label_smoothing) * hard + label_smoothing / len(classes)
     return shares if weight is None else widened(weight) * shares
 
 

@@ -197,10 +197,11 @@ def row_losses(
     kept = target != ignore_index
     labels = require_class(target, kept, classes)
     if label_smoothing:
-        return smoothed_loss(logits, labels.where(kept, -1), weight, label_smoothing)
-    losses = hard_loss(logits, labels)
-    if weight is not None:
-        losses = times(weight[labels].to(losses.dtype), losses)
+        losses = smoothed_loss(logits, labels.where(kept, -1), weight, label_smoothing)
+    else:
+        losses = hard_loss(logits, labels)
+        if weight is not None:
+            losses = times(weight[labels].to(losses.dtype), losses)
     return losses.where(kept, 0)
 
 
@@ -232,4 +233,9 @@ def autocast_to_float32(logits: Tensor) -> Tensor:
     """Return the logits, in float32 where an autocast region would have PyTorch's own loss take it."""
     if not logits.is_floating_point():
         raise ValueError(f"input must hold floating-point logits, not {logits.dtype}")
-    return widened(logits) if torch.is_autocast_enabled(logits.device.type) else logits
+    return widened(logits) if mixes_precision(logits.device.type) else logits
+
+
+def mixes_precision(device: str) -> bool:
+    """Whether an autocast region is on for the device, if there can be one."""
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
