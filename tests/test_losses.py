@@ -927,3 +927,15 @@ class TestFaintRivals:
         z = np.append(np.linspace(-45, -0.1, 300), 700.3)
         exact = oracle.cross_entropy(oracle.one_hot(300, 301), oracle.exact(z))
         assert oracle.ulps(lk.cross_entropy(300, logits=z), [exact])[0] <= 2
+
+
+class TestScaleOfClassWeights:
+    @pytest.mark.parametrize("scale", [2.0**-1074, 2.0**-1022, 2.0**-600, 2.0**330])
+    @pytest.mark.parametrize("target", [[0, 2], [[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]])
+    def test_is_not_seen_by_a_mean(self, target: Any, scale: float) -> None:
+        # The second row is so sure that its loss has few digits left when it is multiplied by a small weight.
+        z, plain = np.array([[1.0, 2.0, -1.0], [-500.0, -300.0, 400.0]]), np.array([1.0, 2.0, 3.0])
+        for smoothing in (0.0, 0.25):
+            expected = lk.cross_entropy_value_and_grad(target, logits=z, weight=plain, label_smoothing=smoothing)
+            got = lk.cross_entropy_value_and_grad(target, logits=z, weight=plain * scale, label_smoothing=smoothing)
+            same(tuple(map(np.asarray, got)), tuple(map(np.asarray, expected)))
