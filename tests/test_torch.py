@@ -419,7 +419,7 @@ class TestInputWithoutMeaning:
              r"target must lie in \[0, 1\], but target\[0, 0\] is 1.5"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([[0.5, 0.5]]), ignore_index=0), "ignore_index"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([0]), weight=torch.ones(3)), "2 classes"),
-            (lambda: lt.cross_entropy(torch.zeros(1, 2).long(), torch.tensor([0])), "floating-point logits, not torch"),
+            (lambda: lt.cross_entropy(torch.zeros(1, 2).long(), torch.tensor([0])), "floating-point numbers, not torch"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([0]), reduction="avg"), "'avg'"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([0]), label_smoothing=1.5), "but is 1.5"),
             (lambda: lt.binary_cross_entropy_with_logits(torch.zeros(2), torch.tensor([0.0, 2.0])),
@@ -613,3 +613,25 @@ class TestIgnoredBatch:
     def test_has_no_gradient_though_its_mean_is_nan(self, smoothing: float) -> None:
         options = {"label_smoothing": smoothing, "weight": WEIGHT}
         Pair(lt.cross_entropy, F.cross_entropy, logits(2, CLASSES), torch.full((2,), -100), **options).assert_agree()
+
+
+class TestWholeNumbers:
+    @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
+    def test_are_refused_where_the_result_would_have_no_digits(self, dtype: torch.dtype) -> None:
+        z = torch.zeros(2, CLASSES).to(dtype)
+        for call in (
+            lt.logit,
+            lt.softplus,
+            lt.log1mexp,
+            lt.class_log_odds,
+            lambda z: lt.log_softmax(z, 1),
+            lambda z: lt.cross_entropy(z, labels(2)),
+            lambda z: lt.binary_cross_entropy_with_logits(z, proportions(2, CLASSES)),
+            lambda z: lt.linear_cross_entropy(z, z, torch.zeros(2).long()),
+        ):
+            with pytest.raises(ValueError, match=f"^input must hold floating-point numbers, not {dtype}"):
+                call(z)
+
+    def test_may_be_converted_by_the_call_itself(self) -> None:
+        z = torch.tensor([3, 1, 0])
+        torch.testing.assert_close(lt.log_softmax(z, 0, torch.float64), F.log_softmax(z, 0, dtype=torch.float64))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from logitkit.torch._blocks import RowFormula, in_blocks
-from logitkit.torch._checks import require_scale
+from logitkit.torch._checks import require_floats, require_scale
 from logitkit.torch.losses import legacy_reduction, mixes_precision, reduced, row_losses, total_weight
 
 # Logits in a block: enough for the matrix product to run at full speed, few beside those of a large batch.
@@ -72,6 +72,7 @@ def linear_cross_entropy(
     """
     reduction = legacy_reduction(None, None, reduction)
     ignore_index = -100 if ignore_index is None else ignore_index
+    require_floats(input)
     if linear_weight.dim() != 2 or input.shape[-1:] != linear_weight.shape[1:]:
         raise ValueError(
             f"input (..., D) and linear_weight (C, D) must agree in D, but have {tuple(input.shape)} and "
