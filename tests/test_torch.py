@@ -419,7 +419,7 @@ class TestInputWithoutMeaning:
              r"target must lie in \[0, 1\], but target\[0, 0\] is 1.5"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([[0.5, 0.5]]), ignore_index=0), "ignore_index"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([0]), weight=torch.ones(3)), "2 classes"),
-            (lambda: lt.cross_entropy(torch.zeros(1, 2).long(), torch.tensor([0])), "floating-point numbers, not torch"),
+            (lambda: lt.cross_entropy(torch.zeros(1, 2).long(), torch.tensor([0])), "floating-point numbers, not"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([0]), reduction="avg"), "'avg'"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([0]), label_smoothing=1.5), "but is 1.5"),
             (lambda: lt.binary_cross_entropy_with_logits(torch.zeros(2), torch.tensor([0.0, 2.0])),
