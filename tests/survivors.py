@@ -24,6 +24,15 @@ class Change:
         return f"- `{self.old}` → `{self.new}`"
 
 
+@dataclass(frozen=True)
+class Mutant:
+    """A change, the lines whose tests should notice it, and the module as it is then."""
+
+    change: Change
+    lines: range
+    source: str
+
+
 def arguments(text: str) -> dict[Change, str]:
     """Return the argument for each change: the paragraph that follows the list in which it stands."""
     found: dict[Change, str] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import mpmath as mp
@@ -144,11 +145,14 @@ class TestValues:
 
     def test_far_from_zero_the_digits_stay_too(self) -> None:
         z = np.array([600.1, -40.3, 599.7, 580.2])
-        exact = oracle.cross_entropy_grad(oracle.one_hot(0, 4), oracle.exact(z))
-        for block_bytes in (256, 500, BLOCK_BYTES):
+        for label, block_bytes in product(range(4), (256, 500, BLOCK_BYTES)):
+            target = oracle.one_hot(label, 4)
             options: dict[str, Any] = {"bias": np.zeros(4), "block_bytes": block_bytes}
-            _, grads = lk.linear_cross_entropy_value_and_grad([1.0], z[:, None], 0, **options)
-            assert (oracle.ulps(grads[2], exact) <= 4).all()
+            value, grads = lk.linear_cross_entropy_value_and_grad([1.0], z[:, None], label, **options)
+            assert (oracle.ulps(grads[2], oracle.cross_entropy_grad(target, oracle.exact(z))) <= 4).all()
+            loss = [oracle.cross_entropy(target, oracle.exact(z))]
+            for got in (value, lk.linear_cross_entropy([1.0], z[:, None], label, **options)):
+                assert oracle.ulps(got[None], loss)[0] <= 2
 
     @pytest.mark.parametrize("reduction", REDUCTIONS)
     @pytest.mark.parametrize("ignore_index", [None, 3, -100])
