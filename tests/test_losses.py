@@ -529,10 +529,12 @@ class TestCrossEntropyValueAndGrad(Differentiated, ClassLoss):
     def test_difference_of_prediction_and_soft_target_keeps_its_digits(self) -> None:
         z = np.array([0.3, -1.2, 0.7, 2.0])
         target = lk.softmax(z)
-        _, got = lk.cross_entropy_value_and_grad(target, logits=z)
-        expected = floats(oracle.cross_entropy_grad(oracle.exact(target), oracle.exact(z)))
-        assert 0 < np.abs(expected).max() < 1e-15
-        np.testing.assert_allclose(got, expected, rtol=1e-13)
+        for weight in (1.0, 1e6, 1e-6):
+            weights = np.full(4, weight)
+            _, got = lk.cross_entropy_value_and_grad(target, logits=z, weight=weights, reduction="sum")
+            expected = floats(oracle.cross_entropy_grad(oracle.exact(target), oracle.exact(z), oracle.exact(weights)))
+            assert 0 < np.abs(expected).max() < 1e-15 * weight
+            np.testing.assert_allclose(got, expected, rtol=1e-13)
 
 
 # --- The binary losses ---

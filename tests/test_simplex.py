@@ -261,6 +261,12 @@ class TestCenter(Softmaxlike):
         np.testing.assert_array_equal(lk.center([1.5e308, 1.5e308, 1.5e308]), [0, 0, 0])
         np.testing.assert_allclose(lk.center([1.5e308, 1.0e308]), [0.25e308, -0.25e308], rtol=1e-15)
 
+    def test_largest_and_smallest_numbers_may_share_a_block_or_a_row(self) -> None:
+        z = np.array([[1.5e308, 1.1e308, -0.7e308], [1e-300, 3e-300, 7e-300]])
+        for row, got in zip(z, lk.center(z), strict=True):
+            assert oracle.ulps(got, oracle.center(oracle.exact(row))).max() <= 0.7
+        assert lk.center([2000.0, -2000.0, 3e-300])[2] == pytest.approx(2e-300, rel=1e-15, abs=0)
+
     def test_small_differences_survive_a_large_offset(self) -> None:
         z = 1e6 + np.array([0.0, 2.0**-30, 2.0**-29])
         expected = np.array(oracle.center(oracle.exact(z)), dtype=np.float64)
