@@ -151,6 +151,7 @@ class Trial:
 
     def __init__(self, mutants: list[Mutant]) -> None:
         self.mutants, self.failed = mutants, False
+        self.seconds: dict[pytest.Item, float] = {}
         self.outcomes: dict[Mutant, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -170,58 +171,57 @@ class Trial:
         examples = {"phases": [Phase.generate], "max_examples": EXAMPLES}  # a failure needs no simpler one
         settings.register_profile("mutants", settings.get_profile("same-everywhere"), **examples)
         settings.load_profile("mutants")
-        tests, seconds = self._run_once(session.items)
+        tests = self._run_once(session.items)
         gc.freeze()
         start = time.monotonic()
         for mutant in self.mutants:
-            items = [item for item in session.items if item.nodeid in _coming_by(mutant, tests)]
-            outcome = self._outcome(
-                mutant, sorted(items, key=seconds.__getitem__), 60 + 10 * sum(map(seconds.get, items))
-            )
-            self.outcomes[mutant] = outcome
+            coming_by = _coming_by(mutant, tests[mutant.change.module])
+            items = sorted((i for i in session.items if i.nodeid in coming_by), key=self.seconds.__getitem__)
+            self.outcomes[mutant] = outcome = self._outcome(mutant, items)
             done = f"[{len(self.outcomes)} of {len(self.mutants)}, {time.monotonic() - start:.0f} s]"
             print(f"{done} {outcome}: {mutant.change.module}, {mutant.change.function}\n{mutant.change}", flush=True)
         return True
 
-    def _run_once(self, items: list[pytest.Item]) -> tuple[coverage.CoverageData, dict[pytest.Item, float]]:
-        """Return which tests run which lines, and the time that each of them takes."""
-        measured, seconds = coverage.Coverage(data_file=None, include=["logitkit/*"], messages=False), {}
+    def _run_once(self, items: list[pytest.Item]) -> dict[str, dict[int, list[str]]]:
+        """Return the tests that run each line of each module; note the time that they take."""
+        measured = coverage.Coverage(data_file=None, include=["logitkit/*"], messages=False)
         measured.start()
         for item, following in zip(items, [*items[1:], None], strict=True):
             measured.switch_context(item.nodeid)
-            seconds[item] = self._seconds(item, following)
-            if seconds[item] > 1:  # what an oracle remembers costs nothing the next time
-                seconds[item] = self._seconds(item, following)
+            if self._run(item, following) > 1:  # what an oracle remembers costs nothing the next time
+                self._run(item, following)
             if self.failed:
                 raise pytest.UsageError(f"{item.nodeid} fails on the package as it is")
         measured.stop()
-        print(f"{len(items)} tests in {sum(seconds.values()):.0f} s", flush=True)
-        return measured.get_data(), seconds
+        print(f"{len(items)} tests in {sum(self.seconds.values()):.0f} s", flush=True)
+        data = measured.get_data()
+        return {m: data.contexts_by_lineno(str(ROOT / m)) for m in {mutant.change.module for mutant in self.mutants}}
 
-    def _seconds(self, item: pytest.Item, following: pytest.Item | None) -> float:
+    def _run(self, item: pytest.Item, following: pytest.Item | None) -> float:
         start = time.process_time()
         runtestprotocol(item, nextitem=following)
-        return time.process_time() - start
+        self.seconds[item] = time.process_time() - start
+        return self.seconds[item]
 
-    def _outcome(self, mutant: Mutant, items: list[pytest.Item], cpu_seconds: float) -> str:
+    def _outcome(self, mutant: Mutant, items: list[pytest.Item]) -> str:
         child = os.fork()
         if child == 0:
-            resource.setrlimit(resource.RLIMIT_CPU, (int(cpu_seconds), int(cpu_seconds) + 5))
-            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
             os._exit(self._is_noticed(mutant, items))
         _, status = os.waitpid(child, 0)
         if os.WIFSIGNALED(status):
-            return "runs on" if os.WTERMSIG(status) == signal.SIGXCPU else "crashes"
+            return "runs on" if os.WTERMSIG(status) == signal.SIGPROF else "crashes"
         return "killed" if os.WEXITSTATUS(status) else "survives"
 
     def _is_noticed(self, mutant: Mutant, items: list[pytest.Item]) -> bool:
         for stream in (1, 2):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         try:
             replace_code(import_module(mutant.change.module.removesuffix(".py").replace("/", ".")), mutant.source)
             if "torch._dynamo" in sys.modules:
                 sys.modules["torch._dynamo"].reset()  # it remembers the code that it compiled
             for item in items:
+                signal.setitimer(signal.ITIMER_PROF, 5 + 10 * self.seconds[item])  # of CPU, then it is killed
                 runtestprotocol(item, nextitem=None)
                 if self.failed:
                     return True
@@ -230,8 +230,7 @@ class Trial:
         return False
 
 
-def _coming_by(mutant: Mutant, data: coverage.CoverageData) -> set[str]:
-    tests = data.contexts_by_lineno(str(ROOT / mutant.change.module))
+def _coming_by(mutant: Mutant, tests: dict[int, list[str]]) -> set[str]:
     at_lines = {test for line in mutant.lines for test in tests.get(line, ())}
     # What runs when the module is imported concerns all who use it.
     return at_lines or {test for at_line in tests.values() for test in at_line}

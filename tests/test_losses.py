@@ -826,6 +826,15 @@ class TestKLDivergence(Loss, PlainMean, Rowwise):
             # The last digits of a probability are worth 1e-16 / size of a divergence of order size^2.
             assert lk.kl_divergence(**given) == pytest.approx(float(expected), rel=4e-15 / size, abs=0)
 
+    @pytest.mark.parametrize("ratio", [0.3, 0.49, 0.51, 1.0, 1.45, 4.0])
+    def test_terms_of_any_size_keep_their_digits(self, ratio: float) -> None:
+        # Two classes whose probabilities differ by a factor of exp(ratio), one up and one down.
+        t = float((1 - mp.exp(-ratio)) / (2 * mp.sinh(ratio)))
+        target, probs = floats([t, 1 - t]), floats([t * np.exp(ratio), 1 - t * np.exp(ratio)])
+        pairs = zip(oracle.exact(target), oracle.exact(probs), strict=True)
+        expected = mp.fsum(a * mp.log(a / b) - a + b for a, b in pairs)
+        assert lk.kl_divergence(target_probs=target, probs=probs) == pytest.approx(float(expected), rel=2e-15, abs=0)
+
     @pytest.mark.parametrize("scale", SCALES)
     def test_distribution_does_not_diverge_from_itself(self, scale: str) -> None:
         for dtype in DTYPES:
