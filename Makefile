@@ -36,8 +36,9 @@ accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite t
 mutants: .venv/mutants.done  ## change the package in one place at a time: every change fails a test (or NAME=simplex)
 	$(BIN)/python -m tests.mutants $(NAME)
 
-frameworks: .venv-frameworks/done  ## run the naming records on the frameworks themselves (or RECORD=1 to store what they return)
+frameworks: .venv-frameworks/done  ## run the naming records and the edge cases on the frameworks (or RECORD=1 to store what they return)
 	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/frameworks $(if $(RECORD),--record)
+	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/test_policies.py
 
 lint: .venv/dev.done  ## check style and types
 	$(BIN)/ruff check .

@@ -656,3 +656,31 @@ class TestFactorsOfTheBinaryLoss:
         Pair(*pair, logits(2, 3), proportions(2, 3), **{name: factor}).assert_agree()
         number = proportions()
         Pair(*pair, logits(), number, **{name: number}).assert_agree()
+
+
+class TestLimitsOfTheOthers:
+    @pytest.mark.parametrize(
+        ("row", "expected"),
+        [
+            ([INF, 0.0, -INF], [INF, -INF, -INF]),
+            ([0.0, INF], [-INF, INF]),
+            ([INF, INF, 0.0], [NAN, NAN, NAN]),
+            ([NAN, INF, 0.0], [NAN, NAN, NAN]),
+            ([0.0, NAN], [NAN, NAN]),
+            ([-INF, -INF], [NAN, NAN]),
+            ([0.0, -INF], [INF, -INF]),
+        ],
+    )
+    def test_log_odds(self, row: list[float], expected: list[float]) -> None:
+        torch.testing.assert_close(lt.class_log_odds(torch.tensor(row)), torch.tensor(expected), equal_nan=True)
+
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    def test_an_ignored_row_of_features_does_not_reach_the_layer(self, smoothing: float) -> None:
+        layer, target = logits(CLASSES, 2), torch.tensor([1, -100, -100])
+        features = torch.tensor([[1.0, 2.0], [NAN, 1.0], [INF, 1.0]], dtype=torch.float64, requires_grad=True)
+        loss = lt.linear_cross_entropy(features, layer, target, label_smoothing=smoothing)
+        expected = lt.linear_cross_entropy(features[:1], layer, target[:1], label_smoothing=smoothing)
+        torch.testing.assert_close(loss, expected)
+        of_features, of_layer = grad(loss, [features, layer])
+        assert (of_features[1:] == 0).all()
+        torch.testing.assert_close(of_layer, grad(expected, layer)[0])

@@ -65,7 +65,8 @@ def class_log_odds(input: Tensor, dim: int = -1) -> Tensor:
     Parameters
     ----------
     input : Tensor
-        Logits in nats; -inf masks a class. A row that is all -inf or holds +inf or NaN is NaN.
+        Logits in nats; -inf masks a class, one +inf in a row is certainty. A row that is all -inf, holds NaN or more
+        than one +inf is NaN.
     dim : int
         The dimension of the classes.
 
@@ -96,9 +97,10 @@ def class_log_odds(input: Tensor, dim: int = -1) -> Tensor:
     largest = logits.gather(-1, top)
     # Any other class has the largest among its rivals, so their sum contains a one and taking its own term from it
     # cancels nothing.
-    exps = torch.exp(logits - largest)
+    difference = (logits - largest).scatter(-1, top, 0)  # also where the largest is inf
+    exps = torch.exp(difference)
     rivals = exps.sum(dim=-1, keepdim=True) - exps
-    log_odds = (logits - largest) - torch.log(rivals.scatter(-1, top, 1))
+    log_odds = difference - torch.log(rivals.scatter(-1, top, 1))
     of_top = largest - logits.scatter(-1, top, -torch.inf).logsumexp(dim=-1, keepdim=True)
     return log_odds.scatter(-1, top, of_top).movedim(-1, dim).to(input.dtype)
 
