@@ -142,6 +142,17 @@ class TestLogsumexp(Simplex):
             expected = float(oracle.softplus(-oracle.exact(margin)[0]))
             assert lk.logsumexp([0.0, -margin]) == pytest.approx(expected, rel=1e-15, abs=0)
 
+    def test_digits_survive_between_zero_and_one(self) -> None:
+        rng = np.random.default_rng(0)
+        rows = rng.normal(0, 1, (200, 5))
+        rows[:100] += rng.uniform(0.41, 0.69, (100, 1)) - lk.logsumexp(rows[:100], keepdims=True)
+        assert oracle.ulps(lk.logsumexp(rows), [oracle.logsumexp(oracle.exact(row)) for row in rows]).max() <= 1.5
+
+    def test_many_unlikely_classes_add_up_to_an_unlikely_one(self) -> None:
+        for z in (-11.1, -11.5, -11.77, -11.9):
+            exact = oracle.mp.log(1000) + oracle.exact(z)[0]
+            assert oracle.ulps(lk.logsumexp(np.full(1000, z))[None], [exact])[0] <= 1
+
     @pytest.mark.parametrize("mask", [-INF, -1e9, -1e30, -1e100, -1e300, LOWEST])
     def test_digits_near_zero_survive_any_mask(self, mask: float) -> None:
         for p in ((0.5, 0.25, 0.125, 0.125), (0.9, 0.1), (0.3, 0.3, 0.4), (0.05,) * 20, (1e-3, 0.999)):
