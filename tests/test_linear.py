@@ -520,19 +520,33 @@ class TestMistakes:
             function(**draw(2, 3) | {"bias": [-INF] * 3})
 
     def test_products_that_may_overflow_are_refused(self, function: Callable[..., Any]) -> None:
-        for features, weight, bias in ((1e160, 1e160, 0), (-1e160, 1e160, 0), (1.0, 1e308, 1e308), (1e308, 0.0, 0)):
+        for features, weight, bias in (
+            (1e160, 1e160, 0),
+            (-1e160, 1e160, 0),
+            (1.0, 7e307, 1e308),
+            (1.0, 7e307, -1e308),
+            (1e308, 0.0, 0),
+        ):
             arrays = {
                 "features": np.full((3, 2), features),
                 "weight": np.full((4, 2), weight),
                 "bias": np.full(4, bias),
             }
-            message = f"the largest sizes are {abs(features):.2g} in features, {weight:.2g} in weight and {bias:.2g} in"
+            message = (
+                f"the largest sizes are {abs(features):.2g} in features, {weight:.2g} in weight and {abs(bias):.2g} in"
+            )
             with refuses(ValueError, "features @ weight.T + bias may overflow float64", message):
                 function(**arrays, target=[0, 1, 2])
         largest = np.finfo(np.float32).max
         arrays = {"features": np.full((3, 2), largest), "weight": np.full((4, 2), largest)}
         value = function(**arrays, target=[0, 1, 2])
         assert np.isfinite(value[0] if isinstance(value, tuple) else value)
+
+    def test_products_that_cannot_overflow_are_taken(self, function: Callable[..., Any]) -> None:
+        for features, weight in ((1.2e307, 0.0), (0.0, 8e307)):
+            arrays = {"features": np.full((3, 2), features), "weight": np.full((4, 2), weight)}
+            value = function(**arrays, target=[0, 1, 2])
+            assert (value[0] if isinstance(value, tuple) else value) == pytest.approx(np.log(4))
 
     def test_unknown_reduction_is_shown(self, function: Callable[..., Any]) -> None:
         with refuses(ValueError, "reduction must be 'none', 'sum' or 'mean', not 'avg'"):
