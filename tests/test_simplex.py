@@ -75,7 +75,13 @@ class Softmaxlike(Simplex):
 
     def test_digits_survive_far_from_zero(self) -> None:
         # There the rounding of z - max(z) is worth hundreds of units in the last place of its exponential.
-        for row in ((600.1, -40.3, 599.7, 580.2), (-1000.7, -1001.3, -999.9), (300.1, 299.4), (1.1, 1000.3, 1000.2)):
+        for row in (
+            (600.1, -40.3, 599.7, 580.2),
+            (-1000.7, -1001.3, -999.9),
+            (300.1, 299.4),
+            (1.1, 1000.3, 1000.2),
+            (0.1, -40.3),
+        ):
             exact = type(self).exact(oracle.exact(row))
             assert oracle.ulps(type(self).function(row), exact).max() <= 4
 
@@ -241,6 +247,14 @@ class TestClassLogOdds(Certain):
         z = [float(np.log(2)) + 1e-9, 0.0, 0.0]
         expected = np.array(oracle.class_log_odds(oracle.exact(z)), dtype=np.float64)
         np.testing.assert_allclose(lk.class_log_odds([*z, mask])[:3], expected, rtol=1e-15)
+
+    def test_no_rounding_of_a_difference_is_left_in(self) -> None:
+        rng = np.random.default_rng(0)
+        for _ in range(60):
+            top, rest = rng.uniform(0, 1), rng.uniform(3, 60, rng.integers(1, 4))
+            for row in ([top, *-rest], [top, *[-rest[0] / 10] * 8]):
+                exact = oracle.class_log_odds(oracle.exact(row))
+                assert oracle.ulps(lk.class_log_odds(row), exact).max() <= 1.4
 
     def test_ties_share_their_log_odds(self) -> None:
         for classes in (2, 3, FEW_CLASSES + 1):
