@@ -26,7 +26,6 @@ from typing import Any
 import coverage
 import libcst as cst
 import pytest
-from _pytest.runner import runtestprotocol
 from hypothesis import Phase, settings
 from libcst.metadata import MetadataWrapper, ParentNodeProvider, PositionProvider
 from mutmut.mutation import mutators
@@ -149,12 +148,13 @@ class Trial:
     """A pytest plugin that runs the collected tests once, and then those that matter on each mutant."""
 
     def __init__(self, mutants: list[Mutant]) -> None:
-        self.mutants, self.failed = mutants, False
+        self.mutants, self.failed, self.why = mutants, False, ""
         self.seconds: dict[pytest.Item, float] = {}
         self.outcomes: dict[Mutant, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.failed |= report.failed
+        self.why = report.longreprtext or self.why
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         # Rows of a few classes show an error as well as those of thousands, whose exact values take long.
@@ -190,7 +190,7 @@ class Trial:
             if self._run(item, following) > 1:  # what an oracle remembers costs nothing the next time
                 self._run(item, following)
             if self.failed:
-                raise pytest.UsageError(f"{item.nodeid} fails on the package as it is")
+                raise pytest.UsageError(f"{item.nodeid} fails on the package as it is:\n{self.why}")
         measured.stop()
         print(f"{len(items)} tests in {sum(self.seconds.values()):.0f} s", flush=True)
         data = measured.get_data()
@@ -198,7 +198,7 @@ class Trial:
 
     def _run(self, item: pytest.Item, following: pytest.Item | None) -> float:
         start = time.process_time()
-        runtestprotocol(item, nextitem=following)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         self.seconds[item] = time.process_time() - start
         return self.seconds[item]
 
@@ -221,7 +221,7 @@ class Trial:
                 sys.modules["torch._dynamo"].reset()  # it remembers the code that it compiled
             for item in items:
                 signal.setitimer(signal.ITIMER_PROF, 5 + 10 * self.seconds[item])  # of CPU, then it is killed
-                runtestprotocol(item, nextitem=None)
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
                 if self.failed:
                     return True
         except BaseException:  # whatever it is, it is noticed
