@@ -26,13 +26,11 @@ from typing import Any
 import coverage
 import libcst as cst
 import pytest
-from _pytest.runner import runtestprotocol
 from hypothesis import Phase, settings
 from libcst.metadata import MetadataWrapper, ParentNodeProvider, PositionProvider
 from mutmut.mutation import mutators
 
-from tests import accuracy
-from tests.contracts import Contract
+from tests import accuracy, contracts
 from tests.survivors import REPORT, ROOT, Change, Mutant, arguments, with_counts
 
 # The tests of each half of the package, and which of the promises of accuracy are about it.
@@ -151,19 +149,20 @@ class Trial:
     """A pytest plugin that runs the collected tests once, and then those that matter on each mutant."""
 
     def __init__(self, mutants: list[Mutant]) -> None:
-        self.mutants, self.failed = mutants, False
+        self.mutants, self.failed, self.why = mutants, False, ""
         self.seconds: dict[pytest.Item, float] = {}
         self.outcomes: dict[Mutant, str] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.failed |= report.failed
+        self.why = report.longreprtext or self.why
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         # Rows of a few classes show an error as well as those of thousands, whose exact values take long.
         accuracy.rows.__defaults__ = ((1, 2, 3, 4, 10, 33),)
         alike = defaultdict(list)
         for item in items:
-            if issubclass(getattr(item, "cls", None) or object, Contract):
+            if getattr(getattr(item, "function", None), "__module__", "") == contracts.__name__:
                 alike[item.nodeid.partition("[")[0]].append(item)
         spread = {group[i * (len(group) - 1) // (ALIKE - 1)]: True for group in alike.values() for i in range(ALIKE)}
         items[:] = [i for i in items if i in spread or i.nodeid.partition("[")[0] not in alike]
@@ -192,7 +191,7 @@ class Trial:
             if self._run(item, following) > 1:  # what an oracle remembers costs nothing the next time
                 self._run(item, following)
             if self.failed:
-                raise pytest.UsageError(f"{item.nodeid} fails on the package as it is")
+                raise pytest.UsageError(f"{item.nodeid} fails on the package as it is:\n{self.why}")
         measured.stop()
         print(f"{len(items)} tests in {sum(self.seconds.values()):.0f} s", flush=True)
         data = measured.get_data()
@@ -200,7 +199,7 @@ class Trial:
 
     def _run(self, item: pytest.Item, following: pytest.Item | None) -> float:
         start = time.process_time()
-        runtestprotocol(item, nextitem=following)
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         self.seconds[item] = time.process_time() - start
         return self.seconds[item]
 
@@ -223,7 +222,7 @@ class Trial:
                 sys.modules["torch._dynamo"].reset()  # it remembers the code that it compiled
             for item in items:
                 signal.setitimer(signal.ITIMER_PROF, 5 + 10 * self.seconds[item])  # of CPU, then it is killed
-                runtestprotocol(item, nextitem=None)
+                item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
                 if self.failed:
                     return True
         except BaseException:  # whatever it is, it is noticed

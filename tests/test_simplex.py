@@ -75,7 +75,13 @@ class Softmaxlike(Simplex):
 
     def test_digits_survive_far_from_zero(self) -> None:
         # There the rounding of z - max(z) is worth hundreds of units in the last place of its exponential.
-        for row in ((600.1, -40.3, 599.7, 580.2), (-1000.7, -1001.3, -999.9), (300.1, 299.4), (1.1, 1000.3, 1000.2)):
+        for row in (
+            (600.1, -40.3, 599.7, 580.2),
+            (-1000.7, -1001.3, -999.9),
+            (300.1, 299.4),
+            (1.1, 1000.3, 1000.2),
+            (0.1, -40.3),
+        ):
             exact = type(self).exact(oracle.exact(row))
             assert oracle.ulps(type(self).function(row), exact).max() <= 4
 
@@ -141,6 +147,17 @@ class TestLogsumexp(Simplex):
         for margin in (17.0, 40.0, 300.0, 740.0):
             expected = float(oracle.softplus(-oracle.exact(margin)[0]))
             assert lk.logsumexp([0.0, -margin]) == pytest.approx(expected, rel=1e-15, abs=0)
+
+    def test_digits_survive_between_zero_and_one(self) -> None:
+        rng = np.random.default_rng(0)
+        rows = rng.normal(0, 1, (200, 5))
+        rows[:100] += rng.uniform(0.41, 0.69, (100, 1)) - lk.logsumexp(rows[:100], keepdims=True)
+        assert oracle.ulps(lk.logsumexp(rows), [oracle.logsumexp(oracle.exact(row)) for row in rows]).max() <= 1.5
+
+    def test_many_unlikely_classes_add_up_to_an_unlikely_one(self) -> None:
+        for z in (-11.1, -11.5, -11.77, -11.9):
+            exact = oracle.mp.log(1000) + oracle.exact(z)[0]
+            assert oracle.ulps(lk.logsumexp(np.full(1000, z))[None], [exact])[0] <= 1
 
     @pytest.mark.parametrize("mask", [-INF, -1e9, -1e30, -1e100, -1e300, LOWEST])
     def test_digits_near_zero_survive_any_mask(self, mask: float) -> None:
@@ -230,6 +247,14 @@ class TestClassLogOdds(Certain):
         z = [float(np.log(2)) + 1e-9, 0.0, 0.0]
         expected = np.array(oracle.class_log_odds(oracle.exact(z)), dtype=np.float64)
         np.testing.assert_allclose(lk.class_log_odds([*z, mask])[:3], expected, rtol=1e-15)
+
+    def test_no_rounding_of_a_difference_is_left_in(self) -> None:
+        rng = np.random.default_rng(0)
+        for _ in range(60):
+            top, rest = rng.uniform(0, 1), rng.uniform(3, 60, rng.integers(1, 4))
+            for row in ([top, *-rest], [top, *[-rest[0] / 10] * 8]):
+                exact = oracle.class_log_odds(oracle.exact(row))
+                assert oracle.ulps(lk.class_log_odds(row), exact).max() <= 1.4
 
     def test_ties_share_their_log_odds(self) -> None:
         for classes in (2, 3, FEW_CLASSES + 1):
