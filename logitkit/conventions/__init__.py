@@ -21,6 +21,9 @@ from typing import Any
 __all__ = ["SCALES", "Check", "Framework", "Record", "equivalents", "find", "load", "results", "suggest", "table"]
 
 SCALES = ("probabilities", "log-probabilities", "log-odds", "unnormalised scores")
+# Roles whose input is one number for two classes, and roles whose record says what is returned.
+BINARY = ("binary loss", "binary distribution", "link", "inverse link")
+OUTPUT = ("classifier output", "distribution attribute")
 
 Numbers = float | list[float]
 
@@ -205,13 +208,15 @@ def find(name: str) -> list[Record]:
     for alike in (_Spelling.ends_as_written, _Spelling.ends, _Spelling.same_root):
         found = [(record, names) for record, names in _spelled() if any(alike(query, each) for each in names)]
         if found:
-            chosen = [record for record, names in found if any(query.keywords <= each.keywords for each in names)]
-            return chosen or [record for record, _ in found]
+            # Those with these keywords alone, or else those with more: CatBoost's predict(prediction_type=) has both.
+            same = [record for record, names in found if any(query.keywords == each.keywords for each in names)]
+            more = [record for record, names in found if any(query.keywords <= each.keywords for each in names)]
+            return (same if query.keywords else []) or more or [record for record, _ in found]
     return _with_argument(name)
 
 
 def suggest(name: str, count: int = 5) -> list[str]:
-    """Symbols whose names are near to one that was not found.
+    """Names near to one that was not found; `find` finds each of them.
 
     Parameters
     ----------
@@ -223,29 +228,34 @@ def suggest(name: str, count: int = 5) -> list[str]:
     Returns
     -------
     list of str
-        The nearest first.
+        The nearest first: with modules if the name has them.
 
     Examples
     --------
     >>> from logitkit import conventions
-    >>> "torch.nn.functional.cross_entropy" in conventions.suggest("cross_entropie")
-    True
+    >>> conventions.suggest("cross_entropie")[0]
+    'cross_entropy'
     """
-    known: dict[str, list[str]] = {}
-    for record, names in _spelled():
-        for each in names:
-            for key in (each.path[-1], ".".join(each.path)):
-                known.setdefault(key, []).append(record.symbol)
-    path = _Spelling.of(name).path
-    if not path:
+    query = _Spelling.of(name)
+    if not query.path:
         return []
-    near = [
-        symbol
-        for key in (".".join(path), path[-1])
-        for match in difflib.get_close_matches(key, known, n=count, cutoff=0.7)
-        for symbol in known[match]
-    ]
-    return list(dict.fromkeys(near))[:count]
+
+    def nearness(written: str) -> float:
+        return difflib.SequenceMatcher(None, ".".join(query.written), written).ratio()
+
+    whole: dict[str, set[str]] = {}
+    last: dict[str, set[str]] = {}
+    for _, names in _spelled():
+        for each in names:
+            whole.setdefault(".".join(each.path), set()).add(".".join(each.written))
+            last.setdefault(each.path[-1], set()).add(each.written[-1])
+    for key, known in ((".".join(query.path), whole), (query.path[-1], last)):
+        near = (
+            difflib.get_close_matches(key, known, n=count, cutoff=0.7) if len(query.path) > 1 or known is last else []
+        )
+        if near:
+            return [each for match in near for each in sorted(known[match], key=nearness, reverse=True)][:count]
+    return []
 
 
 def equivalents(record: Record) -> list[Record]:
@@ -292,9 +302,9 @@ def results() -> dict[str, Any]:
     return json.loads((files(__name__) / "results.json").read_text("utf-8"))
 
 
-# What people write for a module after `import … as …`; the lone letters and words stand for exactly one module.
+# What people write for a module after `import … as …`; F is the functional module of PyTorch and of Paddle.
 IMPORTED_AS = {
-    "f": "torch.nn.functional",
+    "f": "functional",
     "tf.keras": "keras",
     "tensorflow.keras": "keras",
     "tensorflow": "tf",
@@ -327,7 +337,7 @@ class _Spelling:
                 dotted = long + dotted[len(short) :]
         written = tuple(part for part in dotted.split(".") if _letters(part))
         path = tuple(map(_letters, written))
-        values = dict(re.findall(r"(\w+)\s*=\s*([\w.+-]*)", inside.lower()))
+        values = dict(re.findall(r"(\w+)\s*=\s*[\"']?([\w.+-]*)", inside.lower()))
         # `from_logits` and `from_logits=...` both ask for the keyword, whatever its value.
         keywords = {_letters(key) for key in values} | {f"{_letters(k)}={v}" for k, v in values.items() if v.strip(".")}
         return cls(written, path, frozenset(keywords))
