@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.datasets import load_iris
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -309,6 +310,25 @@ class TestKeepsItsDigits:
 
         assert trained(F.cross_entropy) == 20
         assert trained(lt.cross_entropy) > 29
+
+    def test_a_network_learns_a_margin_at_which_the_loss_of_pytorch_is_zero(self) -> None:
+        flowers, species = load_iris(return_X_y=True)
+        x = torch.tensor((flowers - flowers.mean(0)) / flowers.std(0), dtype=torch.float32)
+        y = torch.tensor(species > 0).long()  # a class apart from the others
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+        for _ in range(120):
+            slopes = grad(lt.cross_entropy(net(x), y), list(net.parameters()))
+            size = sum(slope.abs().sum() for slope in slopes)
+            with torch.no_grad():  # steps of one length, however faint the loss
+                for weights, slope in zip(net.parameters(), slopes, strict=True):
+                    weights -= slope / size
+        z = net(x)
+        loss = lt.cross_entropy(z, y).item()
+        assert F.cross_entropy(z, y) == 0
+        assert 0 < loss < 1e-20
+        exact = lk.cross_entropy(y.numpy(), logits=z.detach().double().numpy())
+        assert abs(loss / exact - 1) < 1e-5
 
 
 class TestDerivatives:
