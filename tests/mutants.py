@@ -105,7 +105,7 @@ class _Mutator(cst.CSTVisitor):
 
 
 def _options(call: cst.Call) -> int:
-    return sum(arg.keyword is not None for arg in call.args)
+    return sum(arg.keyword is not None and arg.keyword.value != "strict" for arg in call.args)
 
 
 def mutants_of(module: str) -> list[Mutant]:

@@ -258,6 +258,18 @@ class TestKeepsItsDigits:
         F.cross_entropy(theirs, torch.tensor([0])).backward()
         assert theirs.grad[0, 0] == 0
 
+    @pytest.mark.parametrize(("dtype", "far"), [(torch.float32, 85.3), (torch.float64, 640.3)])
+    def test_difference_of_logits_that_float_rounds_is_not_taken_for_exact(
+        self, dtype: torch.dtype, far: float
+    ) -> None:
+        for row in ([0.1, -far, -far - 1.7], [-far, 0.1, 0.7], [far, 0.1, far - 1.2]):
+            for label in range(3):
+                z = torch.tensor([row], dtype=dtype, requires_grad=True)
+                loss = lt.cross_entropy(z, torch.tensor([label]))
+                target, exact = oracle.one_hot(label, 3), oracle.exact(z.detach().numpy())
+                assert oracle.ulps(loss.detach().numpy()[None], [oracle.cross_entropy(target, exact)])[0] < 4
+                assert oracle.ulps(grad(loss, z)[0].numpy()[0], oracle.cross_entropy_grad(target, exact)).max() < 6
+
     def test_compiled_code_keeps_them_too(self) -> None:
         compiled = torch.compile(lt.cross_entropy, fullgraph=True, backend="aot_eager")
         z = torch.tensor([[50.125, 0.3, -60.0]], requires_grad=True)
@@ -337,6 +349,20 @@ class TestDerivatives:
         pair = ALL[name]
         gradcheck(pair.twin, pair.tensors)
         gradgradcheck(pair.twin, pair.tensors)
+
+    @pytest.mark.parametrize("factor", [torch.tensor(3.0), torch.tensor([0.5, 2.0, 1.25]), proportions(ROWS, CLASSES)])
+    @pytest.mark.parametrize("name", ["weight", "pos_weight"])
+    def test_weights_of_a_binary_loss_have_one_too(self, name: str, factor: Tensor) -> None:
+        # PyTorch's own loss has none with respect to them.
+        def by_terms(x: Tensor, y: Tensor, weight: Any = 1, pos_weight: Any = 1) -> Tensor:
+            return (weight * (-pos_weight * y * F.logsigmoid(x) - (1 - y) * F.logsigmoid(-x))).mean()
+
+        slopes = []
+        for loss in (lt.binary_cross_entropy_with_logits, by_terms):
+            leaves = [logits(ROWS, CLASSES), proportions(ROWS, CLASSES).requires_grad_(), factor.double()]
+            leaves[2].requires_grad_()
+            slopes.append(grad(loss(*leaves[:2], **{name: leaves[2]}), leaves))
+        torch.testing.assert_close(*slopes, rtol=1e-12, atol=1e-14)
 
     def test_third_derivative(self) -> None:
         for name in ("indices", "distributions", "binary, plain"):
@@ -494,8 +520,9 @@ class TestLimits:
 
     @pytest.mark.parametrize("smoothing", [0.0, 0.1])
     def test_an_ignored_row_is_ignored_even_if_it_is_nan(self, smoothing: float) -> None:
-        z = torch.tensor([[0.0, 1.0], [NAN, 1.0], [-INF, -INF]], requires_grad=True)
-        loss = lt.cross_entropy(z, torch.tensor([0, -100, -100]), label_smoothing=smoothing)
+        rows = [[0.0, 1.0], [NAN, 1.0], [1.0, NAN], [NAN, NAN], [-INF, -INF]]
+        z = torch.tensor(rows, requires_grad=True)
+        loss = lt.cross_entropy(z, torch.tensor([0, -100, -100, -100, -100]), label_smoothing=smoothing)
         loss.backward()
         torch.testing.assert_close(loss, F.cross_entropy(z[:1], torch.tensor([0]), label_smoothing=smoothing))
         assert (z.grad[1:] == 0).all()
