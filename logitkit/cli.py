@@ -43,8 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     --------
     >>> from logitkit.cli import main
     >>> main(["explain", "--framework", "pytorch", "--holds", "log-probabilities"])  # doctest: +ELLIPSIS
-    PyTorch  ...  log-probabilities
-    ...
+    PyTorch  torch.nn.functional.nll_loss  ...: log-probabilities
     0
     """
     parser = _Parser(prog="logitkit", description="What frameworks mean by logits.", allow_abbrev=False)

@@ -157,7 +157,7 @@ SPELLINGS = {
             "tf.nn.softmax_cross_entropy_with_logits",
             "tensorflow.nn.softmax_cross_entropy_with_logits",
             "softmax_cross_entropy_with_logits",
-            "SoftmaxCrossEntropyWithLogits",
+            "Softmax-Cross-Entropy-with-Logits",
         ],
     },
     "Keras 3": {
@@ -206,6 +206,17 @@ def test_keyword_chooses_between_the_records_of_a_name() -> None:
     )
     assert [record.holds for record in with_logits] == ["log-odds"]
     assert [record.holds for record in without] == ["probabilities", "log-odds"]
+
+
+def test_spelling_chooses_between_a_class_and_a_function_that_differ_in_case() -> None:
+    found = {
+        spelling: conventions.find(f"keras.losses.{spelling}")
+        for spelling in ("BinaryCrossentropy", "binary_crossentropy")
+    }
+    assert not {record.symbol for record in found["BinaryCrossentropy"]} & {
+        record.symbol for record in found["binary_crossentropy"]
+    }
+    assert len(conventions.find("keras.losses.binarycrossentropy")) == sum(map(len, found.values()))
 
 
 def test_full_name_finds_no_other_framework() -> None:

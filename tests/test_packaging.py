@@ -36,8 +36,9 @@ def test_wheel_holds_the_package_its_type_marker_and_nothing_else(dist):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert "logitkit/py.typed" in names
-    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "logitkit").rglob("*.py")}
-    assert modules <= set(names)
+    suffixes = {".py", ".toml", ".json"}
+    files = [path for path in (ROOT / "logitkit").rglob("*") if path.suffix in suffixes]
+    assert {path.relative_to(ROOT).as_posix() for path in files} <= set(names)
     assert {name.split("/")[0] for name in names} == {"logitkit", f"logitkit-{logitkit.__version__}.dist-info"}
 
 
@@ -62,6 +63,8 @@ def test_installed_wheel_works_with_numpy_alone(dist, tmp_path):
     first, second = run(sys.executable, "-c", code, tmp_path, cwd=tmp_path).splitlines()
     assert first == f"{logitkit.__version__} {tmp_path / 'logitkit' / '__init__.py'}"
     assert second == ""
+    explained = run(sys.executable, "-m", "logitkit", "explain", "torch.nn.NLLLoss", cwd=tmp_path)
+    assert "log-probabilities as `input`" in explained
 
 
 def test_every_version_that_make_installs_is_pinned():
@@ -82,7 +85,18 @@ def test_every_version_that_make_installs_is_pinned():
     assert {name for name, _ in needed} - {"logitkit", "pip", "setuptools", "wheel"} <= pinned
 
 
-def test_lock_of_the_mathematics_names_no_package_host():
-    text = (ROOT / "book" / "package-lock.json").read_text()
+def test_every_framework_that_make_installs_is_pinned():
+    lines = {
+        name: (ROOT / "tests/frameworks" / name).read_text().splitlines()
+        for name in ("requirements.txt", "constraints.txt")
+    }
+    pinned = {canonicalize_name(line.split("==")[0]) for line in lines["constraints.txt"] if "==" in line}
+    needed = {Requirement(line).name for line in lines["requirements.txt"] if line and not line.startswith("#")}
+    assert {canonicalize_name(name) for name in needed} <= pinned
+
+
+@pytest.mark.parametrize("folder", ["book", "tests/frameworks"])
+def test_lock_of_javascript_names_no_package_host(folder):
+    text = (ROOT / folder / "package-lock.json").read_text()
     assert "integrity" in text
     assert not re.search(r'"resolved"', text)

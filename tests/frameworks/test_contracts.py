@@ -23,6 +23,8 @@ def test_record_is_true_of_its_framework(run: Run, record: Record, answers: Answ
 
 
 def test_record_names_the_version_that_was_run(run: Run, answers: Answers) -> None:
+    if not run.pinned:
+        pytest.skip("R is that of the machine: its numbers must be those recorded, its version need not")
     version = answers.versions(run)[run.framework.package]
     behind = [record.symbol for record in run.framework.records if version not in record.versions]
     assert not behind, f"{run} was run with {version}, which `versions` of these records lacks: {', '.join(behind)}"
@@ -36,6 +38,8 @@ def test_results_are_those_recorded(run: Run, answers: Answers, request: pytest.
         return
     then = [each for each in stored["runs"] if name(each) == name(now)]
     assert then, f"{run} has no recorded results: `make frameworks RECORD=1` records them"
+    if not run.pinned:
+        then[0]["versions"] = now["versions"]
     changes = drift(then[0], now, {record.symbol: record.check.tolerance for record in run.framework.records})
     assert not changes, "\n".join([f"{run} has changed since {then[0]['date']}:", *changes])
 

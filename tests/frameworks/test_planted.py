@@ -15,21 +15,17 @@ from .contract import verdict
 from .runner import Run
 
 
-def another(gives: object) -> object:
+def another(gives: object, slack: float) -> object:
     """A number that is not this one by a little."""
     if isinstance(gives, dict):
-        return {backend: another(each) for backend, each in gives.items()}
+        return {backend: another(each, slack) for backend, each in gives.items()}
     if isinstance(gives, list):
-        return [another(gives[0]), *gives[1:]]
-    return 0.5 if gives != gives or abs(gives) == float("inf") else gives + max(0.05 * abs(gives), 1e-5)
+        return [another(gives[0], slack), *gives[1:]]
+    return 0.5 if gives != gives or abs(gives) == float("inf") else gives + max(0.05 * abs(gives), 10 * slack)
 
 
-def planted(check: Check) -> Check:
-    return (
-        replace(check, raises="KeyboardInterrupt")
-        if check.gives is None
-        else replace(check, gives=another(check.gives))
-    )
+def planted(check: Check, slack: float) -> Check:
+    return replace(check, **({"raises": "X"} if check.gives is None else {"gives": another(check.gives, slack)}))
 
 
 def test_another_scale_fails(run: Run, record: Record, answers: Answers) -> None:
@@ -41,9 +37,12 @@ def test_another_scale_fails(run: Run, record: Record, answers: Answers) -> None
 
 def test_another_number_fails(run: Run, record: Record, answers: Answers) -> None:
     outcomes = answers.outcomes(run, record.symbol, record.holds)
-    wrongs = [replace(record, check=planted(record.check))]
-    wrongs += [replace(record, wrong=planted(record.wrong))] if record.wrong else []
-    wrongs += [replace(record, also=[planted(each)]) for each in record.also[:1]]
+    slack = record.check.tolerance
+    wrongs = [replace(record, check=planted(record.check, slack))]
+    wrongs += [replace(record, wrong=planted(record.wrong, slack))] if record.wrong else []
+    for number, each in enumerate(record.also):
+        also = [*record.also[:number], planted(each, each.tolerance), *record.also[number + 1 :]]
+        wrongs.append(replace(record, also=also))
     for wrong in wrongs:
         assert verdict(wrong, outcomes, run.backend)
 
