@@ -1,4 +1,4 @@
-"""The registry of logitkit.conventions as the book shows it: every record in a table, and one loss in every framework."""
+"""The registry of logitkit.conventions as the book shows it: every record in a table, one loss in every framework."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -35,9 +35,9 @@ BINDINGS = {"Python": "{} = {}", "JavaScript": "const {} = {}", "R": "{} <- {}"}
 
 
 def table(records: list[Record]) -> str:
-    """Return the records as an HTML table with the form that filters it; those of the best covered frameworks first."""
+    """Return the records as an HTML table with the form that filters it, the best covered frameworks first."""
     counts = Counter(record.framework for record in records)
-    ordered = sorted(records, key=lambda record: -counts[record.framework])
+    ordered = _best_covered_first(records)
     headings = "".join(
         f'<th role="columnheader" scope="col" data-column="{name}">{heading}</th>' for name, heading in COLUMNS.items()
     )
@@ -56,6 +56,11 @@ def table(records: list[Record]) -> str:
 {"".join(map(_row, ordered))}</tbody>
 </table>
 """
+
+
+def _best_covered_first(records: list[Record]) -> list[Record]:
+    counts = Counter(record.framework for record in conventions.table())
+    return sorted(records, key=lambda record: -counts[record.framework])
 
 
 def _choice(name: str, label: str, values: Iterable[str]) -> str:
@@ -127,8 +132,8 @@ def outcomes(role: str) -> list[Outcome]:
         if record.role == role and agreed and record.wrong:
             chosen.setdefault(record.framework, record)
     found = []
-    for framework, record in sorted(chosen.items(), key=lambda each: each[0].lower()):
-        runs = [run for run in conventions.results()["runs"] if run["framework"] == framework]
+    for record in _best_covered_first(list(chosen.values())):
+        runs = [run for run in conventions.results()["runs"] if run["framework"] == record.framework]
         if runs:
             given = {
                 part: {run.get("backend", ""): run["records"][record.symbol][part] for run in runs}
@@ -158,7 +163,7 @@ def _tab(outcome: Outcome) -> str:
 {record.check.call}
 ```
 
-gives **{outcome.right}**; given {record.wrong.passes} in their place, {outcome.wrong}. Run with {versions}.
+gives **{outcome.right}**; with {record.wrong.passes} in their place: {outcome.wrong}. Run with {versions}.
 :::
 """
 
