@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import logitkit as lk
 from logitkit import conventions
-from logitkit.conventions import SCALES, Check, Record
+from logitkit.conventions import IMPORTED_AS, SCALES, Check, Record
 
 FOLDER = Path(conventions.__file__).parent
 FILES = (FOLDER / "results.json", *sorted((FOLDER / "records").glob("*.toml")))
@@ -84,8 +84,12 @@ def _row(record: Record) -> str:
         "trap": escape(record.trap),
     }
     row = "".join(_cell(name, heading, cells[name]) for name, heading in COLUMNS.items())
-    # The filter also finds a record by its other spellings and by its role.
-    return f'<tr role="row" data-also="{escape(" ".join([record.role, *record.aliases]))}">{row}</tr>\n'
+    # The filter also finds a record by its role and its other spellings, such as F. for torch.nn.functional.
+    also = [record.role, *record.aliases]
+    also += [
+        record.symbol.replace(long, short, 1) for short, long in IMPORTED_AS.items() if f"{long}." in record.symbol
+    ]
+    return f'<tr role="row" data-also="{escape(" ".join(also))}">{row}</tr>\n'
 
 
 def _cell(name: str, heading: str, content: str) -> str:

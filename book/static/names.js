@@ -120,4 +120,6 @@ const names = {
   },
 };
 
-names.start(document.querySelector("form.names"), document.querySelector("table.names"));
+document.addEventListener("DOMContentLoaded", () =>
+  names.start(document.querySelector("form.names"), document.querySelector("table.names")),
+);
