@@ -2,7 +2,7 @@
 "use strict";
 
 const names = {
-  first: 20, // rows that are shown before all are asked for: the chapter goes on below the table
+  first: 10, // rows that are shown before all are asked for: the chapter goes on below the table
 
   // Whether a row has every word that is looked for, and the framework and the scale that are chosen.
   answers(row, query) {
