@@ -42,6 +42,7 @@ def table(records: list[Record]) -> str:
         f'<th role="columnheader" scope="col" data-column="{name}">{heading}</th>' for name, heading in COLUMNS.items()
     )
     return f"""\
+<div id="names-table">
 <form class="names" role="search" aria-label="Filter the table" hidden>
 <label>Find <input type="search" name="find" placeholder="a name, a word of a trap" autocomplete="off"></label>
 {_choice("framework", "Framework", sorted(counts, key=str.lower))}
@@ -49,12 +50,13 @@ def table(records: list[Record]) -> str:
 <button type="reset">Clear</button>
 <p role="status"></p>
 </form>
-<table class="names" id="names-table" role="table">
+<table class="names" role="table">
 <caption>What {len(records)} functions of {len(counts)} frameworks want and return.</caption>
 <thead role="rowgroup"><tr role="row">{headings}</tr></thead>
 <tbody role="rowgroup">
 {"".join(map(_row, ordered))}</tbody>
 </table>
+</div>
 """
 
 

@@ -34,7 +34,7 @@ def rows(page):
     found = []
     for row in page.select("tbody tr"):
         texts = [cell.get_text() for cell in row.find_all(["th", "td"])]
-        text = " ".join([*texts, row["data-also"]]).lower()
+        text = " ".join([*texts, row["data-also"]])
         found.append({"cells": dict(zip(columns, texts, strict=True)), "text": text})
     return found
 
@@ -119,6 +119,7 @@ def test_filter_by_framework_does_not_take_one_for_another_that_begins_alike(row
 def test_filter_by_words_finds_what_a_user_types_in_any_order(rows):
     for typed in ("F.cross_entropy", "  Cross_Entropy\ttorch "):
         assert ("PyTorch", "torch.nn.functional.cross_entropy") in symbols(filtered(rows, find=typed)), typed
+    assert ("PyTorch", "torch.nn.CrossEntropyLoss") in symbols(filtered(rows, find="cross_entropy"))
     both, one = symbols(filtered(rows, find="logitraw base_score")), symbols(filtered(rows, find="base_score"))
     assert ("XGBoost", "base_score (binary:logitraw)") in both
     assert set(both) < set(one)

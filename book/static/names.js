@@ -4,11 +4,16 @@
 const names = {
   first: 10, // rows that are shown before all are asked for: the chapter goes on below the table
 
+  // Words as they are compared: cross_entropy is also looked for in CrossEntropyLoss.
+  plain(text) {
+    return text.toLowerCase().replace(/[_-]/g, "");
+  },
+
   // Whether a row has every word that is looked for, and the framework and the scale that are chosen.
   answers(row, query) {
-    const words = (query.find ?? "").toLowerCase().split(/\s+/);
+    const words = names.plain(query.find ?? "").split(/\s+/);
     return (
-      words.every((word) => row.text.includes(word)) &&
+      words.every((word) => names.plain(row.text).includes(word)) &&
       ["framework", "holds"].every((column) => !query[column] || row.cells[column] === query[column])
     );
   },
@@ -45,7 +50,7 @@ const names = {
     const rows = [...table.tBodies[0].rows].map((element) => {
       const texts = [...element.cells].map((cell) => cell.textContent);
       const cells = Object.fromEntries(columns.map((column, place) => [column, texts[place]]));
-      return { element, cells, text: [...texts, element.dataset.also].join(" ").toLowerCase() };
+      return { element, cells, text: [...texts, element.dataset.also].join(" ") };
     });
     const query = Object.fromEntries(new URLSearchParams(location.search));
     let limit = names.first;
@@ -79,7 +84,7 @@ const names = {
     function remember() {
       const set = Object.entries(query).filter(([, value]) => value);
       const search = set.length ? `?${new URLSearchParams(set)}` : location.pathname;
-      history.replaceState(null, "", search + (set.length ? `#${table.id}` : ""));
+      history.replaceState(null, "", search + (set.length ? `#${table.parentElement.id}` : ""));
     }
 
     function change() {
