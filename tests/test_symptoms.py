@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,12 @@ def test_a_number_is_what_its_line_gives(row: list[str]) -> None:
     assert f"{float(eval(line, dict(TOOLS))):.{digits}f}" == number
 
 
+def test_a_number_typed_into_the_search_box_is_found() -> None:
+    """The search of the book leaves numbers out, but for entries of the index, of which the main ones come first."""
+    (entries,) = re.findall(r"\{index\} (! [\d., !]+)$", PAGE.read_text("utf-8"), flags=re.MULTILINE)
+    assert {row[0].strip("`") for row in NUMBERS} <= set(re.findall(r"! ([\d.]+)", entries))
+
+
 @pytest.mark.parametrize("row", ERRORS, ids=lambda row: row[0])
 def test_a_message_is_what_its_call_raises(row: list[str]) -> None:
     with pytest.raises((IndexError, RuntimeError, ValueError), match=re.escape(row[0].strip("`"))):
@@ -62,6 +69,13 @@ def losses_of(outputs: torch.Tensor, target: torch.Tensor, mask: torch.Tensor | 
     losses = F.cross_entropy(outputs, target, reduction="none") * (1 if mask is None else mask)
     mean = F.cross_entropy(outputs, target, **options) if mask is None else losses.mean()
     return case(outputs, target, losses=losses, loss=mean)
+
+
+def value_and_grad(loss_of: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, object]:
+    probs = torch.tensor([0.5, 0.0], requires_grad=True)
+    loss = loss_of(probs).sum()
+    (grad,) = torch.autograd.grad(loss, probs)
+    return {"loss": loss, "grad": grad}
 
 
 def ignoring_temperature(logits: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -93,6 +107,7 @@ CASES = {
         model_case(torch.nn.Softmax(dim=1)),
         model_case(),
     ),
+    "validation loss rises": (case(10 * LABELS, torch.tensor([2, 0])), case(LABELS, torch.tensor([0, 1]))),
     "BCE loss stuck at 0.6931 for": BINARY,
     "BCE loss stuck at 0.6931, all": (case(LOGITS[:, None], YES_NO), case(LOGITS, YES_NO)),
     "loss 2.303": (losses_of(0 * SURE, CLASSES), losses_of(SURE, CLASSES)),
@@ -100,7 +115,7 @@ CASES = {
         case(SMOOTH.log(), SMOOTH, loss=F.cross_entropy(SMOOTH.log(), SMOOTH)),
         case(SURE, SMOOTH, loss=F.cross_entropy(SURE, SMOOTH)),
     ),
-    "a student": DOUBLE,
+    "a student that": DOUBLE,
     "a sequence model": (
         case(torch.zeros(2, 7, 5), classes=5),
         case(torch.zeros(2, 5, 7), classes=5),
@@ -123,11 +138,25 @@ CASES = {
         {"losses": -(torch.tensor([-200.0, 0.5]).sigmoid() + 1e-8).log(), "epsilon": 1e-8},
         {"losses": F.softplus(torch.tensor([200.0, 0.5])), "epsilon": 1e-8},
     ),
-    "loss inf": (case(10 * SURE), case(SURE)),
+    "loss inf, then": (case(10 * SURE), case(SURE)),
     "loss NaN for some": (case(SURE, CLASSES * 0 - 100), case(SURE, torch.tensor([0, -100, 2, 3]))),
     "loss NaN with masked": (case(SURE.log()), case(SURE)),
+    "loss inf with masked": (
+        losses_of(SURE.log(), CLASSES, label_smoothing=0.1),
+        losses_of(SURE.log(), CLASSES),
+    ),
+    "loss finite, gradient": (
+        value_and_grad(lambda p: torch.where(p > 0, -p.log(), 0.0)),
+        value_and_grad(lambda p: -torch.where(p > 0, p, 1.0).log()),
+    ),
+    "loss NaN in float16": (case(5e4 * LABELS), case(LABELS)),
     "NaN or 13.8": (case(LOGITS), case(LOGITS.sigmoid())),
-    "softmax gives NaN": (case(10 * SURE), case(SURE)),
+    "out of memory": (
+        case(torch.zeros(1, 1, dtype=torch.float64).expand(2**14, 2**14)),
+        case(SURE),
+    ),
+    "softmax gives NaN for": (case(torch.full((2, 3), -torch.inf)), case(SURE.log())),
+    "softmax written by hand": (case(10 * SURE), case(SURE)),
     "all predictions the same": COLUMN,
     "too few": (case(torch.tensor([0.3, 2.0, -1.0])), case(LOGITS)),
     "never more than one": (case(LABELS.softmax(1)), case(LABELS)),
@@ -136,6 +165,11 @@ CASES = {
     "temperature": (
         case(LABELS, softmax=ignoring_temperature),
         case(LABELS, softmax=lambda logits, temperature: (logits / temperature).softmax(1)),
+    ),
+    "logprobs above": (case(LABELS), case(LABELS.log_softmax(1))),
+    "a student taught": (
+        case(LABELS, (4 * LABELS).log_softmax(1)),
+        case(LABELS, LABELS - LABELS.mean(1, keepdim=True)),
     ),
     "samples": DOUBLE,
     "one class predicted": (case(SURE, torch.tensor([0, -1, -1, 3])), case(SURE)),

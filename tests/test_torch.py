@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import grad, gradcheck, gradgradcheck
 
 import logitkit as lk
@@ -416,7 +419,7 @@ class TestInputWithoutMeaning:
              r"target must lie in \[0, 1\], but target\[0, 0\] is 1.5"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([[0.5, 0.5]]), ignore_index=0), "ignore_index"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([0]), weight=torch.ones(3)), "2 classes"),
-            (lambda: lt.cross_entropy(torch.zeros(1, 2).long(), torch.tensor([0])), "floating-point logits, not torch"),
+            (lambda: lt.cross_entropy(torch.zeros(1, 2).long(), torch.tensor([0])), "floating-point numbers, not"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([0]), reduction="avg"), "'avg'"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([0]), label_smoothing=1.5), "but is 1.5"),
             (lambda: lt.binary_cross_entropy_with_logits(torch.zeros(2), torch.tensor([0.0, 2.0])),
@@ -505,3 +508,130 @@ def test_cuda_gives_the_same(name: str) -> None:
     tensors = [t.detach().cuda().requires_grad_(t.requires_grad) for t in pair.tensors]
     Pair(pair.ours, pair.theirs, *tensors, **options).assert_agree(rtol=1e-10)
     torch.testing.assert_close(pair.ours(*tensors, **options).cpu(), pair.twin(*pair.tensors), rtol=1e-12, atol=1e-14)
+
+
+class TestLargestNumbers:
+    """Logits next to the end of their dtype, where a difference overflows, are told from each other and from masks."""
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+    def test_loss_and_gradient(self, dtype: torch.dtype) -> None:
+        most = torch.finfo(dtype).max
+        for row, loss, slope in (
+            ([0.0, most, most / 2], most, [-1.0, 1.0, 0.0]),
+            ([-most, -most / 2, -most], most / 2, [-1.0, 1.0, 0.0]),
+            ([0.0, -most / 2, -most], 0.0, [0.0, 0.0, 0.0]),
+            ([most, most / 2, -INF], 0.0, [0.0, 0.0, 0.0]),
+        ):
+            for target in (torch.tensor([0]), torch.tensor([[1.0, 0.0, 0.0]], dtype=dtype)):
+                z = torch.tensor([row], dtype=dtype, requires_grad=True)
+                value = lt.cross_entropy(z, target)
+                assert value == loss
+                assert grad(value, z)[0].tolist() == [slope]
+
+
+class TestNoPositions:
+    """Images without pixels, in batches that are not empty."""
+
+    @pytest.mark.parametrize("shape", [(2, CLASSES, 0), (2, CLASSES, 4, 0), (0, CLASSES, 0)])
+    @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+    def test_have_the_losses_that_pytorch_gives_them(self, shape: tuple[int, ...], reduction: str) -> None:
+        rows, whole = (shape[0], *shape[2:]), torch.softmax(doubles(*shape), dim=1)
+        for target, smoothing in ((labels(*rows), 0.0), (labels(*rows), 0.1), (whole, 0.0), (whole, 0.1)):
+            options = {"label_smoothing": smoothing, "reduction": reduction, "weight": WEIGHT}
+            Pair(lt.cross_entropy, F.cross_entropy, logits(*shape), target, **options).assert_agree()
+        pair = lt.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits
+        Pair(*pair, logits(*shape), whole, reduction=reduction).assert_agree()
+
+
+class TestWithoutValues:
+    """Tensors that have a shape and no numbers: what a model is laid out, exported and measured with."""
+
+    CALLS: ClassVar[dict[str, Callable[[Tensor], Tensor]]] = {
+        "indices": lambda z: lt.cross_entropy(z, z.new_zeros(z.shape[0]).long()),
+        "indices, smoothed": lambda z: lt.cross_entropy(z, z.new_zeros(z.shape[0]).long(), label_smoothing=0.1),
+        "distributions": lambda z: lt.cross_entropy(z, torch.zeros_like(z)),
+        "binary": lambda z: lt.binary_cross_entropy_with_logits(z, torch.zeros_like(z)),
+        "linear": lambda z: lt.linear_cross_entropy(z, z.new_ones(4, z.shape[1]), z.new_zeros(z.shape[0]).long()),
+        "elementwise": lambda z: (lt.softplus(z) + lt.logit(z) + lt.log1mexp(z)).sum(),
+        "rows": lambda z: (lt.log_softmax(z, 1) + lt.class_log_odds(z)).sum(),
+    }
+
+    @pytest.mark.parametrize("name", CALLS)
+    def test_on_the_meta_device(self, name: str) -> None:
+        z = torch.randn(5, CLASSES, device="meta", requires_grad=True)
+        loss = self.CALLS[name](z)
+        loss.backward()
+        assert (loss.shape, loss.device.type, z.grad.shape) == ((), "meta", z.shape)
+
+    @pytest.mark.parametrize("name", CALLS)
+    def test_as_fake_tensors_of_a_cpu(self, name: str) -> None:
+        with FakeTensorMode():
+            z = torch.randn(5, CLASSES, requires_grad=True)
+            loss = self.CALLS[name](z)
+            loss.backward()
+        assert (loss.shape, loss.device.type, z.grad.shape) == ((), "cpu", z.shape)
+
+    @pytest.mark.parametrize("strict", [False, True])
+    @pytest.mark.parametrize("name", CALLS)
+    def test_exported_graph_takes_batches_of_any_size(self, name: str, strict: bool) -> None:
+        class Module(torch.nn.Module):
+            def forward(self, z: Tensor) -> Tensor:
+                return TestWithoutValues.CALLS[name](z)
+
+        rows = torch.export.Dim("rows", min=2)
+        exported = torch.export.export(Module(), (proportions(5, CLASSES),), dynamic_shapes=[{0: rows}], strict=strict)
+        for n in (2, 9):
+            z = proportions(n, CLASSES)
+            torch.testing.assert_close(exported.module()(z), self.CALLS[name](z), equal_nan=True)
+
+
+class TestDynamicShapes:
+    @pytest.mark.parametrize(
+        "loss",
+        [
+            lt.cross_entropy,
+            partial(lt.cross_entropy, label_smoothing=0.1),
+            lambda z, y: lt.linear_cross_entropy(z, z.new_ones(CLASSES, CLASSES), y),
+        ],
+        ids=["indices", "indices, smoothed", "linear"],
+    )
+    def test_a_batch_of_another_size_is_not_compiled_again(self, loss: Callable[..., Tensor]) -> None:
+        torch._dynamo.reset()
+        backend = CompileCounterWithBackend("aot_eager")
+        compiled, graphs = torch.compile(loss, fullgraph=True, backend=backend, dynamic=True), []
+        for rows in (4, 5, 8):
+            z, y = logits(rows, CLASSES), labels(rows)
+            results = [f(z, y) for f in (compiled, loss)]
+            torch.testing.assert_close(*results)
+            torch.testing.assert_close(*(grad(r, z)[0] for r in results))
+            graphs.append(backend.frame_count)
+        assert graphs[0] == graphs[-1]
+
+
+class TestIgnoredBatch:
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    def test_has_no_gradient_though_its_mean_is_nan(self, smoothing: float) -> None:
+        options = {"label_smoothing": smoothing, "weight": WEIGHT}
+        Pair(lt.cross_entropy, F.cross_entropy, logits(2, CLASSES), torch.full((2,), -100), **options).assert_agree()
+
+
+class TestWholeNumbers:
+    @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
+    def test_are_refused_where_the_result_would_have_no_digits(self, dtype: torch.dtype) -> None:
+        z = torch.zeros(2, CLASSES).to(dtype)
+        for call in (
+            lt.logit,
+            lt.softplus,
+            lt.log1mexp,
+            lt.class_log_odds,
+            lambda z: lt.log_softmax(z, 1),
+            lambda z: lt.cross_entropy(z, labels(2)),
+            lambda z: lt.binary_cross_entropy_with_logits(z, proportions(2, CLASSES)),
+            lambda z: lt.linear_cross_entropy(z, z, torch.zeros(2).long()),
+        ):
+            with pytest.raises(ValueError, match=f"^input must hold floating-point numbers, not {dtype}"):
+                call(z)
+
+    def test_may_be_converted_by_the_call_itself(self) -> None:
+        z = torch.tensor([3, 1, 0])
+        torch.testing.assert_close(lt.log_softmax(z, 0, torch.float64), F.log_softmax(z, 0, dtype=torch.float64))

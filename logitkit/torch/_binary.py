@@ -28,23 +28,25 @@ def _composite(log_odds: Tensor, target: Tensor, pos_weight: Tensor | None = Non
 
 def _value(log_odds: Tensor, target: Tensor, pos_weight: Tensor | None = None) -> Tensor:
     x, y = widened(log_odds), widened(target)
-    of_yes, of_no = y if pos_weight is None else pos_weight * y, 1 - y
     size = x.abs()
-    losses = torch.exp(-size).log1p_().mul_(of_yes + of_no)
-    return losses.add_(times(torch.where(x < 0, of_yes, of_no), size))
+    if not size.numel() or not size.amax() < torch.inf:  # nothing at all, or 0 times infinity
+        return _composite(log_odds, target, pos_weight)
+    of_yes, of_no = y if pos_weight is None else pos_weight * y, 1 - y
+    losses = size.neg_().exp_().log1p_().mul_(of_yes + of_no)
+    return losses.addcmul_(x.clamp(min=0), of_no).addcmul_(x.clamp(max=0), of_yes, value=-1)
 
 
 def _gradients(
     wanted: Sequence[bool], grad: Tensor, log_odds: Tensor, target: Tensor, pos_weight: Tensor | None = None
 ) -> list[Tensor]:
     x, y = widened(log_odds), widened(target)
-    of_yes, of_no = y if pos_weight is None else pos_weight * y, 1 - y
     results = []
     if wanted[0]:
-        # (1 - y) expit(x) - a y expit(-x) over the common denominator 1 + exp(-|x|).
-        e, negative = torch.exp(-x.abs()), x < 0
-        pull, push = torch.where(negative, e, 1).mul_(of_no), torch.where(negative, 1, e).mul_(of_yes)
-        results.append(pull.sub_(push).div_(e.add_(1)).mul_(grad))
+        # (1 - y) expit(x) - a y expit(-x), from one fraction: of the two exponentials one is 1, the other exp(-|x|).
+        pull, push = x.clamp(max=0).exp_(), x.clamp(min=0).neg_().exp_()
+        below = pull + push
+        push.mul_(y if pos_weight is None else pos_weight * y)
+        results.append(pull.mul_(1 - y).sub_(push).div_(below).mul_(grad))
     if wanted[1]:
         surprise_of_yes = softplus(-x) if pos_weight is None else pos_weight * softplus(-x)
         results.append(grad * (surprise_of_yes - softplus(x)))

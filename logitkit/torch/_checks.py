@@ -16,6 +16,13 @@ from torch.autograd import Function
 from logitkit.torch._blocks import batch_first, can_look
 
 
+def require_floats(input: Tensor) -> Tensor:
+    """Return the input, if it holds floating-point numbers: an integer result would have no digits."""
+    if not input.is_floating_point():
+        raise ValueError(f"input must hold floating-point numbers, not {input.dtype}; did you pass classes?")
+    return input
+
+
 def require_scale(target: Tensor, rows: tuple[int, ...], full: tuple[int, ...]) -> bool:
     """Return whether the target holds distributions rather than class indices, if its shape and dtype fit."""
     if target.shape not in (rows, full):
