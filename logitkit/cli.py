@@ -42,8 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Examples
     --------
     >>> from logitkit.cli import main
-    >>> main(["explain", "--framework", "pytorch", "--holds", "log-probabilities"])  # doctest: +ELLIPSIS
-    PyTorch  torch.nn.functional.nll_loss  ...: log-probabilities
+    >>> main(["explain", "torch.nn.NLLLoss"])  # doctest: +ELLIPSIS
+    torch.nn.NLLLoss   (PyTorch)
+      Pass       log-probabilities as `input`
+    ...
     0
     """
     parser = _Parser(prog="logitkit", description="What frameworks mean by logits.", allow_abbrev=False)
@@ -94,6 +96,7 @@ def _explain(options: argparse.Namespace) -> int:
         print("\n\n".join(_page(record) for record in records))
     else:
         print("\n".join(_lines(records)))
+        print(f"\n`logitkit explain {records[0].symbol.partition('(')[0]}` explains one.")
     return 0
 
 
@@ -127,15 +130,17 @@ def _page(record: Record) -> str:
     same: dict[str, list[str]] = {}
     for each in conventions.equivalents(record):
         same.setdefault(each.framework, []).append(each.symbol)
+    output = record.role in conventions.OUTPUT
     reduction = f"; reduction: {record.reduction}" if record.reduction else ""
     rows = {
-        "Pass": _what_to_pass(record),
-        "It applies": f"{record.normalises}{', fused with the loss' if record.fused else ''}{reduction}",
+        "Returns" if output else "Pass": record.holds if output else f"{record.holds} as `{record.argument}`",
+        "Applies": f"{record.normalises}{', fused' if record.fused else ''}{reduction}",
         "Target": record.target or "",
         "Order": record.signature,
         "Trap": record.trap,
-        "Right": f"{record.check.call} gives {_show(record.check)}",
-        "Wrong": f"{record.wrong.passes} instead: {_show(record.wrong)}" if record.wrong else "",
+        "Right": f"{_gives(record.check)}{_of(record)}",
+        "Wrong": f"{_gives(record.wrong)} if they are passed as {record.wrong.passes}" if record.wrong else "",
+        "Call": record.check.call,
         "Elsewhere": "\n".join(f"{framework}: {', '.join(symbols)}" for framework, symbols in same.items()),
         "Checked": _how_checked(record),
         "Docs": record.docs,
@@ -144,17 +149,22 @@ def _page(record: Record) -> str:
     return "\n".join([f"{record.symbol}   ({record.framework})", *body])
 
 
-def _what_to_pass(record: Record) -> str:
-    if record.role in ("classifier output", "distribution attribute"):
-        return f"nothing: it returns {record.holds}"
-    return f"{record.holds} as `{record.argument}`"
-
-
-def _show(check: Check) -> str:
+def _gives(check: Check) -> str:
     gives = check.raises if check.gives is None else check.gives
     if isinstance(gives, dict):
         return ", ".join(f"{value} on {backend}" for backend, value in gives.items())
-    return f"{gives}" if check.raises is None else f"it raises {gives}"
+    return f"{gives}"
+
+
+def _of(record: Record) -> str:
+    """The input of the check, where it is the same for all: a distribution, put on the record's scale."""
+    if record.check.x or record.check.probabilities:
+        return ""
+    if record.check.p:
+        p = f"p = {record.check.p}"
+    else:
+        p = "p = sigmoid(2), y = 1" if record.role in conventions.BINARY else "p = softmax([2, 0, -1]), y = 0"
+    return f" for {p}" if record.role in conventions.OUTPUT else f" for {p}, passed as {record.holds}"
 
 
 def _how_checked(record: Record) -> str:
@@ -167,6 +177,8 @@ def _row(label: str, text: str) -> str:
     lines = [
         line
         for part in text.split("\n")
-        for line in textwrap.wrap(part, WIDTH - 13, subsequent_indent="  ", break_long_words=False)
+        for line in textwrap.wrap(
+            part, WIDTH - 13, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
     ]
     return "\n".join(f"  {label if number == 0 else '':<11}{line}" for number, line in enumerate(lines))

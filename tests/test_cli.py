@@ -30,8 +30,8 @@ def test_page_says_what_to_pass_the_trap_what_is_the_same_elsewhere_and_where_it
         "log-odds as `input`",
         "sigmoid, fused",
         record.trap,
-        "0.126928",
-        "0.346742",
+        "0.126928 for p = sigmoid(2), y = 1",
+        "0.346742 if",
         record.source,
         record.docs,
     ]:
@@ -48,8 +48,9 @@ def test_lines_fit_a_terminal_but_for_what_cannot_be_broken(capsys) -> None:
 
 def test_name_of_many_frameworks_is_listed_a_line_each(capsys) -> None:
     code, out, _ = said(capsys, "explain", "log_softmax")
-    lines = out.splitlines()
+    *lines, empty, hint = out.splitlines()
     assert code == 0
+    assert (empty, hint.split()[:2]) == ("", ["`logitkit", "explain"])
     assert len(lines) == len(conventions.find("log_softmax")) > 3
     assert any("PyTorch" in line and "unnormalised scores" in line for line in lines)
 
@@ -57,7 +58,7 @@ def test_name_of_many_frameworks_is_listed_a_line_each(capsys) -> None:
 def test_framework_alone_lists_all_it_has(capsys) -> None:
     code, out, _ = said(capsys, "explain", "--framework", "keras")
     assert code == 0
-    assert [line.split("  ")[0] for line in out.splitlines()] == ["Keras 3"] * len(conventions.table("keras"))
+    assert [line.split("  ")[0] for line in out.splitlines()[:-2]] == ["Keras 3"] * len(conventions.table("keras"))
 
 
 def test_framework_narrows_a_name(capsys) -> None:

@@ -21,6 +21,9 @@ from typing import Any
 __all__ = ["SCALES", "Check", "Framework", "Record", "equivalents", "find", "load", "results", "suggest", "table"]
 
 SCALES = ("probabilities", "log-probabilities", "log-odds", "unnormalised scores")
+# Roles whose input is one number for two classes, and roles whose record says what is returned.
+BINARY = ("binary loss", "binary distribution", "link", "inverse link")
+OUTPUT = ("classifier output", "distribution attribute")
 
 Numbers = float | list[float]
 
@@ -205,8 +208,10 @@ def find(name: str) -> list[Record]:
     for alike in (_Spelling.ends_as_written, _Spelling.ends, _Spelling.same_root):
         found = [(record, names) for record, names in _spelled() if any(alike(query, each) for each in names)]
         if found:
-            chosen = [record for record, names in found if any(query.keywords <= each.keywords for each in names)]
-            return chosen or [record for record, _ in found]
+            # Those with these keywords alone, or else those with more: CatBoost's predict(prediction_type=) has both.
+            same = [record for record, names in found if any(query.keywords == each.keywords for each in names)]
+            more = [record for record, names in found if any(query.keywords <= each.keywords for each in names)]
+            return (same if query.keywords else []) or more or [record for record, _ in found]
     return _with_argument(name)
 
 
@@ -327,7 +332,7 @@ class _Spelling:
                 dotted = long + dotted[len(short) :]
         written = tuple(part for part in dotted.split(".") if _letters(part))
         path = tuple(map(_letters, written))
-        values = dict(re.findall(r"(\w+)\s*=\s*([\w.+-]*)", inside.lower()))
+        values = dict(re.findall(r"(\w+)\s*=\s*[\"']?([\w.+-]*)", inside.lower()))
         # `from_logits` and `from_logits=...` both ask for the keyword, whatever its value.
         keywords = {_letters(key) for key in values} | {f"{_letters(k)}={v}" for k, v in values.items() if v.strip(".")}
         return cls(written, path, frozenset(keywords))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from logitkit import conventions
-from logitkit.conventions import SCALES
+from logitkit.conventions import SCALES, Record
 
 from .contract import Job, MisfitError, jobs
 from .runner import Run, execute, runs
@@ -46,33 +46,32 @@ class Answers:
     """What the frameworks answered: a run's versions, and the outcomes of a record as it is or with another scale."""
 
     def __init__(self, every: list[Run]) -> None:
-        # Frameworks of two processes at a time: each has threads of its own, and some need a gigabyte.
         self._pool = ThreadPoolExecutor(max_workers=os.cpu_count())
-        self._futures = {str(run): self._pool.submit(execute, run, _all_jobs(run)) for run in every}
+        self._futures = {str(run): self._pool.submit(execute, run, _distinct(run)) for run in every}
 
     def versions(self, run: Run) -> dict[str, str]:
-        return self._of(run)["versions"]["value"]
+        return self._of(run)[0]
 
-    def outcomes(self, run: Run, symbol: str, scale: str) -> dict[str, dict]:
-        start = f"{symbol}|{scale}|"
-        return {key.removeprefix(start): found for key, found in self._of(run).items() if key.startswith(start)}
+    def outcomes(self, run: Run, record: Record) -> dict[str, dict]:
+        with suppress(MisfitError):  # which is the verdict on such a record
+            return {name: self._of(run)[1][job] for name, job in jobs(record).items()}
+        return {}
 
-    def _of(self, run: Run) -> dict[str, dict]:
+    def _of(self, run: Run) -> tuple[dict[str, str], dict[Job, dict]]:
         why = run.missing()
         if why:
             pytest.skip(why)
         return self._futures[str(run)].result()
 
 
-def _all_jobs(run: Run) -> dict[str, Job]:
-    """The calls of all records, and those that they would have if they held another scale."""
-    todo = {}
+def _distinct(run: Run) -> list[Job]:
+    """The calls of all records, and those that they would have if they held another scale, each once."""
+    todo: dict[Job, None] = {}
     for record in run.framework.records:
         for scale in SCALES:
-            with suppress(MisfitError):  # which is the verdict on such a record
-                for name, job in jobs(replace(record, holds=scale)).items():
-                    todo[f"{record.symbol}|{scale}|{name}"] = job
-    return todo
+            with suppress(MisfitError):
+                todo |= dict.fromkeys(jobs(replace(record, holds=scale)).values())
+    return list(todo)
 
 
 @pytest.fixture(scope="session")

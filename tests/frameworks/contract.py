@@ -7,15 +7,14 @@ with fresh ones, and on the scale that the record says is passed by mistake.
 
 from __future__ import annotations
 
+import ast
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit, logit, logsumexp, softmax
 
-from logitkit.conventions import Check, Record
-
-BINARY = {"binary loss", "binary distribution", "link", "inverse link"}
-OUTPUT = {"classifier output", "distribution attribute"}
+from logitkit.conventions import BINARY, OUTPUT, Check, Record
 
 # What a function of this role returns, given the class probabilities p (two for a binary one) and the true class y. A
 # divergence from a one-hot target is its cross-entropy; so is the loss of a sequence that is one blank.
@@ -34,7 +33,7 @@ FORMULAS = {
 }
 AGREED = softmax([2.0, 0.0, -1.0])
 AGREED_BINARY = np.array([expit(-2.0), expit(2.0)])
-FRESH = 4
+FRESH = 3
 
 
 class MisfitError(ValueError):
@@ -46,9 +45,9 @@ class Job:
     """A call to be made, and its inputs."""
 
     call: str
-    x: list[float]
+    x: tuple[float, ...]
     y: int
-    onehot: list[float]
+    onehot: tuple[float, ...]
 
 
 def on_scale(p: np.ndarray, scale: str, shift: float | None = None) -> list[float]:
@@ -77,7 +76,7 @@ def distribution(record: Record, check: Check) -> np.ndarray:
 def job(check: Check, call: str, p: np.ndarray, y: int, scale: str, shift: float | None = None) -> Job:
     x = on_scale(p, scale, shift) if check.x is None else [float(each) for each in check.x]
     onehot = [float(y)] if len(p) == 2 else [float(each == y) for each in range(len(x))]
-    return Job(call, x, y, onehot)
+    return Job(call, tuple(x), y, tuple(onehot))
 
 
 def target(record: Record, check: Check) -> int:
@@ -113,6 +112,10 @@ def jobs(record: Record) -> dict[str, Job]:
     todo = {"check": job(check, check.call, p, y, scale)}
     if check.probabilities:
         todo["probabilities"] = job(check, check.probabilities, p, y, scale)
+    if record.language == "Python" and record.role != "distribution attribute":
+        claimed = "".join(f", {names}" for names in parameters(record.signature))
+        symbol = re.split(r"[( ]", record.symbol)[0]
+        todo["signature"] = Job(f"in_order({symbol!r}{claimed})", (0.0,), 0, (0.0,))
     if record.wrong:
         wrong = record.wrong if record.wrong.p or record.wrong.x else check
         todo["wrong"] = job(wrong, check.call, distribution(record, wrong), y, record.wrong.passes)
@@ -125,6 +128,17 @@ def jobs(record: Record) -> dict[str, Job]:
     return todo
 
 
+def parameters(signature: str) -> list[list[str]]:
+    """The names in a signature, or in the two of a class and of a call of its object: (weight=None)(input, target)."""
+    parts = re.fullmatch(r"\((.*)\)\((.*)\)", signature)
+    try:
+        lists = parts.groups() if parts else [signature]
+        trees = [ast.parse(f"def f({each}): ...").body[0].args for each in lists]
+    except SyntaxError:  # a command line, an operator of ONNX: not Python's
+        return []
+    return [[each.arg for each in [*tree.posonlyargs, *tree.args, *tree.kwonlyargs]] for tree in trees]
+
+
 def verdict(record: Record, outcomes: dict[str, dict], backend: str | None = None) -> list[str]:
     """What is wrong with a record, given what its calls returned; nothing, if it is true."""
     try:
@@ -132,6 +146,8 @@ def verdict(record: Record, outcomes: dict[str, dict], backend: str | None = Non
     except MisfitError as error:
         return [f"holds: {error}"]
     faults = [f"check: {fault}" for fault in _compare(record.check, outcomes["check"], backend, record.check.tolerance)]
+    if "raises" in outcomes.get("signature", {}):
+        faults.append(f"signature: {outcomes['signature']['message']}")
     if record.wrong:
         faults += [f"wrong: {fault}" for fault in _compare(record.wrong, outcomes["wrong"], backend, _slack(record))]
         if record.wrong.passes == record.holds:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +56,9 @@ def runs(framework: Framework) -> list[Run]:
     return [Run(framework, backend) for backend in framework.backends or (None,)]
 
 
-def execute(run: Run, jobs: Mapping[str, Job]) -> dict[str, dict]:
-    """What each call returned or raised, by its name, and under ``versions`` the versions that were run."""
+def execute(run: Run, todo: Sequence[Job]) -> tuple[dict[str, str], dict[Job, dict]]:
+    """The versions that were run, and what each call returned or raised."""
+    jobs = {str(number): job for number, job in enumerate(todo)}
     suffix, write = WRITERS[run.framework.language]
     with tempfile.TemporaryDirectory() as folder:
         script, out = Path(folder, f"script{suffix}"), Path(folder, "out.jsonl")
@@ -77,20 +78,20 @@ def execute(run: Run, jobs: Mapping[str, Job]) -> dict[str, dict]:
     found = {line.pop("key"): line for line in lines}
     if done.returncode or found.keys() != {"versions", *jobs}:
         raise RuntimeError(f"{run} stopped with {done.returncode} after {len(lines)} answers:\n{done.stderr[-3000:]}")
-    return found
+    return found["versions"]["value"], {job: found[key] for key, job in jobs.items()}
 
 
 def _python(run: Run, jobs: Mapping[str, Job]) -> str:
-    calls = [f"emit({key!r}, {job.call!r}, {job.x}, {job.y}, {job.onehot})" for key, job in jobs.items()]
+    calls = [f"emit({key!r}, {job.call!r}, {list(job.x)}, {job.y}, {list(job.onehot)})" for key, job in jobs.items()]
     return "\n".join([run.framework.prelude, f"versions(*{run.packages()})", *calls])
 
 
 def _r(run: Run, jobs: Mapping[str, Job]) -> str:
-    def vector(values: list[float]) -> str:
+    def vector(values: tuple[float, ...]) -> str:
         return f"c({', '.join(map(repr, values))})"
 
     calls = [
-        f"emit({json.dumps(key)}, {json.dumps(job.call)}, {vector(job.x)}, {job.y}, {vector(job.onehot)})"
+        f"emit('{key}', {json.dumps(job.call)}, {vector(job.x)}, {job.y}, {vector(job.onehot)})"
         for key, job in jobs.items()
     ]
     return "\n".join([run.framework.prelude, f"versions({json.dumps(run.framework.package)})", *calls, "close(out)"])
@@ -98,7 +99,7 @@ def _r(run: Run, jobs: Mapping[str, Job]) -> str:
 
 def _javascript(run: Run, jobs: Mapping[str, Job]) -> str:
     calls = [
-        f"await emit({json.dumps(key)}, async (x, y, onehot) => ({job.call}), {job.x}, {job.y}, {job.onehot});"
+        f'await emit("{key}", async (x, y, onehot) => ({job.call}), {list(job.x)}, {job.y}, {list(job.onehot)});'
         for key, job in jobs.items()
     ]
     body = [run.framework.prelude, f"versions(...{json.dumps(run.packages())});", *calls]

@@ -18,7 +18,7 @@ RESULTS = RECORDS.parent / "results.json"
 
 
 def test_record_is_true_of_its_framework(run: Run, record: Record, answers: Answers) -> None:
-    faults = verdict(record, answers.outcomes(run, record.symbol, record.holds), run.backend)
+    faults = verdict(record, answers.outcomes(run, record), run.backend)
     assert not faults, "\n".join([f"{run}, {record.symbol}", *faults])
 
 
@@ -49,12 +49,27 @@ def test_results_are_of_frameworks_that_are_still_run() -> None:
     assert {run["framework"] for run in conventions.results()["runs"]} <= known
 
 
+def test_drift_is_told_by_version_symbol_and_number() -> None:
+    then = {
+        "versions": {"torch": "1.0"},
+        "records": {"f": {"check": 0.5, "wrong": [1.0, 2.0]}, "g": {"check": 1.19e-07}},
+    }
+    now = {"versions": {"torch": "2.0"}, "records": {"f": {"check": 0.25, "wrong": [1.0, 2.0]}, "h": {"check": "nan"}}}
+    assert drift(then, now, {}) == [
+        "  torch 1.0 -> 2.0",
+        "  f, check: 0.5 -> 0.25",
+        "  g, check: 1.19e-07 -> None",
+        "  h, check: None -> nan",
+    ]
+    assert drift(then, then, {}) == []
+
+
 def result(run: Run, answers: Answers) -> dict:
     """A run as it is stored."""
     records = {
         record.symbol: {
             part: number(found)
-            for part, found in answers.outcomes(run, record.symbol, record.holds).items()
+            for part, found in answers.outcomes(run, record).items()
             if part in {"check", "wrong"} or part.startswith("also")
         }
         for record in run.framework.records

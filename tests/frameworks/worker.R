@@ -11,7 +11,7 @@ emit <- function(key, call, x, y, onehot) {
     error = function(e) sprintf('"raises": "%s", "message": %s', class(e)[1],
                                 encodeString(substr(conditionMessage(e), 1, 200), quote = '"'))
   )
-  writeLines(sprintf('{"key": "%s", %s}', key, line), out)
+  writeLines(sprintf('{"key": %s, %s}', encodeString(key, quote = '"'), line), out)
   flush(out)
 }
 

@@ -1,6 +1,8 @@
 """Makes the calls that `runner` writes below: one line of JSON for each, in the file named on the command line."""
 
+import importlib as _importlib
 import importlib.metadata as _metadata
+import inspect as _inspect
 import json as _json
 import sys as _sys
 
@@ -20,6 +22,36 @@ def emit(key, call, x, y, onehot):
         _write(key=key, value=_np.asarray(value, dtype=float).ravel().tolist())
     except Exception as error:  # an error is an answer: records say which is raised
         _write(key=key, raises=type(error).__name__, message=str(error).strip().partition("\n")[0][:500])
+
+
+def in_order(symbol, *claimed):
+    """Whether each list of parameters is, in this order, one that the symbol or a call of its object has."""
+    path = symbol.split(".")
+    try:
+        found = globals().get(path[0]) or _importlib.import_module(path[0])
+        for name in path[1:]:
+            found = (
+                getattr(found, name) if hasattr(found, name) else _importlib.import_module(f"{found.__name__}.{name}")
+            )
+        real = [_inspect.signature(found)]
+    except (ImportError, AttributeError, TypeError, ValueError):
+        return True  # nothing that Python can inspect: an attribute of an object, a function written in C
+    if _inspect.isclass(found):
+        calls = [getattr(found, name, None) for name in ("__init__", "forward", "__call__", "update", "update_state")]
+        real += [_inspect.signature(call) for call in calls if _inspect.isfunction(call)]
+    for names in claimed:
+        if not any(_has(signature, names) for signature in real):
+            raise TypeError(f"its parameters are {' or '.join(str(list(each.parameters)) for each in real)}")
+    return True
+
+
+def _has(signature, names):
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    rest = iter(signature.parameters)
+    # What takes *args and **kwargs says nothing of their names and order.
+    return {_inspect.Parameter.VAR_POSITIONAL, _inspect.Parameter.VAR_KEYWORD} <= kinds or all(
+        name in rest for name in names
+    )
 
 
 def versions(*packages):
