@@ -154,7 +154,7 @@ def test_status_says_how_many_match_and_how_many_are_shown():
         "35 of 300 functions, of which the first 20 are shown."
     )
     assert ask(said, shown=3, matching=3, all=300, heading="Must hold", order="-holds") == (
-        "3 of 300 functions, last by must hold."
+        "3 of 300 functions, sorted by must hold, descending."
     )
 
 

@@ -34,8 +34,8 @@ const names = {
   said(shown, matching, all, heading, order) {
     const which = matching === all ? `All ${all} functions` : `${matching} of ${all} functions`;
     const part = shown < matching ? `, of which the first ${shown} are shown` : "";
-    const by = order ? `, ${order.startsWith("-") ? "last" : "first"} by ${heading.toLowerCase()}` : "";
-    return `${which}${part}${by}.`;
+    const way = order?.startsWith("-") ? "descending" : "ascending";
+    return `${which}${part}${order ? `, sorted by ${heading.toLowerCase()}, ${way}` : ""}.`;
   },
 
   // The next order when a heading is pressed: up, down, as it was.
