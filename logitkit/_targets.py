@@ -61,7 +61,8 @@ def class_targets(
     classes = prediction.shape[axis]
     smoothing = share(smoothing, "label_smoothing")
     class_weight = np.ones(classes) if weight is None else _class_weights(weight, classes)
-    if weight is not None and reduction == "mean":  # which does not see their scale: near one, no product underflows
+    if weight is not None and reduction == "mean":
+        # A mean does not see the scale of its weights; near one, no product with them underflows.
         class_weight = np.ldexp(class_weight, -np.frexp(class_weight.max(initial=0))[1])
     labels, kept = _indices_or_distribution(as_array(target, "target"), prediction, axis, ignore_index)
     if weight is None:

@@ -529,10 +529,12 @@ class TestCrossEntropyValueAndGrad(Differentiated, ClassLoss):
     def test_difference_of_prediction_and_soft_target_keeps_its_digits(self) -> None:
         z = np.array([0.3, -1.2, 0.7, 2.0])
         target = lk.softmax(z)
-        _, got = lk.cross_entropy_value_and_grad(target, logits=z)
-        expected = floats(oracle.cross_entropy_grad(oracle.exact(target), oracle.exact(z)))
-        assert 0 < np.abs(expected).max() < 1e-15
-        np.testing.assert_allclose(got, expected, rtol=1e-13)
+        for weight in (1.0, 1e6, 1e-6):
+            weights = np.full(4, weight)
+            _, got = lk.cross_entropy_value_and_grad(target, logits=z, weight=weights, reduction="sum")
+            expected = floats(oracle.cross_entropy_grad(oracle.exact(target), oracle.exact(z), oracle.exact(weights)))
+            assert 0 < np.abs(expected).max() < 1e-15 * weight
+            np.testing.assert_allclose(got, expected, rtol=1e-13)
 
 
 # --- The binary losses ---
@@ -823,6 +825,15 @@ class TestKLDivergence(Loss, PlainMean, Rowwise):
             given = {f"target_{target_scale}": on_scale(t, target_scale), scale: on_scale(z, scale)}
             # The last digits of a probability are worth 1e-16 / size of a divergence of order size^2.
             assert lk.kl_divergence(**given) == pytest.approx(float(expected), rel=4e-15 / size, abs=0)
+
+    @pytest.mark.parametrize("ratio", [0.3, 0.49, 0.51, 1.0, 1.45, 4.0])
+    def test_terms_of_any_size_keep_their_digits(self, ratio: float) -> None:
+        # Two classes whose probabilities differ by a factor of exp(ratio), one up and one down.
+        t = float((1 - mp.exp(-ratio)) / (2 * mp.sinh(ratio)))
+        target, probs = floats([t, 1 - t]), floats([t * np.exp(ratio), 1 - t * np.exp(ratio)])
+        pairs = zip(oracle.exact(target), oracle.exact(probs), strict=True)
+        expected = mp.fsum(a * mp.log(a / b) - a + b for a, b in pairs)
+        assert lk.kl_divergence(target_probs=target, probs=probs) == pytest.approx(float(expected), rel=2e-15, abs=0)
 
     @pytest.mark.parametrize("scale", SCALES)
     def test_distribution_does_not_diverge_from_itself(self, scale: str) -> None:

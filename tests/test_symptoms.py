@@ -111,6 +111,7 @@ CASES = {
     "BCE loss stuck at 0.6931 for": BINARY,
     "BCE loss stuck at 0.6931, all": (case(LOGITS[:, None], YES_NO), case(LOGITS, YES_NO)),
     "loss 2.303": (losses_of(0 * SURE, CLASSES), losses_of(SURE, CLASSES)),
+    "loss far above": (losses_of(SURE, CLASSES.roll(1)), losses_of(0 * SURE, CLASSES)),
     "loss never reaches 0": (
         case(SMOOTH.log(), SMOOTH, loss=F.cross_entropy(SMOOTH.log(), SMOOTH)),
         case(SURE, SMOOTH, loss=F.cross_entropy(SURE, SMOOTH)),

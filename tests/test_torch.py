@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
@@ -635,3 +636,23 @@ class TestWholeNumbers:
     def test_may_be_converted_by_the_call_itself(self) -> None:
         z = torch.tensor([3, 1, 0])
         torch.testing.assert_close(lt.log_softmax(z, 0, torch.float64), F.log_softmax(z, 0, dtype=torch.float64))
+
+
+class TestFactorsOfTheBinaryLoss:
+    @pytest.mark.parametrize("name", ["weight", "pos_weight"])
+    @pytest.mark.parametrize("shape", [(3,), (4, 1), (2, 1, 2), (2, 2), (0,)])
+    def test_do_not_make_more_losses_than_there_are_targets(self, name: str, shape: tuple[int, ...]) -> None:
+        message = rf"^{name} must broadcast to the shape of input, \(2,\), but has the shape {re.escape(str(shape))}"
+        with pytest.raises(ValueError, match=message):
+            lt.binary_cross_entropy_with_logits(torch.zeros(2), torch.zeros(2), **{name: torch.ones(shape)})
+        with pytest.raises(ValueError, match=r"input, \(\)"):
+            lt.binary_cross_entropy_with_logits(torch.tensor(0.0), torch.tensor(0.0), **{name: torch.ones(1)})
+
+    @pytest.mark.parametrize("name", ["weight", "pos_weight"])
+    @pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (2, 1), (2, 3)])
+    def test_broadcast_as_in_pytorch(self, name: str, shape: tuple[int, ...]) -> None:
+        factor = proportions(*shape)
+        pair = lt.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits
+        Pair(*pair, logits(2, 3), proportions(2, 3), **{name: factor}).assert_agree()
+        number = proportions()
+        Pair(*pair, logits(), number, **{name: number}).assert_agree()

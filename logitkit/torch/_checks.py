@@ -37,6 +37,16 @@ def require_scale(target: Tensor, rows: tuple[int, ...], full: tuple[int, ...]) 
     return distributions
 
 
+def require_factor(factor: Tensor, name: str, shape: torch.Size) -> Tensor:
+    """Return a factor as large as the input; one that is larger would make of (n,) losses n x n, unnoticed."""
+    pairs = zip(reversed(factor.shape), reversed(shape), strict=False)
+    if factor.dim() > len(shape) or not all(own in (1, wanted) for own, wanted in pairs):
+        raise ValueError(
+            f"{name} must broadcast to the shape of input, {tuple(shape)}, but has the shape {tuple(factor.shape)}"
+        )
+    return factor.expand(shape)
+
+
 def require_class(target: Tensor, kept: Tensor, classes: int) -> Tensor:
     """Return a class index a row, 0 where the row is not kept."""
     labels: Tensor = _Checked.apply(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from logitkit.torch._binary import binary_loss
 from logitkit.torch._blocks import widened
-from logitkit.torch._checks import require_class, require_floats, require_proportion, require_scale
+from logitkit.torch._checks import require_class, require_factor, require_floats, require_proportion, require_scale
 from logitkit.torch._rows import hard_loss
 from logitkit.torch._soft import loss_of_distributions, smoothed_loss, times
 
@@ -131,7 +131,7 @@ def binary_cross_entropy_with_logits(
     Raises
     ------
     ValueError
-        If the shapes differ or an option is unknown; on a CPU also if a target lies outside [0, 1], elsewhere such a
+        If shapes do not fit or an option is unknown; on a CPU also if a target lies outside [0, 1], elsewhere such a
         target gives NaN.
 
     References
@@ -149,9 +149,11 @@ def binary_cross_entropy_with_logits(
     if target.shape != input.shape:
         raise ValueError(f"target must have the shape of input, {tuple(input.shape)}, but has {tuple(target.shape)}")
     logits = autocast_to_float32(require_floats(input))
+    if pos_weight is not None:
+        pos_weight = require_factor(pos_weight, "pos_weight", input.shape)
     losses = binary_loss(logits, require_proportion(target), pos_weight)
     if weight is not None:
-        losses = times(weight, losses)
+        losses = times(require_factor(weight, "weight", input.shape), losses)
     reduction = legacy_reduction(size_average, reduce, reduction)
     return reduced(losses, losses.numel(), reduction).to(logits.dtype)
 
