@@ -127,9 +127,6 @@ def _lines(records: Sequence[Record]) -> Iterable[str]:
 
 
 def _page(record: Record) -> str:
-    same: dict[str, list[str]] = {}
-    for each in conventions.equivalents(record):
-        same.setdefault(each.framework, []).append(each.symbol)
     output = record.role in conventions.OUTPUT
     reduction = f"; reduction: {record.reduction}" if record.reduction else ""
     rows = {
@@ -141,12 +138,22 @@ def _page(record: Record) -> str:
         "Right": f"{_gives(record.check)}{_of(record)}",
         "Wrong": f"{_gives(record.wrong)} if they are passed as {record.wrong.passes}" if record.wrong else "",
         "Call": record.check.call,
-        "Elsewhere": "\n".join(f"{framework}: {', '.join(symbols)}" for framework, symbols in same.items()),
+        "Elsewhere": _elsewhere(record),
         "Checked": _how_checked(record),
         "Docs": record.docs,
     }
     body = [_row(label, text) for label, text in rows.items() if text]
     return "\n".join([f"{record.symbol}   ({record.framework})", *body])
+
+
+def _elsewhere(record: Record) -> str:
+    """A line for each framework whose records are run, and the names of the others; --json has all symbols."""
+    same: dict[str, list[Record]] = {}
+    for each in conventions.equivalents(record):
+        same.setdefault(each.framework, []).append(each)
+    lines = [f"{name}: {', '.join(each.symbol for each in many[:2])}" for name, many in same.items() if many[0].package]
+    read = [name for name, many in same.items() if not many[0].package]
+    return "\n".join([*lines, *([f"also in {', '.join(read)}"] if read else [])])
 
 
 def _gives(check: Check) -> str:

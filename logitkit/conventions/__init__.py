@@ -216,7 +216,7 @@ def find(name: str) -> list[Record]:
 
 
 def suggest(name: str, count: int = 5) -> list[str]:
-    """Symbols whose names are near to one that was not found.
+    """Names near to one that was not found; `find` finds each of them.
 
     Parameters
     ----------
@@ -228,29 +228,34 @@ def suggest(name: str, count: int = 5) -> list[str]:
     Returns
     -------
     list of str
-        The nearest first.
+        The nearest first: with modules if the name has them.
 
     Examples
     --------
     >>> from logitkit import conventions
-    >>> "torch.nn.functional.cross_entropy" in conventions.suggest("cross_entropie")
-    True
+    >>> conventions.suggest("cross_entropie")[0]
+    'cross_entropy'
     """
-    known: dict[str, list[str]] = {}
-    for record, names in _spelled():
-        for each in names:
-            for key in (each.path[-1], ".".join(each.path)):
-                known.setdefault(key, []).append(record.symbol)
-    path = _Spelling.of(name).path
-    if not path:
+    query = _Spelling.of(name)
+    if not query.path:
         return []
-    near = [
-        symbol
-        for key in (".".join(path), path[-1])
-        for match in difflib.get_close_matches(key, known, n=count, cutoff=0.7)
-        for symbol in known[match]
-    ]
-    return list(dict.fromkeys(near))[:count]
+
+    def nearness(written: str) -> float:
+        return difflib.SequenceMatcher(None, ".".join(query.written), written).ratio()
+
+    whole: dict[str, set[str]] = {}
+    last: dict[str, set[str]] = {}
+    for _, names in _spelled():
+        for each in names:
+            whole.setdefault(".".join(each.path), set()).add(".".join(each.written))
+            last.setdefault(each.path[-1], set()).add(each.written[-1])
+    for key, known in ((".".join(query.path), whole), (query.path[-1], last)):
+        near = (
+            difflib.get_close_matches(key, known, n=count, cutoff=0.7) if len(query.path) > 1 or known is last else []
+        )
+        if near:
+            return [each for match in near for each in sorted(known[match], key=nearness, reverse=True)][:count]
+    return []
 
 
 def equivalents(record: Record) -> list[Record]:
@@ -297,9 +302,9 @@ def results() -> dict[str, Any]:
     return json.loads((files(__name__) / "results.json").read_text("utf-8"))
 
 
-# What people write for a module after `import … as …`; the lone letters and words stand for exactly one module.
+# What people write for a module after `import … as …`; F is the functional module of PyTorch and of Paddle.
 IMPORTED_AS = {
-    "f": "torch.nn.functional",
+    "f": "functional",
     "tf.keras": "keras",
     "tensorflow.keras": "keras",
     "tensorflow": "tf",
