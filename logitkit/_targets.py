@@ -61,6 +61,9 @@ def class_targets(
     classes = prediction.shape[axis]
     smoothing = share(smoothing, "label_smoothing")
     class_weight = np.ones(classes) if weight is None else _class_weights(weight, classes)
+    if weight is not None and reduction == "mean":
+        # A mean does not see the scale of its weights; near one, no product with them underflows.
+        class_weight = np.ldexp(class_weight, -np.frexp(class_weight.max(initial=0))[1])
     labels, kept = _indices_or_distribution(as_array(target, "target"), prediction, axis, ignore_index)
     if weight is None:
         shares = kept.astype(np.float64)

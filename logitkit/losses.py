@@ -455,7 +455,7 @@ def hard_gradient(row: Shifted, labels: npt.NDArray[np.intp]) -> Float64s:
 def _soft_gradient(row: Shifted, targets: Targets, headroom: float, labels: npt.NDArray[Any]) -> Float64s:
     # p_j sum(q) - q_j with the terms i = j taken out of both products, where they would cancel.
     q, total = targets.shares(labels), 1 + row.rest
-    pull, push = row.exps * others(q), q * others(row.exps)
+    pull, push = row.exps * others(q), q * row.rivals
     grad = (pull - push) / total
     cancelled = np.abs(pull - push) < 0.75 * headroom * np.maximum(pull, push)
     rows = cancelled.any(axis=-1)

@@ -21,6 +21,8 @@ from logitkit._arrays import Float64s, Floats, as_floats, by_row, require, requi
 
 # How far the sum of a row of probabilities may be from one: room for float16, and for probabilities made in float32.
 _SUM_TOLERANCE = {2: 2.0**-5, 4: 2.0**-11, 8: 2.0**-11}
+# Down to here the sum of a row, of up to 2^60 terms, does not feel that those below 2^-1022 have fewer digits.
+_FAINT = 2.0**-960
 
 
 def logsumexp(z: npt.ArrayLike, axis: int = -1, keepdims: bool = False) -> Any:
@@ -364,7 +366,19 @@ def shift(z: Float64s, headroom: float) -> Shifted:
     if headroom < 1:
         return Shifted(largest, difference, error, exps, rest.sum(axis=-1, keepdims=True) + ties)
     correction = exps * error
-    return Shifted(largest, difference, error, exps + correction, _row_sum(rest, correction) + ties)
+    total = _row_sum(rest, correction) + ties
+    faint = (total < _FAINT)[:, 0]
+    if faint.any():
+        total[faint] = _faint_sum(difference[faint], error[faint]) + ties[faint]
+    return Shifted(largest, difference, error, exps + correction, total)
+
+
+def _faint_sum(difference: Float64s, error: Float64s) -> Float64s:
+    """Sums of exponentials that are subnormal or vanish one by one, rounded once at the end; a column."""
+    # The square of exp(x/2) 2^512 is exp(x) 2^1024, which leaves the normal numbers only where the sum is 0.
+    scaled = (np.exp(difference / 2) * 2.0**512) ** 2
+    rest = np.where(difference == 0, 0, scaled)
+    return np.ldexp(_row_sum(rest, rest * error), -1024)
 
 
 def shift_by(largest: Float64s, rest: Float64s, z: Float64s, headroom: float) -> Shifted:

@@ -13,6 +13,7 @@ from bs4 import BeautifulSoup
 
 import logitkit
 import logitkit.torch
+from logitkit import conventions
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "chapters").glob("*.ipynb"))
@@ -166,6 +167,16 @@ def test_every_public_function_has_an_entry_that_names_the_chapters_using_it(sit
             cells = nbformat.read(path, as_version=4).cells
             if any(f"lk.{name}(" in cell.source for cell in cells):
                 assert f"{path.stem}.html" in links, (name, path.stem)
+
+
+def test_table_of_names_is_whole_and_its_script_is_loaded_on_its_page_only(site):
+    folder, pages = site
+    page = pages[folder / "chapters" / "names.html"]
+    links = {(link.get_text(), link["href"]) for link in page.select("table.names tbody th > a")}
+    assert links == {(record.symbol, record.docs) for record in conventions.table()}
+    assert page.select(".sd-tab-set .sd-tab-content pre")
+    with_script = [path.stem for path, page in pages.items() if page.select('script[src*="names.js"]')]
+    assert with_script == ["names"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

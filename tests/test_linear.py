@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import mpmath as mp
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import logitkit as lk
-from logitkit.linear import BLOCK_BYTES, _layer
+from logitkit.linear import BLOCK_BYTES, _Layer, _layer
 from tests import oracle
 from tests.contracts import DTYPES, LAYOUTS, NOT_REAL, Array, refuses
 
@@ -143,12 +144,16 @@ class TestValues:
                 np.testing.assert_allclose(grads[2], grad[0], rtol=4 * EPS, atol=0)
 
     def test_far_from_zero_the_digits_stay_too(self) -> None:
-        z = np.array([600.1, -40.3, 599.7, 580.2])
-        exact = oracle.cross_entropy_grad(oracle.one_hot(0, 4), oracle.exact(z))
-        for block_bytes in (256, 500, BLOCK_BYTES):
+        # A difference from the largest logit is inexact where it is large: in any class, the target or not.
+        rows = np.array([[600.1, -40.3, 599.7, 580.2], [-40.3, 599.7, 600.1, 580.2]])
+        for z, label, block_bytes in product(rows, range(4), (256, 500, BLOCK_BYTES)):
+            target = oracle.one_hot(label, 4)
             options: dict[str, Any] = {"bias": np.zeros(4), "block_bytes": block_bytes}
-            _, grads = lk.linear_cross_entropy_value_and_grad([1.0], z[:, None], 0, **options)
-            assert (oracle.ulps(grads[2], exact) <= 4).all()
+            value, grads = lk.linear_cross_entropy_value_and_grad([1.0], z[:, None], label, **options)
+            assert (oracle.ulps(grads[2], oracle.cross_entropy_grad(target, oracle.exact(z))) <= 4).all()
+            loss = [oracle.cross_entropy(target, oracle.exact(z))]
+            for got in (value, lk.linear_cross_entropy([1.0], z[:, None], label, **options)):
+                assert oracle.ulps(got[None], loss)[0] <= 2
 
     @pytest.mark.parametrize("reduction", REDUCTIONS)
     @pytest.mark.parametrize("ignore_index", [None, 3, -100])
@@ -260,6 +265,24 @@ class TestBlocks:
         returned = sum(grad.nbytes for grad in results[1]) if isinstance(results, tuple) else 0
         few_numbers = 70 * rows + 20 * classes + 50_000
         assert peak - returned <= block_bytes + few_numbers < 8 * rows * classes
+
+    def test_logits_are_computed_twice_only_where_a_block_cannot_hold_all_classes(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cells, arrays, logits = [], draw(200, 300, 20), _Layer.logits
+
+        def counted(layer: _Layer, features: Array, weight: Array, classes: slice) -> Array:
+            cells.append((len(features), len(weight)))
+            return logits(layer, features, weight, classes)
+
+        monkeypatch.setattr(_Layer, "logits", counted)
+        size = shape_of_blocks(arrays)._bytes
+        for block_bytes, times in ((BLOCK_BYTES, 1), (size(50, 300), 1), (size(33, 300), 1), (size(16, 300), 2)):
+            cells.clear()
+            value, grads = lk.linear_cross_entropy_value_and_grad(**arrays, block_bytes=block_bytes)
+            agree((value, *grads), apart(**arrays))
+            assert sum(rows * classes for rows, classes in cells) == times * 200 * 300
+            assert all(size(*block) <= block_bytes for block in cells)
 
     def test_what_they_cannot_hold_is_refused(self) -> None:
         arrays = draw()
@@ -498,19 +521,33 @@ class TestMistakes:
             function(**draw(2, 3) | {"bias": [-INF] * 3})
 
     def test_products_that_may_overflow_are_refused(self, function: Callable[..., Any]) -> None:
-        for features, weight, bias in ((1e160, 1e160, 0), (-1e160, 1e160, 0), (1.0, 1e308, 1e308), (1e308, 0.0, 0)):
+        for features, weight, bias in (
+            (1e160, 1e160, 0),
+            (-1e160, 1e160, 0),
+            (1.0, 7e307, 1e308),
+            (1.0, 7e307, -1e308),
+            (1e308, 0.0, 0),
+        ):
             arrays = {
                 "features": np.full((3, 2), features),
                 "weight": np.full((4, 2), weight),
                 "bias": np.full(4, bias),
             }
-            message = f"the largest sizes are {abs(features):.2g} in features, {weight:.2g} in weight and {bias:.2g} in"
+            message = (
+                f"the largest sizes are {abs(features):.2g} in features, {weight:.2g} in weight and {abs(bias):.2g} in"
+            )
             with refuses(ValueError, "features @ weight.T + bias may overflow float64", message):
                 function(**arrays, target=[0, 1, 2])
         largest = np.finfo(np.float32).max
         arrays = {"features": np.full((3, 2), largest), "weight": np.full((4, 2), largest)}
         value = function(**arrays, target=[0, 1, 2])
         assert np.isfinite(value[0] if isinstance(value, tuple) else value)
+
+    def test_products_that_cannot_overflow_are_taken(self, function: Callable[..., Any]) -> None:
+        for features, weight in ((1.2e307, 0.0), (0.0, 8e307)):
+            arrays = {"features": np.full((3, 2), features), "weight": np.full((4, 2), weight)}
+            value = function(**arrays, target=[0, 1, 2])
+            assert (value[0] if isinstance(value, tuple) else value) == pytest.approx(np.log(4))
 
     def test_unknown_reduction_is_shown(self, function: Callable[..., Any]) -> None:
         with refuses(ValueError, "reduction must be 'none', 'sum' or 'mean', not 'avg'"):

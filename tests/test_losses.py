@@ -528,11 +528,12 @@ class TestCrossEntropyValueAndGrad(Differentiated, ClassLoss):
 
     def test_difference_of_prediction_and_soft_target_keeps_its_digits(self) -> None:
         z = np.array([0.3, -1.2, 0.7, 2.0])
-        target = lk.softmax(z)
-        _, got = lk.cross_entropy_value_and_grad(target, logits=z)
-        expected = floats(oracle.cross_entropy_grad(oracle.exact(target), oracle.exact(z)))
-        assert 0 < np.abs(expected).max() < 1e-15
-        np.testing.assert_allclose(got, expected, rtol=1e-13)
+        for weight, off in product((1.0, 1e12, 1e-12), (0.0, 1e-9)):
+            weights, target = np.full(4, weight), lk.softmax(z) * (1 + off * np.array([1, -1, 2, 0]))
+            _, got = lk.cross_entropy_value_and_grad(target, logits=z, weight=weights, reduction="sum")
+            expected = floats(oracle.cross_entropy_grad(oracle.exact(target), oracle.exact(z), oracle.exact(weights)))
+            assert 0 < np.abs(expected).max() < max(off, 1e-15) * weight
+            np.testing.assert_allclose(got, expected, rtol=1e-13)
 
 
 # --- The binary losses ---
@@ -824,6 +825,15 @@ class TestKLDivergence(Loss, PlainMean, Rowwise):
             # The last digits of a probability are worth 1e-16 / size of a divergence of order size^2.
             assert lk.kl_divergence(**given) == pytest.approx(float(expected), rel=4e-15 / size, abs=0)
 
+    @pytest.mark.parametrize("ratio", [0.3, 0.49, 0.51, 1.0, 1.45, 4.0])
+    def test_terms_of_any_size_keep_their_digits(self, ratio: float) -> None:
+        # Two classes whose probabilities differ by a factor of exp(ratio), one up and one down.
+        t = float((1 - mp.exp(-ratio)) / (2 * mp.sinh(ratio)))
+        target, probs = floats([t, 1 - t]), floats([t * np.exp(ratio), 1 - t * np.exp(ratio)])
+        pairs = zip(oracle.exact(target), oracle.exact(probs), strict=True)
+        expected = mp.fsum(a * mp.log(a / b) - a + b for a, b in pairs)
+        assert lk.kl_divergence(target_probs=target, probs=probs) == pytest.approx(float(expected), rel=2e-15, abs=0)
+
     @pytest.mark.parametrize("scale", SCALES)
     def test_distribution_does_not_diverge_from_itself(self, scale: str) -> None:
         for dtype in DTYPES:
@@ -901,3 +911,41 @@ class TestKLDivergence(Loss, PlainMean, Rowwise):
             lk.kl_divergence(target_log_probs=[0.0, 0.0], probs=half)
         with refuses(ValueError, "the largest of target_logits is -inf"):
             lk.kl_divergence(target_logits=[-INF, -INF], probs=half)
+
+
+class TestFaintRivals:
+    """Rivals that have few digits left, or none, one by one, may have many together."""
+
+    ROWS: ClassVar = [(-742.3, 5000), (-744.0, 40_000), (-745.5, 5000), (-755.0, 100_000), (-665.5, 3), (-708.0, 30)]
+
+    @pytest.mark.parametrize(("margin", "rivals"), ROWS)
+    def test_count_by_their_sum(self, margin: float, rivals: int) -> None:
+        z = np.append(np.full(rivals, margin), 0.0)
+        rest = rivals * mp.exp(margin)
+        value, grad = lk.cross_entropy_value_and_grad(rivals, logits=z)
+        _, soft = lk.cross_entropy_value_and_grad(np.eye(1, rivals + 1, rivals)[0], logits=z)
+        for got in (value, -grad[-1], -soft[-1], -lk.log_softmax(z)[-1]):
+            assert oracle.ulps(got, [rest])[0] <= 2
+
+    def test_are_told_from_masked_ones_and_from_none(self) -> None:
+        z = np.array([[0.0, -750.0, -INF], [0.0, -INF, -INF], [0.0, -1e300, -3000.0], [-750.0, -1500.0, -INF]])
+        assert lk.cross_entropy([0, 0, 0, 0], logits=z, reduction="none").tolist() == [0.0, 0.0, 0.0, 0.0]
+        assert lk.logsumexp(np.full((2, 3), -INF)).tolist() == [-INF, -INF]
+
+    def test_are_free_of_the_rounding_of_their_margin(self) -> None:
+        # Next to 700 it is worth hundreds of units in the last place of each exponential.
+        z = np.append(np.linspace(-45, -0.1, 300), 700.3)
+        exact = oracle.cross_entropy(oracle.one_hot(300, 301), oracle.exact(z))
+        assert oracle.ulps(lk.cross_entropy(300, logits=z), [exact])[0] <= 2
+
+
+class TestScaleOfClassWeights:
+    @pytest.mark.parametrize("scale", [2.0**-1074, 2.0**-1022, 2.0**-600, 2.0**330])
+    @pytest.mark.parametrize("target", [[0, 2], [[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]])
+    def test_is_not_seen_by_a_mean(self, target: Any, scale: float) -> None:
+        # The second row is so sure that its loss has few digits left when it is multiplied by a small weight.
+        z, plain = np.array([[1.0, 2.0, -1.0], [-500.0, -300.0, 400.0]]), np.array([1.0, 2.0, 3.0])
+        for smoothing in (0.0, 0.25):
+            expected = lk.cross_entropy_value_and_grad(target, logits=z, weight=plain, label_smoothing=smoothing)
+            got = lk.cross_entropy_value_and_grad(target, logits=z, weight=plain * scale, label_smoothing=smoothing)
+            same(tuple(map(np.asarray, got)), tuple(map(np.asarray, expected)))

@@ -73,6 +73,18 @@ class Softmaxlike(Simplex):
             got = type(self).function(np.zeros(shape), axis=-1 if shape[-1] == 0 else 1)
             assert got.shape == shape
 
+    def test_digits_survive_far_from_zero(self) -> None:
+        # There the rounding of z - max(z) is worth hundreds of units in the last place of its exponential.
+        for row in (
+            (600.1, -40.3, 599.7, 580.2),
+            (-1000.7, -1001.3, -999.9),
+            (300.1, 299.4),
+            (1.1, 1000.3, 1000.2),
+            (0.1, -40.3),
+        ):
+            exact = type(self).exact(oracle.exact(row))
+            assert oracle.ulps(type(self).function(row), exact).max() <= 4
+
     def test_shifted_row_is_the_same_row(self) -> None:
         z = np.array([[3.0, 1.0, -2.0], [0.0, -0.5, 8.0]])  # exact when shifted
         if type(self).function is not lk.logsumexp:
@@ -136,11 +148,35 @@ class TestLogsumexp(Simplex):
             expected = float(oracle.softplus(-oracle.exact(margin)[0]))
             assert lk.logsumexp([0.0, -margin]) == pytest.approx(expected, rel=1e-15, abs=0)
 
+    def test_digits_survive_between_zero_and_one(self) -> None:
+        rng = np.random.default_rng(0)
+        rows = rng.normal(0, 1, (200, 5))
+        rows[:100] += rng.uniform(0.41, 0.69, (100, 1)) - lk.logsumexp(rows[:100], keepdims=True)
+        assert oracle.ulps(lk.logsumexp(rows), [oracle.logsumexp(oracle.exact(row)) for row in rows]).max() <= 1.5
+
+    def test_many_unlikely_classes_add_up_to_an_unlikely_one(self) -> None:
+        for z in (-11.1, -11.5, -11.77, -11.9):
+            exact = oracle.mp.log(1000) + oracle.exact(z)[0]
+            assert oracle.ulps(lk.logsumexp(np.full(1000, z))[None], [exact])[0] <= 1
+
     @pytest.mark.parametrize("mask", [-INF, -1e9, -1e30, -1e100, -1e300, LOWEST])
     def test_digits_near_zero_survive_any_mask(self, mask: float) -> None:
-        z = np.log([0.5, 0.25, 0.125, 0.125])
-        expected = float(oracle.logsumexp(oracle.exact(z)))
-        assert lk.logsumexp([*z, mask]) == pytest.approx(expected, rel=1e-10, abs=0)
+        for p in ((0.5, 0.25, 0.125, 0.125), (0.9, 0.1), (0.3, 0.3, 0.4), (0.05,) * 20, (1e-3, 0.999)):
+            z = np.log(p)
+            expected = float(oracle.logsumexp(oracle.exact(z)))
+            assert lk.logsumexp([*z, mask]) == pytest.approx(expected, rel=2e-14, abs=0)
+
+    def test_digits_near_zero_survive_in_float32(self) -> None:
+        # float64 alone would have lost half of those that float32 keeps.
+        for row in ((-0.31368533, -1.312111), (-0.30248055, -1.3431692)):
+            z = np.float32(row)
+            assert oracle.ulps(lk.logsumexp(z)[None], [oracle.logsumexp(oracle.exact(z))])[0] <= 0.51
+
+    @pytest.mark.parametrize("offset", [-1000.1, -300.3, 100.7, 700.9])
+    def test_result_far_from_zero_is_the_exact_one_rounded(self, offset: float) -> None:
+        z = np.random.default_rng(int(abs(offset))).normal(offset, 2, (60, 5))
+        exact = [oracle.logsumexp(oracle.exact(row)) for row in z]
+        assert oracle.ulps(lk.logsumexp(z), exact).max() <= 0.5001
 
 
 class TestSoftmax(Certain):
@@ -212,6 +248,14 @@ class TestClassLogOdds(Certain):
         expected = np.array(oracle.class_log_odds(oracle.exact(z)), dtype=np.float64)
         np.testing.assert_allclose(lk.class_log_odds([*z, mask])[:3], expected, rtol=1e-15)
 
+    def test_no_rounding_of_a_difference_is_left_in(self) -> None:
+        rng = np.random.default_rng(0)
+        for _ in range(60):
+            top, rest = rng.uniform(0, 1), rng.uniform(3, 60, rng.integers(1, 4))
+            for row in ([top, *-rest], [top, *[-rest[0] / 10] * 8]):
+                exact = oracle.class_log_odds(oracle.exact(row))
+                assert oracle.ulps(lk.class_log_odds(row), exact).max() <= 1.4
+
     def test_ties_share_their_log_odds(self) -> None:
         for classes in (2, 3, FEW_CLASSES + 1):
             got = lk.class_log_odds(np.full(classes, 7.0))
@@ -241,6 +285,12 @@ class TestCenter(Softmaxlike):
     def test_mean_of_the_largest_numbers_does_not_overflow(self) -> None:
         np.testing.assert_array_equal(lk.center([1.5e308, 1.5e308, 1.5e308]), [0, 0, 0])
         np.testing.assert_allclose(lk.center([1.5e308, 1.0e308]), [0.25e308, -0.25e308], rtol=1e-15)
+
+    def test_largest_and_smallest_numbers_may_share_a_block_or_a_row(self) -> None:
+        z = np.array([[1.5e308, 1.1e308, -0.7e308], [1e-300, 3e-300, 7e-300]])
+        for row, got in zip(z, lk.center(z), strict=True):
+            assert oracle.ulps(got, oracle.center(oracle.exact(row))).max() <= 0.7
+        assert lk.center([2000.0, -2000.0, 3e-300])[2] == pytest.approx(2e-300, rel=1e-15, abs=0)
 
     def test_small_differences_survive_a_large_offset(self) -> None:
         z = 1e6 + np.array([0.0, 2.0**-30, 2.0**-29])
@@ -286,6 +336,10 @@ class TestLogitsFromProbs(Simplex):
         for classes in (2, 10, 1000, BLOCK):
             p = class_probs(np.random.default_rng(classes), (3, classes)).astype(dtype)
             assert np.isfinite(lk.logits_from_probs(p)).all()
+            # Added one after another in float16, many small probabilities would stop counting.
+            columns = np.ascontiguousarray(p.T)
+            assert np.isfinite(lk.logits_from_probs(columns, axis=0)).all()
+            assert np.isfinite(lk.cross_entropy([0] * 3, log_probs=np.log(columns), axis=0))
 
     @pytest.mark.parametrize(
         ("dtype", "slack"), [(np.float16, 2.0**-5), (np.float32, 2.0**-11), (np.float64, 2.0**-11)]

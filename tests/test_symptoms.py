@@ -111,6 +111,7 @@ CASES = {
     "BCE loss stuck at 0.6931 for": BINARY,
     "BCE loss stuck at 0.6931, all": (case(LOGITS[:, None], YES_NO), case(LOGITS, YES_NO)),
     "loss 2.303": (losses_of(0 * SURE, CLASSES), losses_of(SURE, CLASSES)),
+    "loss far above": (losses_of(SURE, CLASSES.roll(1)), losses_of(0 * SURE, CLASSES)),
     "loss never reaches 0": (
         case(SMOOTH.log(), SMOOTH, loss=F.cross_entropy(SMOOTH.log(), SMOOTH)),
         case(SURE, SMOOTH, loss=F.cross_entropy(SURE, SMOOTH)),
@@ -151,6 +152,10 @@ CASES = {
     ),
     "loss NaN in float16": (case(5e4 * LABELS), case(LABELS)),
     "NaN or 13.8": (case(LOGITS), case(LOGITS.sigmoid())),
+    "out of memory": (
+        case(torch.zeros(1, 1, dtype=torch.float64).expand(2**14, 2**14)),
+        case(SURE),
+    ),
     "softmax gives NaN for": (case(torch.full((2, 3), -torch.inf)), case(SURE.log())),
     "softmax written by hand": (case(10 * SURE), case(SURE)),
     "all predictions the same": COLUMN,
@@ -162,6 +167,7 @@ CASES = {
         case(LABELS, softmax=ignoring_temperature),
         case(LABELS, softmax=lambda logits, temperature: (logits / temperature).softmax(1)),
     ),
+    "logprobs above": (case(LABELS), case(LABELS.log_softmax(1))),
     "a student taught": (
         case(LABELS, (4 * LABELS).log_softmax(1)),
         case(LABELS, LABELS - LABELS.mean(1, keepdim=True)),

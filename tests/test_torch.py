@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,7 +13,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.datasets import load_iris
 from torch import Tensor
+from torch._dynamo.testing import CompileCounterWithBackend
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import grad, gradcheck, gradgradcheck
 
 import logitkit as lk
@@ -253,6 +258,18 @@ class TestKeepsItsDigits:
         F.cross_entropy(theirs, torch.tensor([0])).backward()
         assert theirs.grad[0, 0] == 0
 
+    @pytest.mark.parametrize(("dtype", "far"), [(torch.float32, 85.3), (torch.float64, 640.3)])
+    def test_difference_of_logits_that_float_rounds_is_not_taken_for_exact(
+        self, dtype: torch.dtype, far: float
+    ) -> None:
+        for row in ([0.1, -far, -far - 1.7], [-far, 0.1, 0.7], [far, 0.1, far - 1.2]):
+            for label in range(3):
+                z = torch.tensor([row], dtype=dtype, requires_grad=True)
+                loss = lt.cross_entropy(z, torch.tensor([label]))
+                target, exact = oracle.one_hot(label, 3), oracle.exact(z.detach().numpy())
+                assert oracle.ulps(loss.detach().numpy()[None], [oracle.cross_entropy(target, exact)])[0] < 4
+                assert oracle.ulps(grad(loss, z)[0].numpy()[0], oracle.cross_entropy_grad(target, exact)).max() < 6
+
     def test_compiled_code_keeps_them_too(self) -> None:
         compiled = torch.compile(lt.cross_entropy, fullgraph=True, backend="aot_eager")
         z = torch.tensor([[50.125, 0.3, -60.0]], requires_grad=True)
@@ -306,6 +323,25 @@ class TestKeepsItsDigits:
         assert trained(F.cross_entropy) == 20
         assert trained(lt.cross_entropy) > 29
 
+    def test_a_network_learns_a_margin_at_which_the_loss_of_pytorch_is_zero(self) -> None:
+        flowers, species = load_iris(return_X_y=True)
+        x = torch.tensor((flowers - flowers.mean(0)) / flowers.std(0), dtype=torch.float32)
+        y = torch.tensor(species > 0).long()  # a class apart from the others
+        torch.manual_seed(0)
+        net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2))
+        for _ in range(120):
+            slopes = grad(lt.cross_entropy(net(x), y), list(net.parameters()))
+            size = sum(slope.abs().sum() for slope in slopes)
+            with torch.no_grad():  # steps of one length, however faint the loss
+                for weights, slope in zip(net.parameters(), slopes, strict=True):
+                    weights -= slope / size
+        z = net(x)
+        loss = lt.cross_entropy(z, y).item()
+        assert F.cross_entropy(z, y) == 0
+        assert 0 < loss < 1e-20
+        exact = lk.cross_entropy(y.numpy(), logits=z.detach().double().numpy())
+        assert abs(loss / exact - 1) < 1e-5
+
 
 class TestDerivatives:
     @pytest.mark.parametrize("name", ALL)
@@ -313,6 +349,20 @@ class TestDerivatives:
         pair = ALL[name]
         gradcheck(pair.twin, pair.tensors)
         gradgradcheck(pair.twin, pair.tensors)
+
+    @pytest.mark.parametrize("factor", [torch.tensor(3.0), torch.tensor([0.5, 2.0, 1.25]), proportions(ROWS, CLASSES)])
+    @pytest.mark.parametrize("name", ["weight", "pos_weight"])
+    def test_weights_of_a_binary_loss_have_one_too(self, name: str, factor: Tensor) -> None:
+        # PyTorch's own loss has none with respect to them.
+        def by_terms(x: Tensor, y: Tensor, weight: Any = 1, pos_weight: Any = 1) -> Tensor:
+            return (weight * (-pos_weight * y * F.logsigmoid(x) - (1 - y) * F.logsigmoid(-x))).mean()
+
+        slopes = []
+        for loss in (lt.binary_cross_entropy_with_logits, by_terms):
+            leaves = [logits(ROWS, CLASSES), proportions(ROWS, CLASSES).requires_grad_(), factor.double()]
+            leaves[2].requires_grad_()
+            slopes.append(grad(loss(*leaves[:2], **{name: leaves[2]}), leaves))
+        torch.testing.assert_close(*slopes, rtol=1e-12, atol=1e-14)
 
     def test_third_derivative(self) -> None:
         for name in ("indices", "distributions", "binary, plain"):
@@ -416,7 +466,7 @@ class TestInputWithoutMeaning:
              r"target must lie in \[0, 1\], but target\[0, 0\] is 1.5"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([[0.5, 0.5]]), ignore_index=0), "ignore_index"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([0]), weight=torch.ones(3)), "2 classes"),
-            (lambda: lt.cross_entropy(torch.zeros(1, 2).long(), torch.tensor([0])), "floating-point logits, not torch"),
+            (lambda: lt.cross_entropy(torch.zeros(1, 2).long(), torch.tensor([0])), "floating-point numbers, not"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([0]), reduction="avg"), "'avg'"),
             (lambda: lt.cross_entropy(torch.zeros(1, 2), torch.tensor([0]), label_smoothing=1.5), "but is 1.5"),
             (lambda: lt.binary_cross_entropy_with_logits(torch.zeros(2), torch.tensor([0.0, 2.0])),
@@ -470,8 +520,9 @@ class TestLimits:
 
     @pytest.mark.parametrize("smoothing", [0.0, 0.1])
     def test_an_ignored_row_is_ignored_even_if_it_is_nan(self, smoothing: float) -> None:
-        z = torch.tensor([[0.0, 1.0], [NAN, 1.0], [-INF, -INF]], requires_grad=True)
-        loss = lt.cross_entropy(z, torch.tensor([0, -100, -100]), label_smoothing=smoothing)
+        rows = [[0.0, 1.0], [NAN, 1.0], [1.0, NAN], [NAN, NAN], [-INF, -INF]]
+        z = torch.tensor(rows, requires_grad=True)
+        loss = lt.cross_entropy(z, torch.tensor([0, -100, -100, -100, -100]), label_smoothing=smoothing)
         loss.backward()
         torch.testing.assert_close(loss, F.cross_entropy(z[:1], torch.tensor([0]), label_smoothing=smoothing))
         assert (z.grad[1:] == 0).all()
@@ -505,3 +556,178 @@ def test_cuda_gives_the_same(name: str) -> None:
     tensors = [t.detach().cuda().requires_grad_(t.requires_grad) for t in pair.tensors]
     Pair(pair.ours, pair.theirs, *tensors, **options).assert_agree(rtol=1e-10)
     torch.testing.assert_close(pair.ours(*tensors, **options).cpu(), pair.twin(*pair.tensors), rtol=1e-12, atol=1e-14)
+
+
+class TestLargestNumbers:
+    """Logits next to the end of their dtype, where a difference overflows, are told from each other and from masks."""
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+    def test_loss_and_gradient(self, dtype: torch.dtype) -> None:
+        most = torch.finfo(dtype).max
+        for row, loss, slope in (
+            ([0.0, most, most / 2], most, [-1.0, 1.0, 0.0]),
+            ([-most, -most / 2, -most], most / 2, [-1.0, 1.0, 0.0]),
+            ([0.0, -most / 2, -most], 0.0, [0.0, 0.0, 0.0]),
+            ([most, most / 2, -INF], 0.0, [0.0, 0.0, 0.0]),
+        ):
+            for target in (torch.tensor([0]), torch.tensor([[1.0, 0.0, 0.0]], dtype=dtype)):
+                z = torch.tensor([row], dtype=dtype, requires_grad=True)
+                value = lt.cross_entropy(z, target)
+                assert value == loss
+                assert grad(value, z)[0].tolist() == [slope]
+
+
+class TestNoPositions:
+    """Images without pixels, in batches that are not empty."""
+
+    @pytest.mark.parametrize("shape", [(2, CLASSES, 0), (2, CLASSES, 4, 0), (0, CLASSES, 0)])
+    @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+    def test_have_the_losses_that_pytorch_gives_them(self, shape: tuple[int, ...], reduction: str) -> None:
+        rows, whole = (shape[0], *shape[2:]), torch.softmax(doubles(*shape), dim=1)
+        for target, smoothing in ((labels(*rows), 0.0), (labels(*rows), 0.1), (whole, 0.0), (whole, 0.1)):
+            options = {"label_smoothing": smoothing, "reduction": reduction, "weight": WEIGHT}
+            Pair(lt.cross_entropy, F.cross_entropy, logits(*shape), target, **options).assert_agree()
+        pair = lt.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits
+        Pair(*pair, logits(*shape), whole, reduction=reduction).assert_agree()
+
+
+class TestWithoutValues:
+    """Tensors that have a shape and no numbers: what a model is laid out, exported and measured with."""
+
+    CALLS: ClassVar[dict[str, Callable[[Tensor], Tensor]]] = {
+        "indices": lambda z: lt.cross_entropy(z, z.new_zeros(z.shape[0]).long()),
+        "indices, smoothed": lambda z: lt.cross_entropy(z, z.new_zeros(z.shape[0]).long(), label_smoothing=0.1),
+        "distributions": lambda z: lt.cross_entropy(z, torch.zeros_like(z)),
+        "binary": lambda z: lt.binary_cross_entropy_with_logits(z, torch.zeros_like(z)),
+        "linear": lambda z: lt.linear_cross_entropy(z, z.new_ones(4, z.shape[1]), z.new_zeros(z.shape[0]).long()),
+        "elementwise": lambda z: (lt.softplus(z) + lt.logit(z) + lt.log1mexp(z)).sum(),
+        "rows": lambda z: (lt.log_softmax(z, 1) + lt.class_log_odds(z)).sum(),
+    }
+
+    @pytest.mark.parametrize("name", CALLS)
+    def test_on_the_meta_device(self, name: str) -> None:
+        z = torch.randn(5, CLASSES, device="meta", requires_grad=True)
+        loss = self.CALLS[name](z)
+        loss.backward()
+        assert (loss.shape, loss.device.type, z.grad.shape) == ((), "meta", z.shape)
+
+    @pytest.mark.parametrize("name", CALLS)
+    def test_as_fake_tensors_of_a_cpu(self, name: str) -> None:
+        with FakeTensorMode():
+            z = torch.randn(5, CLASSES, requires_grad=True)
+            loss = self.CALLS[name](z)
+            loss.backward()
+        assert (loss.shape, loss.device.type, z.grad.shape) == ((), "cpu", z.shape)
+
+    @pytest.mark.parametrize("strict", [False, True])
+    @pytest.mark.parametrize("name", CALLS)
+    def test_exported_graph_takes_batches_of_any_size(self, name: str, strict: bool) -> None:
+        class Module(torch.nn.Module):
+            def forward(self, z: Tensor) -> Tensor:
+                return TestWithoutValues.CALLS[name](z)
+
+        rows = torch.export.Dim("rows", min=2)
+        exported = torch.export.export(Module(), (proportions(5, CLASSES),), dynamic_shapes=[{0: rows}], strict=strict)
+        for n in (2, 9):
+            z = proportions(n, CLASSES)
+            torch.testing.assert_close(exported.module()(z), self.CALLS[name](z), equal_nan=True)
+
+
+class TestDynamicShapes:
+    @pytest.mark.parametrize(
+        "loss",
+        [
+            lt.cross_entropy,
+            partial(lt.cross_entropy, label_smoothing=0.1),
+            lambda z, y: lt.linear_cross_entropy(z, z.new_ones(CLASSES, CLASSES), y),
+        ],
+        ids=["indices", "indices, smoothed", "linear"],
+    )
+    def test_a_batch_of_another_size_is_not_compiled_again(self, loss: Callable[..., Tensor]) -> None:
+        torch._dynamo.reset()
+        backend = CompileCounterWithBackend("aot_eager")
+        compiled, graphs = torch.compile(loss, fullgraph=True, backend=backend, dynamic=True), []
+        for rows in (4, 5, 8):
+            z, y = logits(rows, CLASSES), labels(rows)
+            results = [f(z, y) for f in (compiled, loss)]
+            torch.testing.assert_close(*results)
+            torch.testing.assert_close(*(grad(r, z)[0] for r in results))
+            graphs.append(backend.frame_count)
+        assert graphs[0] == graphs[-1]
+
+
+class TestIgnoredBatch:
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    def test_has_no_gradient_though_its_mean_is_nan(self, smoothing: float) -> None:
+        options = {"label_smoothing": smoothing, "weight": WEIGHT}
+        Pair(lt.cross_entropy, F.cross_entropy, logits(2, CLASSES), torch.full((2,), -100), **options).assert_agree()
+
+
+class TestWholeNumbers:
+    @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])
+    def test_are_refused_where_the_result_would_have_no_digits(self, dtype: torch.dtype) -> None:
+        z = torch.zeros(2, CLASSES).to(dtype)
+        for call in (
+            lt.logit,
+            lt.softplus,
+            lt.log1mexp,
+            lt.class_log_odds,
+            lambda z: lt.log_softmax(z, 1),
+            lambda z: lt.cross_entropy(z, labels(2)),
+            lambda z: lt.binary_cross_entropy_with_logits(z, proportions(2, CLASSES)),
+            lambda z: lt.linear_cross_entropy(z, z, torch.zeros(2).long()),
+        ):
+            with pytest.raises(ValueError, match=f"^input must hold floating-point numbers, not {dtype}"):
+                call(z)
+
+    def test_may_be_converted_by_the_call_itself(self) -> None:
+        z = torch.tensor([3, 1, 0])
+        torch.testing.assert_close(lt.log_softmax(z, 0, torch.float64), F.log_softmax(z, 0, dtype=torch.float64))
+
+
+class TestFactorsOfTheBinaryLoss:
+    @pytest.mark.parametrize("name", ["weight", "pos_weight"])
+    @pytest.mark.parametrize("shape", [(3,), (4, 1), (2, 1, 2), (2, 2), (0,)])
+    def test_do_not_make_more_losses_than_there_are_targets(self, name: str, shape: tuple[int, ...]) -> None:
+        message = rf"^{name} must broadcast to the shape of input, \(2,\), but has the shape {re.escape(str(shape))}"
+        with pytest.raises(ValueError, match=message):
+            lt.binary_cross_entropy_with_logits(torch.zeros(2), torch.zeros(2), **{name: torch.ones(shape)})
+        with pytest.raises(ValueError, match=r"input, \(\)"):
+            lt.binary_cross_entropy_with_logits(torch.tensor(0.0), torch.tensor(0.0), **{name: torch.ones(1)})
+
+    @pytest.mark.parametrize("name", ["weight", "pos_weight"])
+    @pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (2, 1), (2, 3)])
+    def test_broadcast_as_in_pytorch(self, name: str, shape: tuple[int, ...]) -> None:
+        factor = proportions(*shape)
+        pair = lt.binary_cross_entropy_with_logits, F.binary_cross_entropy_with_logits
+        Pair(*pair, logits(2, 3), proportions(2, 3), **{name: factor}).assert_agree()
+        number = proportions()
+        Pair(*pair, logits(), number, **{name: number}).assert_agree()
+
+
+class TestLimitsOfTheOthers:
+    @pytest.mark.parametrize(
+        ("row", "expected"),
+        [
+            ([INF, 0.0, -INF], [INF, -INF, -INF]),
+            ([0.0, INF], [-INF, INF]),
+            ([INF, INF, 0.0], [NAN, NAN, NAN]),
+            ([NAN, INF, 0.0], [NAN, NAN, NAN]),
+            ([0.0, NAN], [NAN, NAN]),
+            ([-INF, -INF], [NAN, NAN]),
+            ([0.0, -INF], [INF, -INF]),
+        ],
+    )
+    def test_log_odds(self, row: list[float], expected: list[float]) -> None:
+        torch.testing.assert_close(lt.class_log_odds(torch.tensor(row)), torch.tensor(expected), equal_nan=True)
+
+    @pytest.mark.parametrize("smoothing", [0.0, 0.1])
+    def test_an_ignored_row_of_features_does_not_reach_the_layer(self, smoothing: float) -> None:
+        layer, target = logits(CLASSES, 2), torch.tensor([1, -100, -100])
+        features = torch.tensor([[1.0, 2.0], [NAN, 1.0], [INF, 1.0]], dtype=torch.float64, requires_grad=True)
+        loss = lt.linear_cross_entropy(features, layer, target, label_smoothing=smoothing)
+        expected = lt.linear_cross_entropy(features[:1], layer, target[:1], label_smoothing=smoothing)
+        torch.testing.assert_close(loss, expected)
+        of_features, of_layer = grad(loss, [features, layer])
+        assert (of_features[1:] == 0).all()
+        torch.testing.assert_close(of_layer, grad(expected, layer)[0])

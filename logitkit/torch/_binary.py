@@ -15,8 +15,8 @@ from logitkit.torch.links import softplus
 def binary_loss(log_odds: Tensor, target: Tensor, pos_weight: Tensor | None) -> Tensor:
     """Return the loss of each element."""
     if log_odds.dim() == 0:
-        return binary_loss(log_odds[None], target[None], pos_weight)[0]
-    rows = [log_odds, target] if pos_weight is None else [log_odds, target, pos_weight.expand_as(log_odds)]
+        return binary_loss(log_odds[None], target[None], pos_weight if pos_weight is None else pos_weight[None])[0]
+    rows = [log_odds, target] if pos_weight is None else [log_odds, target, pos_weight]
     return in_blocks(FORMULA, rows, (), block_rows(log_odds))
 
 

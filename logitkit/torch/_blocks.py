@@ -45,13 +45,18 @@ def widened(values: Tensor) -> Tensor:
 
 
 def can_look(values: Tensor) -> bool:
-    """Whether to branch on values: only a CPU can look at them without being held up, and no compiler can."""
-    return values.device.type == "cpu" and not torch.compiler.is_compiling()
+    """Whether to branch on values, if any: only a CPU can look at them without being held up, and no compiler can."""
+    if torch.compiler.is_compiling() or type(values).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        return False  # a tensor with a dispatch of its own, such as a fake one, may have no values
+    return values.device.type == "cpu" and values.numel() > 0
 
 
 def blocks(rows: Tensor, block_rows: int) -> Iterator[slice]:
-    """Cut the first dimension of `rows`; a compiler fuses what it gets, so it gets the whole."""
-    step = max(1, len(rows) if torch.compiler.is_compiling() else block_rows)
+    """Cut the first dimension of `rows`; a compiler fuses what it gets, so it gets the whole, of whatever length."""
+    if torch.compiler.is_compiling():
+        yield slice(None)
+        return
+    step = max(1, block_rows)
     for start in range(0, len(rows), step):
         yield slice(start, start + step)
 

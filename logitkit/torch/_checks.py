@@ -16,6 +16,13 @@ from torch.autograd import Function
 from logitkit.torch._blocks import batch_first, can_look
 
 
+def require_floats(input: Tensor) -> Tensor:
+    """Return the input, if it holds floating-point numbers: an integer result would have no digits."""
+    if not input.is_floating_point():
+        raise ValueError(f"input must hold floating-point numbers, not {input.dtype}; did you pass classes?")
+    return input
+
+
 def require_scale(target: Tensor, rows: tuple[int, ...], full: tuple[int, ...]) -> bool:
     """Return whether the target holds distributions rather than class indices, if its shape and dtype fit."""
     if target.shape not in (rows, full):
@@ -28,6 +35,16 @@ def require_scale(target: Tensor, rows: tuple[int, ...], full: tuple[int, ...]) 
         expected = "floating-point numbers where it holds distributions" if distributions else "integers"
         raise ValueError(f"target must hold {expected}, not {target.dtype}")
     return distributions
+
+
+def require_factor(factor: Tensor, name: str, shape: torch.Size) -> Tensor:
+    """Return a factor as large as the input; one that is larger would make of (n,) losses n x n, unnoticed."""
+    pairs = zip(reversed(factor.shape), reversed(shape), strict=False)
+    if factor.dim() > len(shape) or not all(own in (1, wanted) for own, wanted in pairs):
+        raise ValueError(
+            f"{name} must broadcast to the shape of input, {tuple(shape)}, but has the shape {tuple(factor.shape)}"
+        )
+    return factor.expand(shape)
 
 
 def require_class(target: Tensor, kept: Tensor, classes: int) -> Tensor:

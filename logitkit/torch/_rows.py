@@ -65,8 +65,7 @@ def _unshifted(logits: Tensor, target: Tensor) -> _Rows | None:
 def _shifted(logits: Tensor, target: Tensor) -> _Rows:
     own = logits.gather(0, target[None])[0]
     largest = logits.scatter(0, target[None], -torch.inf).amax(dim=0)
-    bound = _bound(logits)
-    pivot = largest.clamp(-bound, bound)
+    pivot = _finite(largest)
     rest = _exps(logits, pivot).scatter_(0, target[None], 0).sum(dim=0)
     # The largest rival against the target, from the side on which the exponential of their difference is at most 1.
     gap, error = two_difference(largest, own)
@@ -79,19 +78,20 @@ def _shifted(logits: Tensor, target: Tensor) -> _Rows:
     return _Rows(loss, scaled / (scaled + of_own), of_rivals / (scaled + of_own), pivot)
 
 
-def _bound(logits: Tensor) -> float:
-    """A number as good as infinite that can be subtracted."""
-    return torch.finfo(logits.dtype).max / 4
+def _finite(values: Tensor) -> Tensor:
+    """Infinities as numbers that can be subtracted, and are as good as infinite."""
+    return values.clamp(-(most := torch.finfo(values.dtype).max), most)
 
 
 def _exps(logits: Tensor, pivot: Tensor) -> Tensor:
     looking = can_look(pivot)
     if looking and not pivot.any():  # the rows of `_unshifted`, and those whose largest rival is 0
         return logits.exp()
-    bound = _bound(logits)
-    exps = exp_of_difference(logits.clamp(-bound, bound), pivot)
-    # Where a row is NaN its scale is too, and says so.
-    return exps.masked_fill_(pivot.isnan(), 0) if not looking or pivot.isnan().any() else exps
+    exps = exp_of_difference(_finite(logits), pivot)
+    # NaN is a difference below all numbers, of which nothing is left; or a whole row, whose scale says so.
+    if not looking or not pivot.abs().amax() < torch.finfo(pivot.dtype).max ** 0.5:
+        exps.nan_to_num_(nan=0.0)
+    return exps
 
 
 class _HardLoss(Function):

@@ -26,7 +26,7 @@ def loss_of_distributions(logits: Tensor, target: Tensor, weight: Tensor | None,
 
 
 def smoothed_loss(logits: Tensor, labels: Tensor, weight: Tensor | None, label_smoothing: float) -> Tensor:
-    """Return the loss of each row under a class that gives up a share for all; a label of -1 has no loss."""
+    """Return the loss of each row under a class that gives up a share for all; a label of -1 may stand beside NaN."""
     kind = _Kind(partial(_shares_of_class, label_smoothing), partial(_smoothed_shares, label_smoothing))
     return _loss(kind, logits, labels, weight)
 
@@ -57,8 +57,8 @@ def _shares_of_distribution(label_smoothing: float, target: Tensor, logits: Tens
 
 def _shares_of_class(label_smoothing: float, labels: Tensor, logits: Tensor, weight: Tensor | None) -> Tensor:
     classes = torch.arange(logits.shape[-1], device=labels.device)
-    hard, kept = (where.to(widened(logits).dtype) for where in (labels[..., None] == classes, (labels >= 0)[..., None]))
-    shares = (1 - label_smoothing) * hard + (label_smoothing / len(classes)) * kept
+    hard = (labels[..., None] == classes).to(widened(logits).dtype)
+    shares = (1 - label_smoothing) * hard + label_smoothing / len(classes)
     return shares if weight is None else widened(weight) * shares
 
 
@@ -98,22 +98,20 @@ class _SmoothedShares(NamedTuple):
     beside: Tensor  # of each class, the sum of the other parts
     own: Tensor
     label: Tensor
-    kept: Tensor  # 1, or 0 in a row that has no loss
 
     def total(self) -> Tensor:
-        return self.part.sum() * self.kept + self.own
+        return self.part.sum() + self.own
 
     def weigh(self, values: Tensor) -> Tensor:
-        return (self.part * values).sum(dim=0) * self.kept + self.own * values.gather(0, self.label[None])[0]
+        return (self.part * values).sum(dim=0) + self.own * values.gather(0, self.label[None])[0]
 
     def at_and_beside(self, place: Tensor) -> tuple[Tensor, Tensor]:
         at_label = (place[0] == self.label).to(self.own.dtype)
-        at, beside = (parts[place[0]] * self.kept for parts in (self.part.flatten(), self.beside))
+        at, beside = self.part.flatten()[place[0]], self.beside[place[0]]
         return at + at_label * self.own, beside + (1 - at_label) * self.own
 
     def take_from(self, values: Tensor) -> None:
-        values.addcmul_(self.part, self.kept, value=-1)
-        values.scatter_add_(0, self.label[None], -self.own[None])
+        values.sub_(self.part).scatter_add_(0, self.label[None], -self.own[None])
 
 
 def _all_shares(shares: Callable[..., Tensor], target: Tensor, logits: Tensor, weight: Tensor | None) -> _AllShares:
@@ -121,13 +119,12 @@ def _all_shares(shares: Callable[..., Tensor], target: Tensor, logits: Tensor, w
 
 
 def _smoothed_shares(label_smoothing: float, labels: Tensor, logits: Tensor, weight: Tensor | None) -> _SmoothedShares:
-    classes, kept, label = logits.shape[-1], labels >= 0, labels.clamp(min=0)
+    classes, label = logits.shape[-1], labels.clamp(min=0)
     weights = torch.ones(classes, dtype=widened(logits).dtype) if weight is None else widened(weight)
     beside = (classes - 1) * weights if weight is None else others(weights)
-    kept = kept.to(weights.dtype)
     share = label_smoothing / classes
     part = (share * weights).reshape(-1, *(1 for _ in labels.shape))
-    return _SmoothedShares(part, share * beside, (1 - label_smoothing) * weights[label] * kept, label, kept)
+    return _SmoothedShares(part, share * beside, (1 - label_smoothing) * weights[label], label)
 
 
 class _Row(NamedTuple):

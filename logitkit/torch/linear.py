@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from logitkit.torch._blocks import RowFormula, in_blocks
-from logitkit.torch._checks import require_scale
-from logitkit.torch.losses import legacy_reduction, reduced, row_losses, total_weight
+from logitkit.torch._checks import require_floats, require_scale
+from logitkit.torch.losses import legacy_reduction, mixes_precision, reduced, row_losses, total_weight
 
 # Logits in a block: enough for the matrix product to run at full speed, few beside those of a large batch.
 BLOCK = 1 << 22
@@ -70,6 +72,7 @@ def linear_cross_entropy(
     """
     reduction = legacy_reduction(None, None, reduction)
     ignore_index = -100 if ignore_index is None else ignore_index
+    require_floats(input)
     if linear_weight.dim() != 2 or input.shape[-1:] != linear_weight.shape[1:]:
         raise ValueError(
             f"input (..., D) and linear_weight (C, D) must agree in D, but have {tuple(input.shape)} and "
@@ -84,18 +87,22 @@ def linear_cross_entropy(
 
     layer = [linear_weight] if linear_bias is None else [linear_weight, linear_bias]
     device = input.device.type
-    mixed = torch.is_autocast_enabled(device)
+    mixed = mixes_precision(device)
     if mixed:
         # A backward pass has no autocast, so what it would do to the operands is done before.
         input, *layer = (t.to(torch.get_autocast_dtype(device)) for t in (input, *layer))
 
     def formula(features: Tensor, target: Tensor, *shared: Tensor) -> Tensor:
         class_weight = None if weight is None else shared[-1]
+        if (
+            not distributions
+        ):  # a row that is left out may hold NaN, which times 0 would spoil the gradient of the layer
+            features = features.masked_fill((target == ignore_index)[:, None], 0)
         logits = F.linear(features, *shared[: len(layer)])
         return row_losses(logits, target, class_weight, ignore_index, label_smoothing)
 
     shared = layer if weight is None else [*layer, weight]
-    with torch.autocast(device, enabled=False):
+    with torch.autocast(device, enabled=False) if mixed else nullcontext():
         losses = in_blocks(
             RowFormula(formula), (input.reshape(-1, input.shape[-1]), target), shared, BLOCK // max(1, classes)
         )

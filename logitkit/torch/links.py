@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from logitkit.torch._blocks import widened
+from logitkit.torch._checks import require_floats
 
 
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
@@ -33,6 +34,11 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     Tensor
         Log-odds in nats, in the shape and dtype of `input`; NaN outside [0, 1].
 
+    Raises
+    ------
+    ValueError
+        If `input` does not hold floating-point numbers.
+
     References
     ----------
     See :func:`logitkit.logit`.
@@ -44,7 +50,7 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     >>> lt.logit(torch.tensor([0.0, 0.4999999, 0.9]))
     tensor([       -inf, -3.5763e-07,  2.1972e+00])
     """
-    probs = widened(input)
+    probs = widened(require_floats(input))
     if eps is not None:
         probs = probs.clamp(eps, 1 - eps)
     result: Tensor = _Logit.apply(probs)
@@ -66,6 +72,11 @@ def log1mexp(input: Tensor) -> Tensor:
     Tensor
         Log-probabilities in nats, in the shape and dtype of `input`; NaN where it is above 0.
 
+    Raises
+    ------
+    ValueError
+        If `input` does not hold floating-point numbers.
+
     References
     ----------
     See :func:`logitkit.log1mexp`.
@@ -77,7 +88,7 @@ def log1mexp(input: Tensor) -> Tensor:
     >>> lt.log1mexp(torch.tensor([-1e-20, -0.5]))
     tensor([-46.0517,  -0.9328])
     """
-    result: Tensor = _Log1mexp.apply(widened(input))
+    result: Tensor = _Log1mexp.apply(widened(require_floats(input)))
     return result.to(input.dtype)
 
 
@@ -100,6 +111,11 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     Tensor
         Values of at least 0, in the shape and dtype of `input`.
 
+    Raises
+    ------
+    ValueError
+        If `input` does not hold floating-point numbers.
+
     References
     ----------
     See :func:`logitkit.softplus`.
@@ -111,7 +127,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     >>> print(f"{lt.softplus(torch.tensor(20.5, dtype=torch.float64)).item():.11f}")
     20.50000000125
     """
-    result: Tensor = _Softplus.apply(widened(input) * beta)
+    result: Tensor = _Softplus.apply(widened(require_floats(input)) * beta)
     return (result / beta).to(input.dtype)
 
 

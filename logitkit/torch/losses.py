@@ -11,7 +11,7 @@ from torch import Tensor
 
 from logitkit.torch._binary import binary_loss
 from logitkit.torch._blocks import widened
-from logitkit.torch._checks import require_class, require_proportion, require_scale
+from logitkit.torch._checks import require_class, require_factor, require_floats, require_proportion, require_scale
 from logitkit.torch._rows import hard_loss
 from logitkit.torch._soft import loss_of_distributions, smoothed_loss, times
 
@@ -83,7 +83,7 @@ def cross_entropy(
     tensor([[-4.1399e-08,  4.1399e-08]])
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
-    logits = autocast_to_float32(input)
+    logits = autocast_to_float32(require_floats(input))
     axis = 1 if logits.dim() > 1 else 0
     if require_scale(target, (*logits.shape[:axis], *logits.shape[axis + 1 :]), tuple(logits.shape)):
         target = target.movedim(axis, -1)
@@ -131,7 +131,7 @@ def binary_cross_entropy_with_logits(
     Raises
     ------
     ValueError
-        If the shapes differ or an option is unknown; on a CPU also if a target lies outside [0, 1], elsewhere such a
+        If shapes do not fit or an option is unknown; on a CPU also if a target lies outside [0, 1], elsewhere such a
         target gives NaN.
 
     References
@@ -148,10 +148,12 @@ def binary_cross_entropy_with_logits(
     """
     if target.shape != input.shape:
         raise ValueError(f"target must have the shape of input, {tuple(input.shape)}, but has {tuple(target.shape)}")
-    logits = autocast_to_float32(input)
+    logits = autocast_to_float32(require_floats(input))
+    if pos_weight is not None:
+        pos_weight = require_factor(pos_weight, "pos_weight", input.shape)
     losses = binary_loss(logits, require_proportion(target), pos_weight)
     if weight is not None:
-        losses = times(weight, losses)
+        losses = times(require_factor(weight, "weight", input.shape), losses)
     reduction = legacy_reduction(size_average, reduce, reduction)
     return reduced(losses, losses.numel(), reduction).to(logits.dtype)
 
@@ -197,10 +199,11 @@ def row_losses(
     kept = target != ignore_index
     labels = require_class(target, kept, classes)
     if label_smoothing:
-        return smoothed_loss(logits, labels.where(kept, -1), weight, label_smoothing)
-    losses = hard_loss(logits, labels)
-    if weight is not None:
-        losses = times(weight[labels].to(losses.dtype), losses)
+        losses = smoothed_loss(logits, labels.where(kept, -1), weight, label_smoothing)
+    else:
+        losses = hard_loss(logits, labels)
+        if weight is not None:
+            losses = times(weight[labels].to(losses.dtype), losses)
     return losses.where(kept, 0)
 
 
@@ -230,6 +233,9 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: 
 
 def autocast_to_float32(logits: Tensor) -> Tensor:
     """Return the logits, in float32 where an autocast region would have PyTorch's own loss take it."""
-    if not logits.is_floating_point():
-        raise ValueError(f"input must hold floating-point logits, not {logits.dtype}")
-    return widened(logits) if torch.is_autocast_enabled(logits.device.type) else logits
+    return widened(logits) if mixes_precision(logits.device.type) else logits
+
+
+def mixes_precision(device: str) -> bool:
+    """Whether an autocast region is on for the device, if there can be one."""
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from logitkit.torch._blocks import widened
+from logitkit.torch._checks import require_floats
 
 
 def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
@@ -35,6 +36,11 @@ def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Te
         Log-probabilities in nats, in the shape and dtype of `input`. A row that is all -inf, holds NaN or more than one
         +inf is NaN.
 
+    Raises
+    ------
+    ValueError
+        If, after a conversion to `dtype`, the logits do not hold floating-point numbers.
+
     References
     ----------
     See :func:`logitkit.log_softmax`.
@@ -46,7 +52,7 @@ def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Te
     >>> lt.log_softmax(torch.tensor([40.0, 0.0]), dim=-1)
     tensor([-4.2484e-18, -4.0000e+01])
     """
-    logits = input if dtype is None else input.to(dtype)
+    logits = require_floats(input if dtype is None else input.to(dtype))
     result: Tensor = _LogSoftmax.apply(widened(logits).movedim(dim, -1))
     return result.movedim(-1, dim).to(logits.dtype)
 
@@ -59,7 +65,8 @@ def class_log_odds(input: Tensor, dim: int = -1) -> Tensor:
     Parameters
     ----------
     input : Tensor
-        Logits in nats; -inf masks a class. A row that is all -inf or holds +inf or NaN is NaN.
+        Logits in nats; -inf masks a class, one +inf in a row is certainty. A row that is all -inf, holds NaN or more
+        than one +inf is NaN.
     dim : int
         The dimension of the classes.
 
@@ -68,6 +75,11 @@ def class_log_odds(input: Tensor, dim: int = -1) -> Tensor:
     Tensor
         Log-odds in nats, in the shape and dtype of `input`; inf where a class has no rival. Near zero the error is that
         of a difference of numbers near one.
+
+    Raises
+    ------
+    ValueError
+        If `input` does not hold floating-point numbers.
 
     References
     ----------
@@ -80,14 +92,15 @@ def class_log_odds(input: Tensor, dim: int = -1) -> Tensor:
     >>> lt.class_log_odds(torch.tensor([200.0, 0.0, 0.0]))
     tensor([ 199.3069, -200.0000, -200.0000])
     """
-    logits = widened(input).movedim(dim, -1)
+    logits = widened(require_floats(input)).movedim(dim, -1)
     top = logits.argmax(dim=-1, keepdim=True)
     largest = logits.gather(-1, top)
     # Any other class has the largest among its rivals, so their sum contains a one and taking its own term from it
     # cancels nothing.
-    exps = torch.exp(logits - largest)
+    difference = (logits - largest).scatter(-1, top, 0)  # also where the largest is inf
+    exps = torch.exp(difference)
     rivals = exps.sum(dim=-1, keepdim=True) - exps
-    log_odds = (logits - largest) - torch.log(rivals.scatter(-1, top, 1))
+    log_odds = difference - torch.log(rivals.scatter(-1, top, 1))
     of_top = largest - logits.scatter(-1, top, -torch.inf).logsumexp(dim=-1, keepdim=True)
     return log_odds.scatter(-1, top, of_top).movedim(-1, dim).to(input.dtype)
 

@@ -1,0 +1,196 @@
+"""The registry of logitkit.conventions as the book shows it: every record in a table, one loss in every framework."""
+
+from collections import Counter
+from collections.abc import Iterable
+from html import escape
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import logitkit as lk
+from logitkit import conventions
+from logitkit.conventions import IMPORTED_AS, SCALES, Check, Record
+
+FOLDER = Path(conventions.__file__).parent
+FILES = (FOLDER / "results.json", *sorted((FOLDER / "records").glob("*.toml")))
+
+# What a row has, in its order: the name by which static/names.js sorts, and the heading.
+COLUMNS = {
+    "framework": "Framework",
+    "function": "Function",
+    "argument": "Argument",
+    "holds": "Must hold",
+    "applies": "Applies itself",
+    "target": "Target",
+    "reduction": "Reduction",
+    "right": "Right number",
+    "wrong": "Wrong number",
+    "checked": "Checked",
+    "trap": "Trap",
+}
+
+AGREED = [2.0, 0.0, -1.0]  # the scores of three classes on which the records agree; the true class is the first
+AGREED_LOG_ODDS = 2.0  # and the log-odds of a yes
+FROM_SCORES = {"multiclass loss": "unnormalised scores", "binary loss": "log-odds"}
+BINDINGS = {"Python": "{} = {}", "JavaScript": "const {} = {}", "R": "{} <- {}"}
+
+
+def table(records: list[Record]) -> str:
+    """Return the records as an HTML table with the form that filters it, the best covered frameworks first."""
+    counts = Counter(record.framework for record in records)
+    ordered = _best_covered_first(records)
+    headings = "".join(
+        f'<th role="columnheader" scope="col" data-column="{name}">{heading}</th>' for name, heading in COLUMNS.items()
+    )
+    return f"""\
+<div id="names-table">
+<form class="names" role="search" aria-label="Filter the table" hidden>
+<label>Find <input type="search" name="find" placeholder="a name, a word of a trap" autocomplete="off"></label>
+{_choice("framework", "Framework", sorted(counts, key=str.lower))}
+{_choice("holds", "Must hold", SCALES)}
+<button type="reset">Clear</button>
+<p role="status"></p>
+</form>
+<table class="names" role="table">
+<caption>What {len(records)} functions of {len(counts)} frameworks want and return.</caption>
+<thead role="rowgroup"><tr role="row">{headings}</tr></thead>
+<tbody role="rowgroup">
+{"".join(map(_row, ordered))}</tbody>
+</table>
+</div>
+"""
+
+
+def _best_covered_first(records: list[Record]) -> list[Record]:
+    counts = Counter(record.framework for record in conventions.table())
+    return sorted(records, key=lambda record: -counts[record.framework])
+
+
+def _choice(name: str, label: str, values: Iterable[str]) -> str:
+    options = "".join(f"<option>{escape(value)}</option>" for value in values)
+    return f'<label>{label} <select name="{name}"><option value="">any</option>{options}</select></label>'
+
+
+def _row(record: Record) -> str:
+    function = f'<a class="reference external" href="{escape(record.docs)}"><code>{escape(record.symbol)}</code></a>'
+    cells = {
+        "framework": escape(record.framework),
+        "function": function,
+        "argument": f"<code>{escape(record.argument)}</code>",
+        "holds": record.holds,
+        "applies": escape(record.normalises + (", fused" if record.fused else "")),
+        "target": escape(record.target or ""),
+        "reduction": escape(record.reduction or ""),
+        "right": escape(_given(record.check)),
+        "wrong": escape(f"{record.wrong.passes}: {_given(record.wrong)}") if record.wrong else "",
+        "checked": escape(f"{'read' if record.not_run else 'run'}, {', '.join(record.versions)}"),
+        "trap": escape(record.trap),
+    }
+    row = "".join(_cell(name, heading, cells[name]) for name, heading in COLUMNS.items())
+    # The filter also finds a record by its role and its other spellings, such as F. for torch.nn.functional.
+    also = [record.role, *record.aliases]
+    also += [
+        record.symbol.replace(long, short, 1) for short, long in IMPORTED_AS.items() if f"{long}." in record.symbol
+    ]
+    return f'<tr role="row" data-also="{escape(" ".join(also))}">{row}</tr>\n'
+
+
+def _cell(name: str, heading: str, content: str) -> str:
+    if name == "function":
+        return f'<th role="rowheader" scope="row" data-label="{heading}">{content}</th>'
+    return f'<td role="cell" data-label="{heading}">{content}</td>'
+
+
+def _given(check: Check) -> str:
+    """Return what came of a call, on each backend if they differ."""
+    given = check.raises if check.gives is None else check.gives
+    if isinstance(given, dict):
+        return _by_backend(given)
+    return _shown(given)
+
+
+def _by_backend(given: dict[str, Any]) -> str:
+    backends: dict[str, list[str]] = {}
+    for backend, each in given.items():
+        backends.setdefault(_shown(each), []).append(backend)
+    if len(backends) == 1:
+        return next(iter(backends))
+    return "; ".join(f"{shown} on {', '.join(names)}" for shown, names in backends.items())
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(_shown, value)) if isinstance(value, list) else str(value)
+
+
+class Outcome(NamedTuple):
+    """What a framework returned when it was last run, right and wrong, and which versions these were."""
+
+    record: Record
+    versions: dict[str, str]
+    right: str
+    wrong: str
+
+
+def outcomes(role: str) -> list[Outcome]:
+    """Return one loss a framework that was run: its first that takes scores, or else its first of any scale."""
+    chosen: dict[str, Record] = {}
+    for record in sorted(conventions.table(), key=lambda record: record.holds != FROM_SCORES[role]):
+        agreed = record.formula is None and record.check.p is None and record.check.x is None
+        if record.role == role and agreed and record.wrong:
+            chosen.setdefault(record.framework, record)
+    found = []
+    for record in _best_covered_first(list(chosen.values())):
+        runs = [run for run in conventions.results()["runs"] if run["framework"] == record.framework]
+        if runs:
+            given = {
+                part: {run.get("backend", ""): run["records"][record.symbol][part] for run in runs}
+                for part in ("check", "wrong")
+            }
+            versions = {package: number for run in runs for package, number in run["versions"].items()}
+            found.append(Outcome(record, versions, *map(_by_backend, given.values())))
+    return found
+
+
+def tabs(role: str) -> str:
+    """Return, as MyST, a tab for each framework with the call of its loss and what came of it."""
+    return "\n".join(["::::{tab-set}", *map(_tab, outcomes(role)), "::::"])
+
+
+def _tab(outcome: Outcome) -> str:
+    record = outcome.record
+    versions = ", ".join(f"{package} {number}" for package, number in outcome.versions.items())
+    return f"""
+:::{{tab-item}} {record.framework}
+:sync: {record.framework}
+
+[`{record.symbol}`](<{record.docs}>) of {record.holds}:
+
+```{record.language.lower()}
+{_inputs(record)}
+{record.check.call}
+```
+
+gives **{outcome.right}**; with {record.wrong.passes} in their place: {outcome.wrong}. Run with {versions}.
+:::
+"""
+
+
+def _inputs(record: Record) -> str:
+    """Return the assignments of what the call uses, on the scale that it wants."""
+    if record.role == "binary loss":
+        probability = round(float(lk.expit(AGREED_LOG_ODDS)), 6)
+        x, y, onehot = [AGREED_LOG_ODDS if record.holds == "log-odds" else probability], 1, [1.0]
+    else:
+        on_scale = {"probabilities": lk.softmax, "log-probabilities": lk.log_softmax, "log-odds": lk.class_log_odds}
+        convert = on_scale.get(record.holds, list)
+        x, y, onehot = [round(float(each), 6) for each in convert(AGREED)], 0, [1.0, 0.0, 0.0]
+    values = {"x": x, "y": y, "onehot": onehot}
+    used = [name for name in values if name in _words(record.check.call)]
+    return "\n".join(BINDINGS[record.language].format(name, _literal(values[name], record.language)) for name in used)
+
+
+def _words(call: str) -> list[str]:
+    return "".join(letter if letter.isalnum() or letter == "_" else " " for letter in call).split()
+
+
+def _literal(value: Any, language: str) -> str:
+    return f"c({', '.join(map(str, value))})" if language == "R" and isinstance(value, list) else str(value)
