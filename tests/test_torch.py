@@ -166,7 +166,9 @@ class TestAgreesWithPyTorch:
     @pytest.mark.parametrize("dim", [0, 1, 2, -2])
     def test_classes_may_be_in_any_dimension(self, dim: int) -> None:
         for ours, theirs in ((lt.log_softmax, F.log_softmax), (lt.class_log_odds, by_probabilities)):
-            Pair(ours, theirs, logits(2, 3, 4), dim=dim).assert_agree(rtol=1e-11)
+            pair = Pair(ours, theirs, logits(2, 3, 4), dim=dim)
+            pair.assert_agree(rtol=1e-11)
+            gradgradcheck(pair.twin, pair.tensors)
 
     def test_clamped_logit_has_its_ends_where_eps_puts_them(self) -> None:
         p = torch.tensor([0.0, 0.0625, 0.25, 0.75, 0.9375, 1.0], dtype=torch.float64)
@@ -431,6 +433,18 @@ class TestTransforms:
         (expected,) = grad((slope * direction).sum(), leaf)
         got = (hessian.reshape(first.numel(), -1) @ direction.ravel()).reshape(first.shape)
         torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-11)
+
+
+def test_mapped_rows_far_apart_have_the_gradient_of_each() -> None:
+    def loss(z: Tensor) -> Tensor:
+        return lt.cross_entropy(z, labels(ROWS))
+
+    batch = 400 * doubles(3, ROWS, CLASSES)
+    mapped, one_by_one = (
+        torch.vmap(torch.func.grad(loss))(batch),
+        torch.stack([torch.func.grad(loss)(z) for z in batch]),
+    )
+    torch.testing.assert_close(mapped, one_by_one, rtol=1e-12, atol=0)
 
 
 class TestBlocks:
