@@ -131,6 +131,10 @@ def linear_pairs() -> dict[str, Pair]:
     return pairs
 
 
+def by_probabilities(z: Tensor, dim: int = -1) -> Tensor:
+    return torch.logit(torch.softmax(z, dim))
+
+
 ELEMENTWISE = {
     "logit": Pair(lt.logit, torch.logit, proportions(7).requires_grad_()),
     "logit, clamped": Pair(lt.logit, torch.logit, proportions(7).requires_grad_(), eps=0.3),
@@ -139,7 +143,7 @@ ELEMENTWISE = {
     "log1mexp": Pair(lt.log1mexp, lambda x: torch.log(1 - torch.exp(x)), (-3 * proportions(7)).requires_grad_()),
     "log_softmax": Pair(lt.log_softmax, F.log_softmax, logits(ROWS, CLASSES), dim=1),
     "log_softmax, first axis": Pair(lt.log_softmax, F.log_softmax, logits(ROWS, CLASSES), dim=0),
-    "class_log_odds": Pair(lt.class_log_odds, lambda z: torch.logit(torch.softmax(z, -1)), logits(ROWS, CLASSES)),
+    "class_log_odds": Pair(lt.class_log_odds, by_probabilities, logits(ROWS, CLASSES)),
 }
 ALL = {**class_pairs(), **linear_pairs(), **ELEMENTWISE}
 
@@ -149,6 +153,31 @@ class TestAgreesWithPyTorch:
     @pytest.mark.parametrize("name", class_pairs())
     def test_value_and_gradient(self, name: str, reduction: str) -> None:
         class_pairs(reduction)[name].assert_agree()
+
+    @pytest.mark.parametrize("weight", [None, WEIGHT])
+    def test_target_may_be_spread_evenly_over_all_classes(self, weight: Tensor | None) -> None:
+        arguments = (logits(ROWS, CLASSES), labels(ROWS))
+        Pair(lt.cross_entropy, F.cross_entropy, *arguments, weight=weight, label_smoothing=1.0).assert_agree()
+
+    def test_ignored_rows_of_the_only_class_have_no_weight(self) -> None:
+        weight = torch.tensor([2.0], dtype=torch.float64)
+        Pair(lt.cross_entropy, F.cross_entropy, logits(3, 1), torch.tensor([0, -100, 0]), weight=weight).assert_agree()
+
+    def test_log_softmax_converts_before_it_computes(self) -> None:
+        z = logits(ROWS, CLASSES).detach().float()
+        got, expected = (f(z, dim=1, dtype=torch.float64) for f in (lt.log_softmax, F.log_softmax))
+        torch.testing.assert_close(got, expected, rtol=1e-12, atol=0)
+
+    @pytest.mark.parametrize("dim", [0, 1, 2, -2])
+    def test_classes_may_be_in_any_dimension(self, dim: int) -> None:
+        for ours, theirs in ((lt.log_softmax, F.log_softmax), (lt.class_log_odds, by_probabilities)):
+            pair = Pair(ours, theirs, logits(2, 3, 4), dim=dim)
+            pair.assert_agree(rtol=1e-11)
+            gradgradcheck(pair.twin, pair.tensors)
+
+    def test_clamped_logit_has_its_ends_where_eps_puts_them(self) -> None:
+        p = torch.tensor([0.0, 0.0625, 0.25, 0.75, 0.9375, 1.0], dtype=torch.float64)
+        torch.testing.assert_close(lt.logit(p, 0.125), torch.logit(p, 0.125), rtol=1e-15, atol=0)
 
     @pytest.mark.parametrize("name", [*linear_pairs(), *ELEMENTWISE])
     def test_value_and_gradient_of_the_others(self, name: str) -> None:
@@ -269,6 +298,16 @@ class TestKeepsItsDigits:
                 target, exact = oracle.one_hot(label, 3), oracle.exact(z.detach().numpy())
                 assert oracle.ulps(loss.detach().numpy()[None], [oracle.cross_entropy(target, exact)])[0] < 4
                 assert oracle.ulps(grad(loss, z)[0].numpy()[0], oracle.cross_entropy_grad(target, exact)).max() < 6
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_log_softmax_and_its_gradient_keep_them(self, dtype: torch.dtype) -> None:
+        for row in ([0.1, -40.3, -41.7], [-40.3, 0.1, 0.7], [0.25, 0.25, -30.1]):
+            z = torch.tensor([row], dtype=dtype, requires_grad=True)
+            log_probs, exact = lt.log_softmax(z, -1), oracle.exact(z.detach().numpy())
+            assert oracle.ulps(log_probs.detach().numpy()[0], oracle.log_softmax(exact)).max() < 1.3
+            for label in range(3):
+                slope = grad(log_probs[0, label], z, retain_graph=True)[0].numpy()[0]
+                assert oracle.ulps(-slope, oracle.cross_entropy_grad(oracle.one_hot(label, 3), exact)).max() < 6
 
     def test_compiled_code_keeps_them_too(self) -> None:
         compiled = torch.compile(lt.cross_entropy, fullgraph=True, backend="aot_eager")
@@ -418,6 +457,12 @@ class TestTransforms:
         (expected,) = grad((slope * direction).sum(), leaf)
         got = (hessian.reshape(first.numel(), -1) @ direction.ravel()).reshape(first.shape)
         torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-11)
+
+
+def test_mapped_rows_far_apart_have_the_gradient_of_each() -> None:
+    target, batch = labels(ROWS), 400 * doubles(3, ROWS, CLASSES)
+    slope = torch.func.grad(lambda z: lt.cross_entropy(z, target))
+    torch.testing.assert_close(torch.vmap(slope)(batch), torch.stack([slope(z) for z in batch]), rtol=1e-12, atol=0)
 
 
 class TestBlocks:
