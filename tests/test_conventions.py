@@ -204,6 +204,12 @@ def test_keyword_chooses_between_the_records_of_a_name() -> None:
     assert [record.holds for record in without] == ["probabilities", "log-odds"]
 
 
+def test_value_of_a_keyword_is_anything_where_the_record_leaves_it_open() -> None:
+    found = conventions.find("Categorical(logits=z)")
+    assert {"PyTorch", "Pyro", "NumPyro", "TensorFlow Probability"} <= {record.framework for record in found}
+    assert not [record.symbol for record in found if "probs" in record.symbol]
+
+
 def test_spelling_chooses_between_a_class_and_a_function_that_differ_in_case() -> None:
     found = {
         spelling: conventions.find(f"keras.losses.{spelling}")

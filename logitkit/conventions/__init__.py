@@ -210,8 +210,11 @@ def find(name: str) -> list[Record]:
         found = [(record, names) for record, names in _spelled() if any(alike(query, each) for each in names)]
         if found:
             # Those with these keywords alone, or else those with more: CatBoost's predict(prediction_type=) has both.
-            same = [record for record, names in found if any(query.keywords == each.keywords for each in names)]
-            more = [record for record, names in found if any(query.keywords <= each.keywords for each in names)]
+            agreeing = [(record, [each for each in names if query.agrees(each)]) for record, names in found]
+            more = [record for record, names in agreeing if names]
+            same = [
+                record for record, names in agreeing if any(len(each.keywords) == len(query.keywords) for each in names)
+            ]
             return (same if query.keywords else []) or more or [record for record, _ in found]
     return _with_argument(name)
 
@@ -327,7 +330,7 @@ class _Spelling:
 
     written: tuple[str, ...]
     path: tuple[str, ...]
-    keywords: frozenset[str]
+    keywords: dict[str, str]
 
     @classmethod
     def of(cls, name: str) -> _Spelling:
@@ -339,9 +342,14 @@ class _Spelling:
         written = tuple(part for part in dotted.split(".") if _letters(part))
         path = tuple(map(_letters, written))
         values = dict(re.findall(r"(\w+)\s*=\s*[\"']?([\w.+-]*)", inside.lower()))
-        # `from_logits` and `from_logits=...` both ask for the keyword, whatever its value.
-        keywords = {_letters(key) for key in values} | {f"{_letters(k)}={v}" for k, v in values.items() if v.strip(".")}
-        return cls(written, path, frozenset(keywords))
+        return cls(written, path, {_letters(key): value.strip(".") for key, value in values.items()})
+
+    def agrees(self, name: _Spelling) -> bool:
+        """Whether the name has these keywords, with these values where it says one: logits= stands for any logits."""
+        return all(
+            key in name.keywords and ("" in (value, name.keywords[key]) or value == name.keywords[key])
+            for key, value in self.keywords.items()
+        )
 
     def ends_as_written(self, name: _Spelling) -> bool:
         return name.written[-len(self.written) :] == self.written
