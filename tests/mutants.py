@@ -38,6 +38,7 @@ TESTS = {
     "logitkit": (["links", "simplex", "losses", "linear", "accuracy", "properties", "policies"], "not torch"),
     "logitkit/torch": (["torch", "accuracy", "policies"], "torch"),
 }
+NOT_NUMERICS = ("__init__", "__main__", "cli", "plotting")
 # Of a contract's many alike cases, and of the examples of a property, this many are run.
 ALIKE, EXAMPLES = 3, 25
 NO_NUMERICS = "__init__", "__main__", "cli", "plotting"

@@ -25,6 +25,7 @@ class Simplex(Rowwise):
     rows: ClassVar[tuple[tuple[float, ...], ...]] = (
         (1.0, 0.5, -2.0),
         (3.0, 3.0),
+        (1.0, 1.0, 0.9, 0.8),
         (0.0, -40.0, -41.0, 1e-3),
         (1000.0, 999.0, 998.0),
         tuple(np.linspace(-3, 3, FEW_CLASSES + 5)),
