@@ -520,7 +520,10 @@ def _binary_gradient(x: Float64s, y: Float64s, pos_weight: Float64s, headroom: f
     cancelled = np.abs(difference) < 0.75 * headroom * np.maximum(pull, push)
     if cancelled.any():
         difference[cancelled] = _binary_difference_extended(x[cancelled], y[cancelled], pos_weight[cancelled])
-    return difference / (1 + e)
+    # The rounding error of the sum is known, so its share of the quotient is taken back.
+    total = 1 + e
+    grad = difference / total
+    return grad - grad * ((e - (total - 1)) / total)
 
 
 def _binary_difference_extended(x: Float64s, y: Float64s, pos_weight: Float64s) -> Float64s:
