@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import logitkit as lk
+from logitkit._arrays import Float64s, by_element
 from tests import oracle
 from tests.contracts import DTYPES, Case, Elementwise, log_probs, logits, probs, refuses
 
@@ -123,3 +124,15 @@ class TestLog1mexp(Link):
     outside = (0.5, INF, 1e-3)
     rule = "be at most 0"
     hint = "a log-probability is never positive: did you pass logits?"
+
+
+def test_formula_gets_numbers_that_lie_side_by_side() -> None:
+    # NumPy's loops for others may round the last bit differently: a result would depend on the storage of the input.
+    strides = []
+
+    def formula(x: Float64s) -> tuple[Float64s]:
+        strides.append(x.strides)
+        return (x,)
+
+    by_element(formula, [np.arange(6.0)[::2]], [np.float64])
+    assert strides == [(8,)]

@@ -270,6 +270,10 @@ class ClassLoss(Loss, Rowwise):
             single = self.value(target, logits=Z, ignore_index=-100, reduction="none", **options)
             assert single.tolist()[1::2] == [0, 0]
 
+    def test_rows_of_a_single_class_may_be_ignored(self) -> None:
+        got = self.value([0, -100], logits=[[1.0], [2.0]], ignore_index=-100, reduction="none")
+        assert got.tolist() == [0, 0]
+
     def test_what_an_ignored_row_holds_does_not_matter(self) -> None:
         for spoilt in ([NAN] * 4, [-INF, 0, 0, 0], [INF, 0, 0, 0]):
             z = Z.copy()

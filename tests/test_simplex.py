@@ -341,6 +341,7 @@ class TestLogitsFromProbs(Simplex):
             columns = np.ascontiguousarray(p.T)
             assert np.isfinite(lk.logits_from_probs(columns, axis=0)).all()
             assert np.isfinite(lk.cross_entropy([0] * 3, log_probs=np.log(columns), axis=0))
+            assert np.isfinite(lk.cross_entropy(columns, logits=np.zeros_like(columns), axis=0))
 
     @pytest.mark.parametrize(
         ("dtype", "slack"), [(np.float16, 2.0**-5), (np.float32, 2.0**-11), (np.float64, 2.0**-11)]
