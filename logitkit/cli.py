@@ -170,7 +170,7 @@ def _of(record: Record) -> str:
     if record.check.p:
         p = f"p = {record.check.p}"
     else:
-        p = "p = sigmoid(2), y = 1" if record.role in conventions.BINARY else "p = softmax([2, 0, -1]), y = 0"
+        p = "p = sigmoid(2), y = 1" if record.is_binary else "p = softmax([2, 0, -1]), y = 0"
     return f" for {p}" if record.role in conventions.OUTPUT else f" for {p}, passed as {record.holds}"
 
 

@@ -39,6 +39,11 @@ def test_page_says_what_to_pass_the_trap_what_is_the_same_elsewhere_and_where_it
     assert "TensorFlow: tf.nn.sigmoid_cross_entropy_with_logits" in text
 
 
+def test_number_of_a_setting_in_log_odds_is_said_to_be_that_of_a_yes(capsys) -> None:
+    _, out, _ = said(capsys, "explain", "base_margin (binary:logistic)")
+    assert "0.880797 for p = sigmoid(2), y = 1, passed as log-odds" in " ".join(out.split())
+
+
 def test_lines_fit_a_terminal_but_for_what_cannot_be_broken(capsys) -> None:
     for record in conventions.table():
         _, out, _ = said(capsys, "explain", record.symbol, "--framework", record.framework)

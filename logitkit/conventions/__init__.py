@@ -22,7 +22,6 @@ __all__ = ["SCALES", "Check", "Framework", "Record", "equivalents", "find", "loa
 
 SCALES = ("probabilities", "log-probabilities", "log-odds", "unnormalised scores")
 # Roles whose input is one number for two classes, and roles whose record says what is returned.
-BINARY = ("binary loss", "binary distribution", "link", "inverse link")
 OUTPUT = ("classifier output", "distribution attribute")
 
 Numbers = float | list[float]
@@ -77,6 +76,13 @@ class Record:
     check: Check
     wrong: Check | None = None
     also: list[Check] = field(default_factory=list)
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether it is about a yes or a no, so that one number is enough."""
+        if self.role in ("setting", *OUTPUT):
+            return self.holds == "log-odds"
+        return self.role in ("binary loss", "binary distribution", "link", "inverse link")
 
 
 @dataclass(frozen=True, kw_only=True)

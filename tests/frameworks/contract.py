@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit, logsumexp, softmax
 
-from logitkit.conventions import BINARY, OUTPUT, Check, Record
+from logitkit.conventions import OUTPUT, Check, Record
 
 # What a function of this role returns, given the class probabilities p (two for a binary one) and the true class y. A
 # divergence from a one-hot target is its cross-entropy; so is the loss of a sequence that is one blank.
@@ -69,8 +69,7 @@ def on_scale(p: np.ndarray, scale: str, shift: float | None = None) -> list[floa
 def distribution(record: Record, check: Check) -> np.ndarray:
     if check.p is not None:
         return np.array(check.p)
-    one_number = record.role in BINARY or (record.role not in FORMULAS and record.holds == "log-odds")
-    return AGREED_BINARY if one_number else AGREED
+    return AGREED_BINARY if record.is_binary else AGREED
 
 
 def job(check: Check, call: str, p: np.ndarray, y: int, scale: str, shift: float | None = None) -> Job:
