@@ -41,7 +41,6 @@ TESTS = {
 NOT_NUMERICS = ("__init__", "__main__", "cli", "plotting")
 # Of a contract's many alike cases, and of the examples of a property, this many are run.
 ALIKE, EXAMPLES = 3, 25
-NO_NUMERICS = "__init__", "__main__", "cli", "plotting"
 MEMORY = 6 << 30  # bytes that a mutant may take
 # Words are not mutated. A name without a value, or a call without one of its operands, fails wherever it is run at all;
 # of a call's arguments the options are left out, but not the check of lengths that are equal anyway.
@@ -172,6 +171,8 @@ class Trial:
         examples = {"phases": [Phase.generate], "max_examples": EXAMPLES}  # a failure needs no simpler one
         settings.register_profile("mutants", settings.get_profile("same-everywhere"), **examples)
         settings.load_profile("mutants")
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(1)  # a child would wait for ever for threads that it has not
         tests = self._run_once(session.items)
         gc.freeze()
         start = time.monotonic()
@@ -242,7 +243,7 @@ def main(parts: list[str]) -> int:
     text = REPORT.read_text("utf-8")
     argued, outcomes = arguments(text), {}
     paths = [p.relative_to(ROOT) for p in sorted((ROOT / "logitkit").rglob("*.py"))]
-    chosen = [p for p in paths if p.stem not in NO_NUMERICS and any(part in str(p) for part in parts)]
+    chosen = [p for p in paths if p.stem not in NOT_NUMERICS and any(part in str(p) for part in parts)]
     for folder, (names, promises) in TESTS.items():
         if mutants := [m for p in chosen if str(p.parent) == folder for m in mutants_of(str(p))]:
             trial = Trial(mutants)
