@@ -705,6 +705,12 @@ class TestBinaryCrossEntropyValueAndGrad(Differentiated, BinaryLoss):
         )
         assert grad.tolist() == [1, 0, 0.75, 0, -1, -0.25]
 
+    def test_gradient_of_a_no_is_within_two_units_where_a_quotient_alone_is_not(self) -> None:
+        # Of some millions the worst for the plain quotient, and for one whose correction is too large.
+        x = np.array([-4.8512553047943054, -3.4637133031753997, -0.24441126552526493, -0.2851004133717504])
+        _, grad = lk.binary_cross_entropy_value_and_grad(np.zeros(4), logits=x, reduction="none")
+        assert (oracle.ulps(grad, [oracle.expit(x) for x in oracle.exact(x)]) < 2).all()
+
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_sure_yes_and_sure_no_still_learn(self, dtype: type) -> None:
         for size in (8.0, 10.0, 17.0, 30.0, 90.0, 700.0):
