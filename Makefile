@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
-INSTALL_FRAMEWORKS := .venv-frameworks/bin/python -m pip install --disable-pip-version-check --no-compile --quiet \
+INSTALL_FRAMEWORKS := .venv-frameworks/bin/python -m pip install --disable-pip-version-check --no-compile \
   --constraint tests/frameworks/constraints.txt
 HTML := _build/html/index.html
 

@@ -94,9 +94,8 @@ def linear_cross_entropy(
 
     def formula(features: Tensor, target: Tensor, *shared: Tensor) -> Tensor:
         class_weight = None if weight is None else shared[-1]
-        if (
-            not distributions
-        ):  # a row that is left out may hold NaN, which times 0 would spoil the gradient of the layer
+        if not distributions:
+            # A row that is left out may hold NaN, which times 0 would spoil the gradient of the layer.
             features = features.masked_fill((target == ignore_index)[:, None], 0)
         logits = F.linear(features, *shared[: len(layer)])
         return row_losses(logits, target, class_weight, ignore_index, label_smoothing)
