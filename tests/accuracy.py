@@ -203,14 +203,14 @@ def _one_by_one(formula: Callable[..., Any]) -> Callable[..., list[Any]]:
 
 
 def _torch(function: Callable[..., Any]) -> Callable[..., np.ndarray]:
-    return lambda *arrays: function(*map(torch.as_tensor, arrays)).numpy()
+    return lambda *arrays: function(*map(torch.as_tensor, arrays)).numpy(force=True)
 
 
 def _torch_grad(loss: Callable[..., Any]) -> Callable[..., np.ndarray]:
     def grad(target: np.ndarray, logits: np.ndarray) -> np.ndarray:
         z = torch.tensor(logits, requires_grad=True)
         loss(z, torch.as_tensor(target)).backward()
-        return z.grad.numpy()
+        return z.grad.numpy(force=True)
 
     return grad
 

@@ -13,7 +13,7 @@ from logitkit.torch._checks import require_floats, require_scale
 from logitkit.torch.losses import legacy_reduction, mixes_precision, reduced, row_losses, total_weight
 
 # Logits in a block: enough for the matrix product to run at full speed, few beside those of a large batch.
-BLOCK = 1 << 22
+BLOCK, ACCELERATOR_BLOCK = 1 << 22, 1 << 26
 
 
 def linear_cross_entropy(
@@ -32,7 +32,8 @@ def linear_cross_entropy(
     .. math:: \operatorname{CE}(W h + b, y)
 
     The logits of a block of rows are computed, used and dropped, and computed again in the backward pass, so that the
-    memory beside the gradients is that of a few blocks of 2\ :sup:`22` logits, whatever the number of rows.
+    memory beside the gradients is that of a few blocks of 2\ :sup:`22` logits, on an accelerator 2\ :sup:`26`, whatever
+    the number of rows.
 
     Parameters
     ----------
@@ -102,9 +103,9 @@ def linear_cross_entropy(
 
     shared = layer if weight is None else [*layer, weight]
     with torch.autocast(device, enabled=False) if mixed else nullcontext():
-        losses = in_blocks(
-            RowFormula(formula), (input.reshape(-1, input.shape[-1]), target), shared, BLOCK // max(1, classes)
-        )
+        block = BLOCK if device == "cpu" else ACCELERATOR_BLOCK
+        features = input.reshape(-1, input.shape[-1])
+        losses = in_blocks(RowFormula(formula), (features, target), shared, block // max(1, classes))
     total = total_weight(losses, target, weight, ignore_index)
     result = reduced(losses.reshape(rows), total, reduction)
     return result if mixed else result.to(input.dtype)

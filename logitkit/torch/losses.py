@@ -238,4 +238,9 @@ def autocast_to_float32(logits: Tensor) -> Tensor:
 
 def mixes_precision(device: str) -> bool:
     """Whether an autocast region is on for the device, if there can be one."""
-    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    return _may_mix_precision(device) and torch.is_autocast_enabled(device)
+
+
+@torch.compiler.assume_constant_result  # a compiler before PyTorch 2.13's cannot trace the question
+def _may_mix_precision(device: str) -> bool:
+    return torch.amp.is_autocast_available(device)

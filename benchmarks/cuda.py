@@ -1,0 +1,111 @@
+"""Time and memory of the PyTorch twins on a GPU beside PyTorch's own losses, forward and backward.
+
+Time is the best of seven rounds in which the calls take turns, each waited for; the compiled twin is that of
+`torch.compile`. Memory is what a call adds to the allocator's peak, its gradients included.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+import logitkit as lk
+import logitkit.torch as lt
+
+ROUNDS = 7
+CLASS_SHAPES = [(1_000_000, 10), (16_384, 1_000), (4_096, 50_000)]
+LAYER_SHAPES = [(8_192, 32_000, 2_048), (16_384, 128_000, 4_096)]
+
+Call = Callable[[], object]
+
+
+def with_backward(loss_of: Callable[..., Tensor], *tensors: Tensor) -> Call:
+    """Return a call that computes a loss and the gradients of its floating-point tensors but the last."""
+
+    def call() -> object:
+        leaves = [t.detach().requires_grad_() for t in tensors[:-1]]
+        loss = loss_of(*leaves, tensors[-1])
+        loss.backward()
+        return loss, [leaf.grad for leaf in leaves]
+
+    return call
+
+
+def layer_then_loss(features: Tensor, weight: Tensor, target: Tensor) -> Tensor:
+    """Return the loss of a linear layer as one writes it: all logits at once."""
+    return functional.cross_entropy(functional.linear(features, weight), target)
+
+
+def seconds(call: Call) -> float:
+    """Return how long one call takes, until the device has done it."""
+    torch.cuda.synchronize()
+    started = perf_counter()
+    call()
+    torch.cuda.synchronize()
+    return perf_counter() - started
+
+
+def extra_bytes(call: Call) -> int:
+    """Return by how much one call raises the peak of the allocated memory; it warms the call up as well."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def report(name: str, shape: tuple[int, ...], dtype: torch.dtype, *calls: Call) -> None:
+    """Print a row: of the twin, of PyTorch, and of the compiled twin if there is one."""
+    memory = [extra_bytes(call) for call in calls]
+    ours, theirs, *compiled = (min(t) for t in zip(*(map(seconds, calls) for _ in range(ROUNDS)), strict=True))
+    cells = [name, str(dtype).removeprefix("torch."), " x ".join(f"{n:,}" for n in shape), f"{1000 * ours:.2f} ms"]
+    cells += [f"{ours / theirs:.2f}", f"{compiled[0] / theirs:.2f}" if compiled else "–"]
+    cells += [f"{extra / 2**20:,.0f} MiB" for extra in memory] + ["–"] * (not compiled)
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def report_loss(name: str, ours: Callable[..., Tensor], theirs: Callable[..., Tensor], *tensors: Tensor) -> None:
+    """Print the row of a loss that can be compiled."""
+    torch.compiler.reset()
+    calls = [with_backward(loss, *tensors) for loss in (ours, theirs, torch.compile(ours, dynamic=False))]
+    report(name, tuple(tensors[0].shape), tensors[0].dtype, *calls)
+
+
+def main() -> None:
+    """Print the versions and one table."""
+    torch.manual_seed(0)
+    torch.set_default_device("cuda")
+    print(f"logitkit {lk.__version__}, torch {torch.__version__}, {torch.cuda.get_device_name()}\n")
+    header = [
+        "loss and gradient",
+        "dtype",
+        "shape",
+        "twin",
+        "time / PyTorch's",
+        "time of the compiled twin / PyTorch's",
+    ]
+    header += [f"memory of {name}" for name in ("the twin", "PyTorch", "the compiled twin")]
+    print("| " + " | ".join(header) + " |")
+    print("|---|---|---|" + "---:|" * (len(header) - 3))
+    for dtype in (torch.float32, torch.bfloat16):
+        for shape in CLASS_SHAPES:
+            logits, labels = 3 * torch.randn(shape, dtype=dtype), torch.randint(shape[1], shape[:1])
+            for name, options in (("", {}), (", label smoothing", {"label_smoothing": 0.1})):
+                pair = [partial(loss, **options) for loss in (lt.cross_entropy, functional.cross_entropy)]
+                report_loss(f"cross_entropy{name}", *pair, logits, labels)
+        log_odds = 3 * torch.randn(10_000_000, dtype=dtype)
+        pair = [lt.binary_cross_entropy_with_logits, functional.binary_cross_entropy_with_logits]
+        report_loss(pair[1].__name__, *pair, log_odds, torch.rand_like(log_odds))
+        for rows, classes, width in LAYER_SHAPES:
+            tensors = torch.randn(rows, width, dtype=dtype), torch.randn(classes, width, dtype=dtype) / width**0.5
+            labels = torch.randint(classes, (rows,))
+            calls = [with_backward(loss, *tensors, labels) for loss in (lt.linear_cross_entropy, layer_then_loss)]
+            report("linear_cross_entropy", (rows, classes, width), dtype, *calls)
+
+
+if __name__ == "__main__":
+    main()
