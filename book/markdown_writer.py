@@ -100,7 +100,7 @@ class MarkdownWriter:
         return f"$$\n{tex}{tag}\n$$"
 
     def write_literal_block(self, node: nodes.literal_block) -> str:
-        return f"```{node.get('language', '')}\n{node.astext()}\n```"
+        return f"```{node.get('language', '')}\n{node.astext().rstrip()}\n```"
 
     def write_bullet_list(self, node: nodes.bullet_list) -> str:
         return "\n".join(self.item("- ", item) for item in node.children)
@@ -162,7 +162,8 @@ class MarkdownWriter:
     write_definition_node = write_exercise_enumerable_node = write_numbered
 
     def write_proof_node(self, node: nodes.Element) -> str:
-        return self.blocks(node.children)
+        text = self.blocks(node.children).replace("Proof.", "*Proof.*", 1)
+        return text + ("\n\n∎" if text.endswith("$$") else " ∎")
 
     def write_section(self, node: nodes.section) -> str:  # of a theorem's or an exercise's text
         return self.blocks(node.children)
@@ -186,5 +187,7 @@ class MarkdownWriter:
         return f"<details>\n<summary>{escape(summary, quote=False)}</summary>\n\n{text}\n\n</details>"
 
     def write_raw(self, node: nodes.raw) -> str:
+        if not re.sub(r"<[^>]+>", "", node.astext()).strip():  # a frame for what follows, or a script
+            return ""
         anchor = next(iter(node.get("ids", ())), "")
-        return f"*Here the [book's page]({self.url}{anchor and '#'}{anchor}) has a part that only works there.*"
+        return f"*This part works on [the book's page]({self.url}{anchor and '#'}{anchor}) only.*"

@@ -54,8 +54,6 @@ def complete_page(
     }
     # Sphinx makes the canonical link of it: one address a page, also in copies of the site.
     context["pageurl"] = page["url"] if listed else None
-    if pagename == app.config.root_doc:
-        context["docstitle"] = ""  # which is its title, and once is enough
     if doctree:
         page |= source_links(app, pagename, title)
     page["description"], context["metatags"] = describe(page["name"], context.get("metatags", ""), doctree)
@@ -89,11 +87,10 @@ def source_links(app: Sphinx, pagename: str, title: str) -> dict[str, str]:
     """Return where a page can be run, changed and discussed, and when it last was changed."""
     repository, branch = origin.repository(app.config), origin.branch(app.config)
     source = app.env.doc2path(pagename, base=False)
-    made_of = {Path(app.srcdir, name) for name in (source, *app.env.dependencies[pagename])}
     links = {
         "edit": f"{repository}/edit/{branch}/{source}",
         "issue": f"{repository}/issues/new?{urlencode({'title': f'{title}: '})}",
-        "updated": origin.last_updated(made_of),
+        "updated": last_updated(app, pagename),
     }
     if source.endswith(".ipynb"):
         name = Path(source).name
@@ -105,6 +102,12 @@ def source_links(app: Sphinx, pagename: str, title: str) -> dict[str, str]:
             "binder": f"https://mybinder.org/v2/gh/{owner}/{revision}?urlpath=lab/tree/{source}",
         }
     return links
+
+
+def last_updated(app: Sphinx, pagename: str) -> str:
+    """Return the day on which anything that a page is made of was last changed, or nothing where it is not known."""
+    source = app.env.doc2path(pagename, base=False)
+    return origin.last_updated({Path(app.srcdir, name) for name in (source, *app.env.dependencies[pagename])})
 
 
 def draw_card(app: Sphinx, pagename: str, name: str) -> str:
@@ -173,7 +176,7 @@ def sitemap(app: Sphinx, pages: list[str]) -> bytes:
     for page in pages:
         url = ElementTree.SubElement(root, "url")
         ElementTree.SubElement(url, "loc").text = page_url(app, page)
-        if updated := source_links(app, page, "")["updated"]:
+        if updated := last_updated(app, page):
             ElementTree.SubElement(url, "lastmod").text = updated
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)

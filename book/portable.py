@@ -5,6 +5,8 @@ of what the build has resolved, so that every number and every link reads as it 
 """
 
 import ast
+import json
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from sphinx.errors import ExtensionError
 from sphinx_exercise.nodes import solution_node
 
 PACKAGES = {"sklearn": "scikit-learn"}  # where a package is not called as its module
+REFERENCE = re.compile(r"\{?\{ref\}\}?`([^`]+)`")  # in a table that code prints, also as an f-string has it
 FOLDED = {"jupyter": {"source_hidden": True, "outputs_hidden": True}}
 
 INSTALL = """\
@@ -86,14 +89,14 @@ def title(app: Sphinx, context: dict[str, Any]) -> str:
     page = context["page"]
     return (
         f"# {pages.plain(context['title'])}\n\n"
-        f"A chapter of [{app.config.project}]({app.config.html_baseurl}), by {app.config.author}, for {page['version']}. "
-        f"[The chapter as a page]({page['url']}) has the figures in both themes, the links and a search. "
-        "Text and figures: CC BY 4.0. Code: MIT."
+        f"From the book [{app.config.project}]({app.config.html_baseurl}), made with {page['version']}. "
+        f"The same chapter [as a page]({page['url']}).\n\n"
+        f"© {app.config.copyright} {app.config.author}. Text and figures: CC BY 4.0. Code: MIT."
     )
 
 
 def install(app: Sphinx, notebook: nbformat.NotebookNode, files: list[str]) -> str:
-    """Return the code that makes a machine ready for a notebook, and does nothing on one that is."""
+    """Return the code that makes a machine ready for a notebook, and needs no network on one that is."""
     revision = origin.version(app.config).revision
     refs = "tags" if revision.startswith("v") else "heads"
     repository = origin.repository(app.config)
@@ -102,7 +105,7 @@ def install(app: Sphinx, notebook: nbformat.NotebookNode, files: list[str]) -> s
     code = INSTALL.format(packages=",\n    ".join(packages))
     if files:
         raw = repository.replace("https://github.com", "https://raw.githubusercontent.com")
-        code += FETCH.format(files=files, address=f"{raw}/{revision}/chapters")
+        code += FETCH.format(files=json.dumps(files), address=f"{raw}/{revision}/chapters")
     return code
 
 
@@ -167,7 +170,8 @@ class Chapter:
                 yield text
 
     def code(self, cell: nbformat.NotebookNode, **metadata: Any) -> nbformat.NotebookNode:
-        """Return a stored cell with its outputs, without what only the book's build reads."""
+        """Return a stored cell with its outputs, without what only the book's build reads: metadata, and roles in strings."""
+        cell = nbformat.from_dict(json.loads(REFERENCE.sub(rf"[\1]({self.writer.url}#\1)", json.dumps(cell))))
         return new_code_cell(**{**cell, "metadata": metadata})
 
     def caption(self, figure: nodes.figure) -> str:
