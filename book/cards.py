@@ -1,6 +1,6 @@
 """Pictures of the pages for link previews and home screens.
 
-Drawn with Pillow, not with Matplotlib, which is ten times the size and which nothing else in the build of the book needs.
+Drawn with Pillow and not with Matplotlib, which is ten times the size and not needed to build the book.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,15 @@ PAPER, INK, FAINT = "#fefefe", "#222832", "#5a6472"
 BLUE, VERMILLION = "#0077bb", "#d55e00"  # of the loss and the probability, as on the cover
 
 
-def draw(title: str, part: str) -> Image.Image:
-    """Return the card of a page: its part, its title, and below them the two curves of the cover."""
+def draw(title: str, part: str, book: str) -> Image.Image:
+    """Return the card of a page: its part of the book, its title, the two curves of the cover, and the book's name."""
     card = curves().copy()
     pen = ImageDraw.Draw(card)
-    pen.text((MARGIN, 70), part, FAINT, ImageFont.load_default(34))
+    font = ImageFont.load_default
+    pen.text((MARGIN, 70), part, FAINT, font(34))
     size = next(size for size in (76, 66, 56, 46) if len(wrap(title, size)) * size <= 240)
-    pen.multiline_text((MARGIN, 125), "\n".join(wrap(title, size)), INK, ImageFont.load_default(size), spacing=size // 4)
-    pen.text((MARGIN, HEIGHT - MARGIN), "Logits: one word, two meanings, one loss", FAINT, ImageFont.load_default(28), "ls")
+    pen.multiline_text((MARGIN, 125), "\n".join(wrap(title, size)), INK, font(size), spacing=size // 4)
+    pen.text((MARGIN, HEIGHT - MARGIN), book, FAINT, font(28), "ls")
     return card.quantize(64)  # few colours are a third of the bytes
 
 

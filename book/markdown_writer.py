@@ -38,7 +38,7 @@ class MarkdownWriter:
     def write(self, node: nodes.Node) -> str:
         """Return the Markdown of a node, looked up by the name of its class or of a class above it."""
         for kind in type(node).__mro__:
-            if method := getattr(self, f"write_{kind.__name__}", None):
+            if method := getattr(self, f"_{kind.__name__}", None):
                 return method(node)
         raise ExtensionError(f"{type(node).__name__} has no counterpart in Markdown yet: {node.astext()[:80]!r}")
 
@@ -52,60 +52,60 @@ class MarkdownWriter:
 
     # Within a line
 
-    def write_Text(self, node: nodes.Text) -> str:  # noqa: N802
+    def _Text(self, node: nodes.Text) -> str:  # noqa: N802
         text = SPECIAL.sub(r"\\\g<0>", node.astext().replace("\n", " "))
         return text.replace("|", r"\|") if self.in_table else text
 
-    def write_inline(self, node: nodes.inline) -> str:
+    def _inline(self, node: nodes.inline) -> str:
         return "".join(map(self.write, node.children))
 
-    def write_emphasis(self, node: nodes.emphasis) -> str:
+    def _emphasis(self, node: nodes.emphasis) -> str:
         return f"*{self.inline(node)}*"
 
-    def write_strong(self, node: nodes.strong) -> str:
+    def _strong(self, node: nodes.strong) -> str:
         return f"**{self.inline(node)}**"
 
-    def write_literal(self, node: nodes.literal) -> str:
+    def _literal(self, node: nodes.literal) -> str:
         text = node.astext().replace("\n", " ")
         ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
         text = f" {text} " if text.startswith("`") or text.endswith("`") else text
         return ticks + (text.replace("|", r"\|") if self.in_table else text) + ticks
 
-    def write_math(self, node: nodes.math) -> str:
+    def _math(self, node: nodes.math) -> str:
         tex = " ".join(node.astext().split())
         if self.in_table:  # a bar would end the cell
             tex = tex.replace(r"\|", r"\Vert ").replace("|", r"\vert ")
         return f"${tex}$"
 
-    def write_reference(self, node: nodes.reference) -> str:
+    def _reference(self, node: nodes.reference) -> str:
         target = node.get("refuri") or f"#{node['refid']}"
         return f"[{self.inline(node)}]({urljoin(self.url, target)})"
 
-    def write_image(self, node: nodes.image) -> str:
+    def _image(self, node: nodes.image) -> str:
         raise ExtensionError(f"only code cells draw figures, and {node['uri']} is an image file")
 
-    def write_target(self, node: nodes.Node) -> str:
+    def _target(self, node: nodes.Node) -> str:
         return ""
 
-    write_index = write_comment = write_meta = write_target
+    _index = _comment = _meta = _target
 
     # Blocks
 
-    def write_paragraph(self, node: nodes.paragraph) -> str:
+    def _paragraph(self, node: nodes.paragraph) -> str:
         return self.inline(node)
 
-    def write_math_block(self, node: nodes.math_block) -> str:
+    def _math_block(self, node: nodes.math_block) -> str:
         tex = re.sub(r"\n\s*\n", "\n", node.astext().strip())
         tag = f"\n\\tag{{{self.number('displaymath', node)}}}" if node.get("number") else ""
         return f"$$\n{tex}{tag}\n$$"
 
-    def write_literal_block(self, node: nodes.literal_block) -> str:
+    def _literal_block(self, node: nodes.literal_block) -> str:
         return f"```{node.get('language', '')}\n{node.astext().rstrip()}\n```"
 
-    def write_bullet_list(self, node: nodes.bullet_list) -> str:
+    def _bullet_list(self, node: nodes.bullet_list) -> str:
         return "\n".join(self.item("- ", item) for item in node.children)
 
-    def write_enumerated_list(self, node: nodes.enumerated_list) -> str:
+    def _enumerated_list(self, node: nodes.enumerated_list) -> str:
         first = node.get("start", 1)
         return "\n".join(self.item(f"{number}. ", item) for number, item in enumerate(node.children, first))
 
@@ -113,19 +113,19 @@ class MarkdownWriter:
         """Return one item of a list, what follows its first line indented below it."""
         return mark + indent(self.blocks(node.children), " " * len(mark)).lstrip()
 
-    def write_definition_list(self, node: nodes.definition_list) -> str:
+    def _definition_list(self, node: nodes.definition_list) -> str:
         return self.blocks(node.children)
 
-    def write_definition_list_item(self, node: nodes.definition_list_item) -> str:
+    def _definition_list_item(self, node: nodes.definition_list_item) -> str:
         return self.blocks(node.children)
 
-    def write_term(self, node: nodes.term) -> str:
+    def _term(self, node: nodes.term) -> str:
         return f"**{self.inline(node)}**"
 
-    def write_definition(self, node: nodes.definition) -> str:
+    def _definition(self, node: nodes.definition) -> str:
         return self.blocks(node.children)
 
-    def write_table(self, node: nodes.table) -> str:
+    def _table(self, node: nodes.table) -> str:
         self.in_table = True
         rows = [[self.cell(entry) for entry in row.children] for row in node.findall(nodes.row)]
         self.in_table = False
@@ -138,46 +138,46 @@ class MarkdownWriter:
         """Return one cell of a table on one line."""
         return "<br>".join(map(self.write, node.children))
 
-    def write_admonition(self, node: nodes.Element) -> str:
+    def _admonition(self, node: nodes.Element) -> str:
         if isinstance(node.children[0], nodes.title):
             title, *rest = node.children
             return f"**{self.inline(title)}**\n\n{self.blocks(rest)}"
         return self.blocks(node.children)
 
-    write_Admonition = write_admonition  # noqa: N815
+    _Admonition = _admonition
 
-    def write_note(self, node: nodes.Element) -> str:
+    def _note(self, node: nodes.Element) -> str:
         return f"**{type(node).__name__.title()}**\n\n{self.blocks(node.children)}"
 
-    write_warning = write_tip = write_important = write_caution = write_hint = write_note
+    _warning = _tip = _important = _caution = _hint = _note
 
-    def write_numbered(self, node: nodes.Element) -> str:
+    def _numbered(self, node: nodes.Element) -> str:
         """Return a theorem or an exercise with its number."""
         kind = node.get("countertype") or "exercise"
         title, *rest = node.children
         name = f"{node.get('realtype', kind).title()} {self.number(kind, node)} {self.inline(title)}"
         return f"**{name.strip()}**\n\n{self.blocks(rest)}"
 
-    write_theorem_node = write_proposition_node = write_corollary_node = write_lemma_node = write_numbered
-    write_definition_node = write_exercise_enumerable_node = write_numbered
+    _theorem_node = _proposition_node = _corollary_node = _lemma_node = _numbered
+    _definition_node = _exercise_enumerable_node = _numbered
 
-    def write_proof_node(self, node: nodes.Element) -> str:
+    def _proof_node(self, node: nodes.Element) -> str:
         text = self.blocks(node.children).replace("Proof.", "*Proof.*", 1)
         return text + ("\n\n∎" if text.endswith("$$") else " ∎")
 
-    def write_section(self, node: nodes.section) -> str:  # of a theorem's or an exercise's text
+    def _section(self, node: nodes.section) -> str:  # of a theorem's or an exercise's text
         return self.blocks(node.children)
 
-    def write_container(self, node: nodes.container) -> str:
+    def _container(self, node: nodes.container) -> str:
         return self.blocks(node.children)
 
-    def write_sd_tab_input(self, node: nodes.Element) -> str:
+    def _sd_tab_input(self, node: nodes.Element) -> str:
         return ""
 
-    def write_sd_tab_label(self, node: nodes.Element) -> str:
+    def _sd_tab_label(self, node: nodes.Element) -> str:
         return f"**{self.inline(node)}**"
 
-    def write_dropdown_main(self, node: nodes.Element) -> str:
+    def _dropdown_main(self, node: nodes.Element) -> str:
         title, *rest = node.children
         words = "".join(child.astext() for child in title.children if not isinstance(child, nodes.raw))
         return self.details(words, self.blocks(rest))
@@ -186,7 +186,7 @@ class MarkdownWriter:
         """Return a text that is folded away."""
         return f"<details>\n<summary>{escape(summary, quote=False)}</summary>\n\n{text}\n\n</details>"
 
-    def write_raw(self, node: nodes.raw) -> str:
+    def _raw(self, node: nodes.raw) -> str:
         if not re.sub(r"<[^>]+>", "", node.astext()).strip():  # a frame for what follows, or a script
             return ""
         anchor = next(iter(node.get("ids", ())), "")

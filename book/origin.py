@@ -54,7 +54,7 @@ class Version(NamedTuple):
 
 
 def version(config: Config) -> Version:
-    """Return the release, if what is checked out is tagged as one, and else the development version, with its commit."""
+    """Return the release, if what is checked out is tagged as one, and else the development version with its commit."""
     tag = f"v{logitkit.__version__}"
     if tag in git("tag", "--points-at", "HEAD").split():
         return Version(f"logitkit {logitkit.__version__}", tag)

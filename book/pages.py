@@ -2,7 +2,7 @@
 
 import json
 import re
-from html import escape, unescape
+from html import unescape
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -28,6 +28,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the functions below to the moments of the build that they are for."""
     app.add_config_value("redirects", {}, "html", dict)
     app.connect("config-inited", configure)
+    app.connect("doctree-read", note_description)
     app.connect("html-page-context", complete_page, priority=100)  # before the theme tries its templates
     app.connect("build-finished", write_site_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -37,17 +38,19 @@ def configure(app: Sphinx, config: Config) -> None:
     """Set what follows from other settings."""
     config.html_baseurl = origin.site(config)
     config.version = config.release = logitkit.__version__
+    config.html_search_scorer = str(Path(__file__).with_name("search.js"))
 
 
 def complete_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Give a page its head, its version, and the links to its notebook and its source."""
-    title = plain(context.get("title", ""))
+    title = plain(context.get("title") or app.env.titles.get(pagename, nodes.title("", "Search")).astext())
     listed = not pagename.startswith(WITHOUT_TEXT)
     context["page"] = page = {
-        "name": re.sub(r"^\d+\. ", "", title),
+        "name": re.sub(r"^\d+\.\s+", "", title),
         "url": page_url(app, pagename),
+        "description": app.env.metadata.get(pagename, {}).get("description") or f"{title}: {app.config.project}",
         "listed": listed,
         "version": origin.version(app.config).words,
         "repository": origin.repository(app.config),
@@ -55,12 +58,13 @@ def complete_page(
     # Sphinx makes the canonical link of it: one address a page, also in copies of the site.
     context["pageurl"] = page["url"] if listed else None
     if doctree:
-        page |= source_links(app, pagename, title)
-    page["description"], context["metatags"] = describe(page["name"], context.get("metatags", ""), doctree)
+        page |= source_links(app, pagename)
     if listed:
         page["card"] = draw_card(app, pagename, page["name"])
         page["data"] = structured_data(app, pagename, page)
-    context["metatags"] += app.builder.templates.render("head.html", context)
+    if pagename == "search":
+        page["descriptions"] = in_script({name: app.env.metadata[name]["description"] for name in app.env.found_docs})
+    context["metatags"] = context.get("metatags", "") + app.builder.templates.render("head.html", context)
 
 
 def plain(html: str) -> str:
@@ -73,23 +77,24 @@ def page_url(app: Sphinx, pagename: str) -> str:
     return app.config.html_baseurl + ("" if pagename == app.config.root_doc else app.builder.get_target_uri(pagename))
 
 
-def describe(name: str, metatags: str, doctree: nodes.document | None) -> tuple[str, str]:
-    """Return the description of a page, its author's or its first paragraph without mathematics, and the tags with it."""
-    if stated := re.search(r'<meta content="([^"]*)" name="description"', metatags):
-        return unescape(stated[1]), metatags
-    paragraphs = doctree.findall(nodes.paragraph) if doctree else ()
-    words = (paragraph.astext() for paragraph in paragraphs if not paragraph.next_node(nodes.math))
-    text = shorten(next(words, f"{name}: a page of the executable book on the two meanings of logit."), 160)
-    return text, f'{metatags}<meta name="description" content="{escape(text)}">'
+def note_description(app: Sphinx, doctree: nodes.document) -> None:
+    """Keep what the author says of a page, and give one without a word its first paragraph without mathematics."""
+    stated = next((each for each in doctree.findall(nodes.meta) if each.get("name") == "description"), None)
+    if stated is None:
+        texts = (each.astext() for each in doctree.findall(nodes.paragraph) if not each.next_node(nodes.math))
+        stated = nodes.meta("", name="description", content=shorten(next(texts, ""), 160, placeholder=" …"))
+        doctree.insert(0, stated)
+    app.env.metadata[app.env.docname]["description"] = stated["content"]
 
 
-def source_links(app: Sphinx, pagename: str, title: str) -> dict[str, str]:
+def source_links(app: Sphinx, pagename: str) -> dict[str, str]:
     """Return where a page can be run, changed and discussed, and when it last was changed."""
     repository, branch = origin.repository(app.config), origin.branch(app.config)
     source = app.env.doc2path(pagename, base=False)
+    form = {"template": "unclear-text.yml", "page": page_url(app, pagename)}
     links = {
         "edit": f"{repository}/edit/{branch}/{source}",
-        "issue": f"{repository}/issues/new?{urlencode({'title': f'{title}: '})}",
+        "issue": f"{repository}/issues/new?{urlencode(form)}",
         "updated": last_updated(app, pagename),
     }
     if source.endswith(".ipynb"):
@@ -115,14 +120,14 @@ def draw_card(app: Sphinx, pagename: str, name: str) -> str:
     file = f"{CARDS}/{pagename.rpartition('/')[2]}.png"
     path = Path(app.outdir, file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    cards.draw(name, part_of(app, pagename) or app.config.project).save(path, optimize=True)
+    cards.draw(name, part_of(app, pagename), app.config.project).save(path, optimize=True)
     return app.config.html_baseurl + file
 
 
 def part_of(app: Sphinx, pagename: str) -> str:
-    """Return the part of the book that a page belongs to, as the table of contents has it."""
+    """Return the part of the book that a page belongs to; over all parts are the authors."""
     parts = app.env.external_site_map.root.subtrees
-    return next((part.caption for part in parts if pagename in part.items), "")
+    return next((part.caption for part in parts if pagename in part.items), app.config.author)
 
 
 def structured_data(app: Sphinx, pagename: str, page: dict[str, Any]) -> str:
@@ -141,6 +146,11 @@ def structured_data(app: Sphinx, pagename: str, page: dict[str, Any]) -> str:
         "version": logitkit.__version__,
         **({"dateModified": page["updated"]} if page.get("updated") else {}),
     }
+    return in_script(data)
+
+
+def in_script(data: dict[str, Any]) -> str:
+    """Return data as JSON that cannot end the element that holds it."""
     return json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
 
 

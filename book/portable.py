@@ -1,7 +1,7 @@
 """Write each chapter as a notebook that runs anywhere: plain Markdown, links to the book's pages, nothing to set up.
 
-The stored chapters are full of roles and directives, which only the book's build understands. The portable ones are made
-of what the build has resolved, so that every number and every link reads as it does on the page.
+The stored chapters are full of roles and directives, which only the book's build understands. The portable ones are
+made of what the build has resolved, so that every number and every link reads as it does on the page.
 """
 
 import ast
@@ -170,7 +170,7 @@ class Chapter:
                 yield text
 
     def code(self, cell: nbformat.NotebookNode, **metadata: Any) -> nbformat.NotebookNode:
-        """Return a stored cell with its outputs, without what only the book's build reads: metadata, and roles in strings."""
+        """Return a stored cell with its outputs, without what only the book's build reads."""
         cell = nbformat.from_dict(json.loads(REFERENCE.sub(rf"[\1]({self.writer.url}#\1)", json.dumps(cell))))
         return new_code_cell(**{**cell, "metadata": metadata})
 
