@@ -12,7 +12,7 @@ HTML := _build/html/index.html
 # One thread per process: sums are then added in one order on every machine, so stored outputs can be compared exactly.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help book serve test notebooks accuracy mutants frameworks lint clean
+.PHONY: help book archive serve test notebooks accuracy mutants frameworks lint clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ help:  ## list these commands
 book: .venv/book.done  ## build the book into _build/html
 	$(BIN)/jupyter-book build -W -n --keep-going --quiet .
 	@echo "The book is built. Open file://$(CURDIR)/$(HTML)"
+
+archive: book  ## pack the book into dist/, as one file to be read without a network
+	$(BIN)/python book/archive.py
 
 serve: .venv/book.done  ## build, serve on 127.0.0.1 and rebuild on change
 	$(BIN)/python book/serve.py

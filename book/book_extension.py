@@ -2,9 +2,7 @@
 
 import json
 import re
-from html import escape
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import names
@@ -29,7 +27,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("policies", Policies)
     app.connect("config-inited", configure)
     app.connect("autodoc-process-docstring", name_the_chapters_that_use_it, priority=900)  # after numpydoc
-    app.connect("html-page-context", describe_page, priority=900)
     app.connect("html-page-context", add_the_filter_of_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -63,21 +60,6 @@ def name_the_chapters_that_use_it(
                 chapters.append(docname)
     if chapters:
         lines += ["", "Used in: " + ", ".join(f":doc:`/{docname}`" for docname in chapters) + "."]
-
-
-def describe_page(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
-) -> None:
-    """Give a page that states no description its first paragraph without mathematics."""
-    metatags = context.get("metatags", "")
-    if 'name="description"' in metatags:
-        return
-    paragraphs = doctree.findall(nodes.paragraph) if doctree else ()
-    plain = (paragraph.astext() for paragraph in paragraphs if not paragraph.next_node(nodes.math))
-    text = next(plain, f"{context.get('title', 'Index and search')}: {app.config.project}")
-    context["metatags"] = (
-        f'{metatags}<meta name="description" content="{escape(shorten(text, 200, placeholder=" …"))}">'
-    )
 
 
 def add_the_filter_of_names(

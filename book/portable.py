@@ -1,0 +1,191 @@
+"""Write each chapter as a notebook that runs anywhere: plain Markdown, links to the book's pages, nothing to set up.
+
+The stored chapters are full of roles and directives, which only the book's build understands. The portable ones are
+made of what the build has resolved, so that every number and every link reads as it does on the page.
+"""
+
+import ast
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import origin
+import pages
+from docutils import nodes
+from markdown_writer import MarkdownWriter
+from nbformat.v4 import new_code_cell, new_markdown_cell
+from sphinx.application import Sphinx
+from sphinx.errors import ExtensionError
+from sphinx_exercise.nodes import solution_node
+
+PACKAGES = {"sklearn": "scikit-learn"}  # where a package is not called as its module
+REFERENCE = re.compile(r"\{?\{ref\}\}?`([^`]+)`")  # in a table that code prints, also as an f-string has it
+FOLDED = {"jupyter": {"source_hidden": True, "outputs_hidden": True}}
+
+INSTALL = """\
+# Install what this notebook imports, if it is missing.
+import importlib.util
+import subprocess
+import sys
+
+packages = {{
+    {packages},
+}}
+missing = [package for module, package in packages.items() if importlib.util.find_spec(module) is None]
+if missing:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
+    importlib.invalidate_caches()"""
+
+FETCH = """
+
+# Fetch the data that it reads, if it does not lie beside it.
+from pathlib import Path
+from urllib.request import urlretrieve
+
+for name in {files}:
+    if not Path(name).exists():
+        Path(name).parent.mkdir(exist_ok=True)
+        urlretrieve(f"{address}/{{name}}", name)"""
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Write the notebook of a chapter whenever its page is written."""
+    app.connect("html-page-context", write_notebook, priority=950)  # what pages says of the page is needed
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def write_notebook(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Write the notebook of a chapter, and the data that it reads, into the site's folder of notebooks."""
+    if "notebook" not in context["page"]:
+        return
+    path = Path(app.env.doc2path(pagename))
+    notebook = nbformat.read(path, as_version=4)
+    folder = Path(app.outdir, pages.NOTEBOOKS)
+    files = data_files(notebook, path.parent)
+    for file in files:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path.parent / file, folder / file)
+    writer = MarkdownWriter(context["page"]["url"], app.env.toc_fignumbers[pagename])
+    notebook.cells = [
+        new_markdown_cell(title(app, context), id="title"),
+        new_code_cell(install(app, notebook, files), id="install"),
+        *Chapter(notebook, writer).cells(doctree),
+    ]
+    notebook.metadata = {name: notebook.metadata[name] for name in ("kernelspec", "language_info")}
+    folder.mkdir(exist_ok=True)
+    nbformat.write(notebook, folder / path.name)
+
+
+def title(app: Sphinx, context: dict[str, Any]) -> str:
+    """Return what a reader who has only this file needs to know of it."""
+    page = context["page"]
+    return (
+        f"# {pages.plain(context['title'])}\n\n"
+        f"From the book [{app.config.project}]({app.config.html_baseurl}), made with {page['version']}. "
+        f"The same chapter [as a page]({page['url']}).\n\n"
+        f"© {app.config.copyright} {app.config.author}. Text and figures: CC BY 4.0. Code: MIT."
+    )
+
+
+def install(app: Sphinx, notebook: nbformat.NotebookNode, files: list[str]) -> str:
+    """Return the code that makes a machine ready for a notebook, and needs no network on one that is."""
+    revision = origin.version(app.config).revision
+    refs = "tags" if revision.startswith("v") else "heads"
+    repository = origin.repository(app.config)
+    archive = {"logitkit": f"{repository}/archive/refs/{refs}/{revision}.zip"}
+    packages = (f'"{module}": "{(archive | PACKAGES).get(module, module)}"' for module in imported(notebook))
+    code = INSTALL.format(packages=",\n    ".join(packages))
+    if files:
+        raw = repository.replace("https://github.com", "https://raw.githubusercontent.com")
+        code += FETCH.format(files=json.dumps(files), address=f"{raw}/{revision}/chapters")
+    return code
+
+
+def trees(notebook: nbformat.NotebookNode) -> Iterator[ast.AST]:
+    """Return everything that the code of a notebook consists of."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            yield from ast.walk(ast.parse(cell.source))
+
+
+def imported(notebook: nbformat.NotebookNode) -> list[str]:
+    """Return the modules that a notebook imports and that Python and a kernel do not bring."""
+    names = set()
+    for node in trees(notebook):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module.partition(".")[0])
+    return sorted(names - sys.stdlib_module_names - {"IPython"})
+
+
+def data_files(notebook: nbformat.NotebookNode, folder: Path) -> list[str]:
+    """Return the files beside the chapters that a notebook names."""
+    strings = {node.value for node in trees(notebook) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return sorted(name for name in strings if Path(name).suffix and len(name) < 100 and (folder / name).is_file())
+
+
+class Chapter:
+    """The text of a page and the stored code of its notebook, in the order of the page."""
+
+    def __init__(self, notebook: nbformat.NotebookNode, writer: MarkdownWriter) -> None:
+        self.stored = notebook.cells
+        self.writer = writer
+
+    def cells(self, doctree: nodes.document) -> list[nbformat.NotebookNode]:
+        """Return the cells of the portable notebook: a cell of text for each heading and after each cell of code."""
+        cells: list[nbformat.NotebookNode] = []
+        for piece in self.flow(doctree.next_node(nodes.section), level=2):
+            if not isinstance(piece, str):
+                cells.append(piece)
+            elif cells and cells[-1].cell_type == "markdown" and not piece.startswith("#"):
+                cells[-1].source += f"\n\n{piece}"
+            else:
+                cells.append(new_markdown_cell(piece, id=f"text-{len(cells)}"))
+        code = [cell.id for cell in self.stored if cell.cell_type == "code"]
+        if code != [cell.id for cell in cells if cell.cell_type == "code"]:
+            raise ExtensionError("a cell of code is not shown on the page, so its notebook would not run")
+        return cells
+
+    def flow(self, parent: nodes.Element, level: int) -> Iterator[str | nbformat.NotebookNode]:
+        """Return the pieces of a section, Markdown as strings, code as the cells that are stored."""
+        for node in parent.children:
+            if isinstance(node, nodes.section):
+                yield f"{'#' * level} {self.writer.inline(node.next_node(nodes.title))}"
+                yield from self.flow(node, level + 1)
+            elif isinstance(node, solution_node):
+                yield from self.solution(node, level)
+            elif "cell_index" in getattr(node, "attributes", ()):
+                yield self.code(self.stored[node["cell_index"]])
+                yield from map(self.caption, node.findall(nodes.figure))
+            elif not isinstance(node, nodes.title) and (text := self.writer.write(node)):
+                yield text
+
+    def code(self, cell: nbformat.NotebookNode, **metadata: Any) -> nbformat.NotebookNode:
+        """Return a stored cell with its outputs, without what only the book's build reads."""
+        cell = nbformat.from_dict(json.loads(REFERENCE.sub(rf"[\1]({self.writer.url}#\1)", json.dumps(cell))))
+        return new_code_cell(**{**cell, "metadata": metadata})
+
+    def caption(self, figure: nodes.figure) -> str:
+        """Return the caption of a figure with its number, as the text refers to it."""
+        caption = figure.next_node(nodes.caption)
+        return f"*Fig. {self.writer.number('figure', figure)}* {self.writer.inline(caption)}" if caption else ""
+
+    def solution(self, node: nodes.Element, level: int) -> Iterator[str | nbformat.NotebookNode]:
+        """Return a solution folded away: text in a details element, code in cells that JupyterLab shows folded."""
+        title, content = node.children
+        summary = title.astext()
+        for is_text, pieces in groupby(self.flow(content, level), lambda piece: isinstance(piece, str)):
+            if is_text:
+                yield self.writer.details(summary, "\n\n".join(pieces))
+                summary = f"{title.astext()}, continued"
+            else:
+                yield from (self.code(cell, **FOLDED) for cell in pieces)

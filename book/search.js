@@ -1,0 +1,51 @@
+// How the page of search results ranks and describes what Sphinx's search finds; Sphinx puts it into language_data.js.
+//
+// Sphinx gives every page that has all the words the same score, and leaves numbers out. Here a page also scores by how
+// well its title, its best heading or its best index entry fits the query, numbers included, and the result leads there.
+"use strict";
+{
+  const asking = ["what", "why", "how", "which", "does", "do", "can", "my", "i"];
+  const words = (text) => text.toLowerCase().split(/[\s,;:?!()<>/"“”]+/).map((word) => word.replace(/\.$/, ""))
+    .filter((word) => word && !stopwords.includes(word) && !asking.includes(word));
+  const query = words(new URLSearchParams(location.search).get("q") ?? "");
+  const descriptions = JSON.parse(document.getElementById("descriptions")?.textContent ?? "{}");
+  const withoutNumber = (title) => title.replace(/^\d+\.\s+/, "");
+  const inHtml = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+
+  // The share of the query that a phrase has, halved if all else in the phrase is beside the point.
+  const fit = (phrase) => {
+    const there = words(withoutNumber(phrase));
+    const found = query.filter((asked) => there.some((word) => word.startsWith(asked) || asked === `${word}s`));
+    return found.length && (found.length / query.length) * (0.5 + 0.5 * Math.min(1, found.length / there.length));
+  };
+
+  // The headings and index entries of each page: { phrase, anchor, fit }, the best first.
+  const places = new Map();
+  const placesOf = (page) => {
+    if (!places.size) {
+      const { docnames, alltitles, indexentries } = Search._index;
+      for (const [phrase, found] of [...Object.entries(alltitles), ...Object.entries(indexentries)]) {
+        for (const [file, id] of found) {
+          const place = { phrase, anchor: id ? `#${id}` : "", fit: fit(phrase) };
+          places.set(docnames[file], [...(places.get(docnames[file]) ?? []), place]);
+        }
+      }
+      for (const each of places.values()) each.sort((one, other) => other.fit - one.fit);
+    }
+    return places.get(page) ?? [];
+  };
+
+  // A result is [page, title, anchor, description, score, file]; what is set in it is what will be shown. With a
+  // description of the page Sphinx does not load the page to quote from it, which files would not let it do.
+  Scorer.score = (result) => {
+    const [page, title, anchor, description, score] = result;
+    if (description !== null) return score; // a function
+    const name = title.split(" > ")[0];
+    const place = placesOf(page).find((each) => anchor === "" || each.anchor === anchor);
+    const leads = place && place.phrase !== withoutNumber(name) && (anchor !== "" || place.fit > 0.4);
+    result[1] = leads ? `${name} > ${inHtml(place.phrase)}` : name;
+    result[2] = leads ? place.anchor : "";
+    result[3] = descriptions[page] ?? "";
+    return score + (anchor === "" ? Math.round(80 * (place?.fit ?? 0)) : 0);
+  };
+}
