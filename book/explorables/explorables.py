@@ -1,0 +1,82 @@
+"""The directive of the explorables: a box whose text says what is to be seen, and on the web a figure that moves.
+
+::
+
+    :::{explorable} softmax-twice The loss that a second softmax cannot pass
+    - What to try, and what it shows: a list that also stands without scripts, and in print.
+    :::
+
+The first word names the script beside this file, the others are the title. A page loads these scripts only where it has
+a box, and right in the box: the figure is there before the rest of the page, which so never moves.
+"""
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.fileutil import copy_asset_file
+
+FOLDER = Path(__file__).parent
+STYLE = "explorables.css"
+SHARED = ["numerics", "explorable"]
+STILL = "On the web this is a figure to be moved. What it shows:"
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Add the directive and its files."""
+    app.add_directive("explorable", Explorable)
+    app.connect("builder-inited", copy_files)
+    app.connect("html-page-context", add_style)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def copy_files(app: Sphinx) -> None:
+    """Put scripts and style beside the pages, before a page asks for the checksum of the style."""
+    if app.builder.format == "html":
+        static = Path(app.outdir, "_static", FOLDER.name)
+        static.mkdir(parents=True, exist_ok=True)
+        for path in (*FOLDER.glob("*.js"), FOLDER / STYLE):
+            copy_asset_file(path, static)
+
+
+def add_style(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Load the style on the pages that have an explorable."""
+    if '<div class="explorable">' in context.get("body", ""):
+        app.add_css_file(f"{FOLDER.name}/{STYLE}")
+
+
+class Explorable(SphinxDirective):
+    """A figure to be moved, its title, and what to try."""
+
+    required_arguments = 2
+    final_argument_whitespace = True
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the title, the scripts, and the text; what encloses them is HTML, and nothing elsewhere."""
+        name, title = self.arguments
+        if not (FOLDER / f"{name}.js").is_file():
+            raise self.error(f"no explorable {name!r}: there is no {name}.js in {FOLDER.name}/")
+        loaded = self.env.temp_data.setdefault("explorables", [])  # by the boxes above on the same page
+        scripts = [script for script in (*SHARED, name) if script not in loaded]
+        loaded += scripts
+        return [
+            nodes.raw("", '<div class="explorable">', format="html"),
+            nodes.paragraph("", "", nodes.strong("", title), classes=["explorable-title"], ids=[f"explorable-{name}"]),
+            nodes.raw("", "\n".join(map(self.tag, scripts)), format="html"),
+            nodes.paragraph("", STILL, classes=["explorable-still"]),
+            *self.parse_content_to_nodes(),
+            nodes.raw("", "</div>", format="html"),
+        ]
+
+    def tag(self, script: str) -> str:
+        """Return the element that loads a script, anew whenever it has changed."""
+        path = FOLDER / f"{script}.js"
+        self.env.note_dependency(str(path))
+        root = "../" * self.env.docname.count("/")
+        return f'<script src="{root}_static/{FOLDER.name}/{path.name}?v={zlib.crc32(path.read_bytes()):08x}"></script>'
