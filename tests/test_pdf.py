@@ -1,0 +1,138 @@
+"""make pdf refuses a book that is not right: each fault that its checks are for is made here and found."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from docutils import nodes
+from pypdf import PdfReader, PdfWriter
+from pypdf.annotations import Link
+from pypdf.generic import DictionaryObject, Fit, NameObject, TextStringObject
+
+from logitkit import conventions
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
+import names
+import pdf_checks
+from pdf_extension import NamesList
+
+# As LaTeX writes them.
+FAULTS = {
+    "! Undefined control sequence.": "LaTeX stopped: Undefined control sequence.",
+    "Missing character: There is no ∎ (U+220E) in font TeX Gyre Pagella/OT!": "that its font does not have: ∎ (U+220E)",
+    "LaTeX Warning: Reference `a:b' on page 3 undefined on input line 9.": "to nothing: Reference `a:b'",
+    "LaTeX Warning: Hyper reference `a:b' on page 3 undefined on input line 9.": "to nothing: Hyper reference `a:b'",
+    "LaTeX Warning: Citation `Cox58' on page 3 undefined on input line 9.": "to nothing: Citation `Cox58'",
+    "LaTeX Warning: Label `a:b' multiply defined.": "given twice: Label `a:b'",
+    "LaTeX Font Warning: Font shape `TU/X(0)/m/n' undefined": "replaced by another: Font shape `TU/X(0)/m/n'",
+    r"Overfull \hbox (32.64497pt too wide) in paragraph at lines 7--9": "too wide by 32.64497 points in paragraph",
+    r"Overfull \hbox (144.5pt too wide) in alignment at lines 7--9": "too wide by 144.5 points in alignment",
+    r"Overfull \vbox (122.9pt too high) has occurred while \output is active []": "too full by 122.9 points",
+}
+
+
+@pytest.mark.parametrize(("line", "said"), FAULTS.items())
+def test_a_fault_in_the_log_is_found_with_its_page(line, said):
+    problems = list(pdf_checks.in_log(f"[1\n\n{{config}}] [2] (./a.ind [3]\n\n{line}\n\n[4]"))
+    assert len(problems) == 1
+    assert problems[0].startswith("page 4: ")
+    assert said in problems[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        r"Overfull \hbox (0.9pt too wide) in paragraph at lines 7--9",
+        r"Underfull \hbox (badness 10000) in paragraph at lines 7--9",
+        "Package hyperref Info: Option `undefined' ignored.",
+    ],
+)
+def test_what_nobody_sees_is_let_pass(line):
+    assert not list(pdf_checks.in_log(line))
+
+
+def test_a_number_that_differs_from_the_site_is_found():
+    numbers = {"chapters/a": {"figure": {"fig-x": (1, 2)}, "displaymath": {"equation-eq-x": (1, 3)}}}
+    right = "\\newlabel{chapters/a:fig-x}{{1.2}{7}{}{}{}}\n\\newlabel{equation:chapters/a:eq-x}{{1.3}{7}{}{}{}}"
+    env = SimpleNamespace(toc_fignumbers=numbers)
+    assert not list(pdf_checks.in_numbers(env, right))
+    assert list(pdf_checks.in_numbers(env, right.replace("1.3", "1.4"))) == [
+        "equation:chapters/a:eq-x is number 1.4, on the site 1.3"
+    ]
+    assert list(pdf_checks.in_numbers(env, right.partition("\n")[0])) == ["equation:chapters/a:eq-x has no number"]
+
+
+@pytest.fixture
+def book():
+    """Return a file of two pages to which nothing can be objected, still to be written."""
+    writer = PdfWriter()
+    page = writer.add_blank_page(595.28, 841.89)
+    writer.add_blank_page(595.28, 841.89)
+    writer.add_metadata({"/Title": "A title", "/Author": "An author"})
+    writer.root_object[NameObject("/Lang")] = TextStringObject("en-GB")
+    writer.add_outline_item(title="What is the logit function?", page_number=1)
+    writer.add_named_destination("there", 1)
+    link(writer, "/GoTo", "/D", "there")
+    link(writer, "/URI", "/URI", "https://example.org/")
+    return writer, page
+
+
+def link(writer, action, key, target):
+    annotation = Link(rect=(0, 0, 9, 9), target_page_index=1, fit=Fit("/Fit"))
+    annotation.pop("/Dest", None)
+    fact = {NameObject("/S"): NameObject(action), NameObject(key): TextStringObject(target)}
+    annotation[NameObject("/A")] = DictionaryObject(fact)
+    writer.add_annotation(0, annotation)
+
+
+def problems(writer, tmp_path, code=()):
+    writer.write(tmp_path / "book.pdf")
+    return list(pdf_checks.in_file(PdfReader(tmp_path / "book.pdf"), ["What is the logit function?"], code))
+
+
+def test_a_file_without_faults_passes(book, tmp_path):
+    assert not problems(book[0], tmp_path)
+
+
+def test_a_link_that_leads_nowhere_is_found(book, tmp_path):
+    link(book[0], "/GoTo", "/D", "elsewhere")
+    link(book[0], "/URI", "/URI", "chapters/traps.html")
+    assert problems(book[0], tmp_path) == [
+        "page 1: a link to elsewhere, which is not there",
+        "page 1: a link to chapters/traps.html, which is no address",
+    ]
+
+
+def test_a_font_that_is_left_out_is_found(book, tmp_path):
+    font = DictionaryObject({NameObject("/BaseFont"): NameObject("/Helvetica")})
+    fonts = DictionaryObject({NameObject("/F1"): font})
+    book[1][NameObject("/Resources")] = DictionaryObject({NameObject("/Font"): fonts})
+    assert problems(book[0], tmp_path) == ["page 1: the font /Helvetica is not in the file"]
+
+
+def test_a_chapter_without_a_bookmark_is_found(tmp_path, book):
+    book[0].root_object.pop("/Outlines")
+    assert problems(book[0], tmp_path) == ["no bookmark for the chapter 'What is the logit function?'"]
+
+
+def test_code_that_is_cut_off_is_found(book, tmp_path):
+    assert problems(book[0], tmp_path, ["first = 1\nmiddle = 2\nlast = 3\n"]) == [
+        "a line of code is cut or missing: first = 1",
+        "a line of code is cut or missing: last = 3",
+    ]
+
+
+def test_a_page_of_another_size_and_missing_facts_are_found(book, tmp_path):
+    book[1].mediabox.upper_right = (612, 792)
+    book[0].add_metadata({"/Author": ""})
+    assert problems(book[0], tmp_path) == ["the title, the author or the language is missing", "page 1: not A4"]
+
+
+def test_the_list_of_names_says_what_the_table_says():
+    for record in conventions.table():
+        entry = NamesList.entry(record)
+        said = names.facts(record)
+        del said["framework"]  # the heading
+        assert not [fact for fact in said.values() if fact not in entry.astext()], record.symbol
+        assert next(entry.findall(nodes.reference))["refuri"] == record.docs
