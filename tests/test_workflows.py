@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import subprocess
@@ -18,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import logitkit
+from logitkit import conventions
 
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"
@@ -67,7 +69,7 @@ def test_audit_finds_no_unpinned_action_no_needless_permission_and_no_injection(
 def test_every_action_is_pinned_to_one_commit_with_its_version() -> None:
     text = "".join(path.read_text("utf-8") for path in GITHUB.glob("workflows/*.yml"))
     uses = re.findall(r"uses: (\S+)(.*)", text)
-    actions = [(name, comment) for name, comment in uses if not name.startswith("$/")]  # in this repository
+    actions = [(name, comment) for name, comment in uses if not name.startswith("./")]  # in this repository
     assert len(actions) > 10
     for name, comment in actions:
         assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", name)
@@ -167,6 +169,22 @@ def test_binder_installs_what_the_chapters_import() -> None:
     assert {canonicalize_name(providers[module][0]) for module in modules} <= given
 
 
+def test_link_check_asks_for_the_page_of_every_record_and_the_registry_for_every_doi(tmp_path: Path) -> None:
+    (tmp_path / "index.rst").write_text(
+        "`one <https://doi.org/10.1093/biomet/71.1.1>`_, `other <https://a.org>`_", "utf-8"
+    )
+    settings = ["extensions=links", "linkcheck_ignore=.*", "linkcheck_report_timeouts_as_broken=0"]
+    options = [word for setting in settings for word in ("-D", setting)]
+    command = [BIN / "sphinx-build", "-C", "-q", "-b", "linkcheck", *options, tmp_path, tmp_path / "out"]
+    done = run(*command, env={**os.environ, "PYTHONPATH": str(ROOT / "book")})
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "out/output.json").read_text("utf-8").splitlines()
+    asked = {json.loads(line)["uri"] for line in lines}
+    assert {"https://doi.org/api/handles/10.1093/biomet/71.1.1", "https://a.org"} <= asked
+    assert {record.docs for record in conventions.table()} <= asked
+    assert {record.source for record in conventions.table() if record.source.startswith("http")} <= asked
+
+
 class TestRelease:
     """Package, changelog and citation are of one version and day."""
 
@@ -232,7 +250,7 @@ class TestDrift:
             env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
         )
         assert done.returncode == 0, done.stderr
-        return [yaml.safe_load(line) for line in calls.read_text("utf-8").splitlines()]
+        return [json.loads(line) for line in calls.read_text("utf-8").splitlines()]
 
     def test_what_fails_opens_an_issue_with_the_lines_that_tell(self, tmp_path: Path) -> None:
         (tmp_path / "logs").mkdir()
