@@ -4,15 +4,17 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable
+# In an empty checkout, NEWEST=1 installs the newest releases in place of the pinned ones.
+pins = $(if $(NEWEST),,--constraint $(1))
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check $(call pins,constraints.txt) --editable
 INSTALL_FRAMEWORKS := .venv-frameworks/bin/python -m pip install --disable-pip-version-check --no-compile \
-  --constraint tests/frameworks/constraints.txt
+  $(call pins,tests/frameworks/constraints.txt)
 HTML := _build/html/index.html
 
 # One thread per process: sums are then added in one order on every machine, so stored outputs can be compared exactly.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help book archive pdf serve test notebooks accuracy mutants frameworks lint clean
+.PHONY: help book archive pdf serve test notebooks accuracy mutants frameworks links lint clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +49,9 @@ mutants: .venv/mutants.done  ## change the package in one place at a time: every
 frameworks: .venv-frameworks/done  ## run the naming records and the edge cases on the frameworks (or RECORD=1 to store what they return)
 	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/frameworks $(if $(RECORD),--record)
 	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/test_policies.py
+
+links: .venv/book.done  ## ask the web for every address in the book and in the naming records
+	$(BIN)/jupyter-book build -n --builder linkcheck --path-output _build/links --quiet .
 
 lint: .venv/dev.done  ## check style and types
 	$(BIN)/ruff check .

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import json
 import math
 import os
@@ -60,10 +62,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if not (options.symbol or options.framework or options.holds):
         explain.error("name a SYMBOL, a --framework or what it --holds")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a console that has no ŷ shows its code
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _explain(options)
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has read enough; what Python still holds must not go into the closed pipe
+    except OSError as error:
+        if error.errno not in {errno.EPIPE, errno.EINVAL}:  # Windows says EINVAL
+            raise
+        # `| head` has read enough; what Python still holds must not go into the closed pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     return code
@@ -91,7 +98,7 @@ def _explain(options: argparse.Namespace) -> int:
             frameworks = dict.fromkeys(record.framework for record in found)
             return _unknown(f"{options.symbol!r} is not there", f"it is in {', '.join(frameworks)}")
     if options.json:
-        print(json.dumps([_plain(record) for record in records], indent=2, ensure_ascii=False, allow_nan=False))
+        print(json.dumps([_plain(record) for record in records], indent=2, allow_nan=False))
     elif options.symbol and len(records) <= IN_FULL:
         print("\n\n".join(_page(record) for record in records))
     else:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import entry_points
 
 import pytest
 
-from logitkit import conventions
+from logitkit import cli, conventions
 from logitkit.cli import main
 
 
@@ -143,8 +145,32 @@ def test_command_is_installed_and_runs_as_a_module_too() -> None:
 
 
 def test_pipe_that_is_closed_early_leaves_no_traceback() -> None:
-    code = "logitkit explain --framework pytorch --json | head -1"
-    command = f"set -o pipefail; {sys.executable} -m {code}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert "Traceback" not in done.stderr
-    assert "BrokenPipe" not in done.stderr
+    command = [sys.executable, "-m", "logitkit", "explain", "--framework", "pytorch", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [errno.EPIPE, errno.EINVAL, errno.ENOSPC])
+def test_closed_pipe_is_told_from_a_full_disk_also_by_the_number_of_windows(capfd, monkeypatch, number: int) -> None:
+    def fails(_: object) -> int:
+        raise OSError(number, "")
+
+    monkeypatch.setattr(cli, "_explain", fails)
+    monkeypatch.setattr(os, "dup2", lambda *_: None)
+    if number != errno.ENOSPC:
+        assert main(["explain", "torch.nn.NLLLoss"]) == 0
+        return
+    with pytest.raises(OSError, match=str(number)):
+        main(["explain", "torch.nn.NLLLoss"])
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_console_that_lacks_a_character_gets_an_escape_for_it(options: list[str]) -> None:
+    command = [sys.executable, "-m", "logitkit", "explain", "Flux.crossentropy", *options]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "cp1252"}, capture_output=True, check=False)
+    assert done.stderr == b""
+    assert b"\\u0177" in done.stdout
+    if options:
+        assert "\u0177" in str(json.loads(done.stdout))

@@ -5,11 +5,12 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from importlib.metadata import distribution
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 import logitkit
@@ -67,9 +68,12 @@ def test_installed_wheel_works_with_numpy_alone(dist, tmp_path):
     assert "log-probabilities as `input`" in explained
 
 
+def pinned_in(path: str) -> set[str]:
+    lines = (ROOT / path).read_text("utf-8").splitlines()
+    return {canonicalize_name(line.split("==")[0]) for line in lines if "==" in line and not line.startswith("#")}
+
+
 def test_every_version_that_make_installs_is_pinned():
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pinned = {canonicalize_name(line.split("==")[0]) for line in lines if line and not line.startswith("#")}
     needed: set[tuple[str, str]] = set()
     open_ = [("logitkit", "dev")]
     while open_:
@@ -82,17 +86,22 @@ def test_every_version_that_make_installs_is_pinned():
             if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
                 open_ += [(canonicalize_name(requirement.name), each) for each in {"", *requirement.extras}]
     # These belong to the environment itself: pip freeze does not list them.
-    assert {name for name, _ in needed} - {"logitkit", "pip", "setuptools", "wheel"} <= pinned
+    assert {name for name, _ in needed} - {"logitkit", "pip", "setuptools", "wheel"} <= pinned_in("constraints.txt")
+
+
+def test_every_pinned_version_installs_on_the_oldest_python_that_is_promised():
+    (oldest,) = SpecifierSet(distribution("logitkit").metadata["Requires-Python"])
+    assert oldest.operator == ">="
+    pinned = pinned_in("constraints.txt")
+    installed = [each.metadata for each in distributions() if canonicalize_name(each.name) in pinned]
+    wants = {each["Name"]: SpecifierSet(each.get("Requires-Python", "")) for each in installed}
+    assert [name for name, python in wants.items() if f"{oldest.version}.0" not in python] == []
 
 
 def test_every_framework_that_make_installs_is_pinned():
-    lines = {
-        name: (ROOT / "tests/frameworks" / name).read_text().splitlines()
-        for name in ("requirements.txt", "constraints.txt")
-    }
-    pinned = {canonicalize_name(line.split("==")[0]) for line in lines["constraints.txt"] if "==" in line}
-    needed = {Requirement(line).name for line in lines["requirements.txt"] if line and not line.startswith("#")}
-    assert {canonicalize_name(name) for name in needed} <= pinned
+    lines = (ROOT / "tests/frameworks/requirements.txt").read_text("utf-8").splitlines()
+    needed = {Requirement(line).name for line in lines if line and not line.startswith("#")}
+    assert {canonicalize_name(name) for name in needed} <= pinned_in("tests/frameworks/constraints.txt")
 
 
 @pytest.mark.parametrize("folder", ["book", "tests/frameworks"])

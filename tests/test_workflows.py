@@ -1,0 +1,298 @@
+"""What publishes the book and the package is well formed, pinned, and calls what is there."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import metadata, packages_distributions, version
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import logitkit
+from logitkit import conventions
+
+ROOT = Path(__file__).parents[1]
+GITHUB = ROOT / ".github"
+BIN = Path(sys.executable).parent
+WORKFLOWS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in sorted(GITHUB.glob("workflows/*.yml"))}
+STEPS = [
+    (f"{name}-{job}-{number}", step)
+    for name, workflow in WORKFLOWS.items()
+    for job, content in workflow["jobs"].items()
+    for number, step in enumerate(content.get("steps", []))
+]
+SCRIPTS = [pytest.param(step["run"], id=name) for name, step in STEPS if "run" in step]
+
+sys.path.insert(0, str(GITHUB / "scripts"))
+import drift  # noqa: E402
+import release  # noqa: E402
+
+
+def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, text=True, capture_output=True, check=False, **options)
+
+
+@pytest.mark.parametrize(
+    ("schema", "pattern"),
+    [
+        ("vendor.github-workflows", ".github/workflows/*.yml"),
+        ("custom.github-workflows-require-timeout", ".github/workflows/*.yml"),
+        ("vendor.dependabot", ".github/dependabot.yml"),
+        ("vendor.github-issue-config", ".github/ISSUE_TEMPLATE/config.yml"),
+        ("vendor.github-issue-forms", ".github/ISSUE_TEMPLATE/[!c]*.yml"),
+        ("vendor.github-issue-forms", ".github/ISSUE_TEMPLATE/claim.yml"),
+        ("vendor.citation-file-format", "CITATION.cff"),
+    ],
+)
+def test_file_follows_its_schema(schema: str, pattern: str) -> None:
+    paths = sorted(ROOT.glob(pattern))
+    assert paths
+    done = run(BIN / "check-jsonschema", "--builtin-schema", schema, *paths)
+    assert done.returncode == 0, done.stdout
+
+
+def test_audit_finds_no_unpinned_action_no_needless_permission_and_no_injection() -> None:
+    done = run(BIN / "zizmor", "--offline", "--persona", "pedantic", GITHUB)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_action_is_pinned_to_one_commit_with_its_version() -> None:
+    text = "".join(path.read_text("utf-8") for path in GITHUB.glob("workflows/*.yml"))
+    uses = re.findall(r"uses: (\S+)(.*)", text)
+    actions = [(name, comment) for name, comment in uses if not name.startswith("./")]  # in this repository
+    assert len(actions) > 10
+    for name, comment in actions:
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", name)
+        assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment)
+    assert len(set(actions)) == len({name.partition("@")[0] for name, _ in actions})
+
+
+def test_only_the_jobs_that_publish_may_write() -> None:
+    may = {
+        (name, job): {what for what, level in content.get("permissions", {}).items() if level == "write"}
+        for name, workflow in WORKFLOWS.items()
+        for job, content in workflow["jobs"].items()
+    }
+    assert {where: what for where, what in may.items() if what} == {
+        ("drift", "report"): {"issues"},
+        ("publish", "pypi"): {"id-token"},
+        ("publish", "pages"): {"pages", "id-token"},
+        ("publish", "release"): {"contents"},
+    }
+    assert all(workflow["permissions"] in ({}, {"contents": "read"}) for workflow in WORKFLOWS.values())
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_shell_of_a_step_is_sound(script: str) -> None:
+    assert "${{" not in script  # what a stranger writes would be run: it goes through the environment
+    done = run(BIN / "shellcheck", "--shell=bash", "-", input=script)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_file_and_make_target_that_a_step_names_is_there() -> None:
+    scripts = "\n".join(step["run"] for _, step in STEPS if "run" in step)
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE))
+    called = {word for line in re.findall(r"make ((?:[a-z]+ ?)+)", scripts) for word in line.split()}
+    called |= {*WORKFLOWS["drift"]["jobs"]["check"]["strategy"]["matrix"]["target"]}
+    assert {"book", "test", "links"} <= called
+    assert called <= targets
+    files = re.findall(r"(?:\.github/scripts/|\.ci/|@tests/)[\w.-]+", scripts)
+    assert files
+    assert [name for name in files if not (ROOT / name.removeprefix("@")).is_file()] == []
+    listed = (ROOT / "tests/package.txt").read_text("utf-8").split()
+    assert [name for name in listed if not (ROOT / name).is_file()] == []
+
+
+def test_every_python_that_the_package_names_is_tested_on_every_system() -> None:
+    matrix = WORKFLOWS["test"]["jobs"]["package"]["strategy"]["matrix"]
+    classifiers = metadata("logitkit").get_all("Classifier")
+    named = [line.rpartition(" ")[2] for line in classifiers if re.search(r"Python :: 3\.\d+$", line)]
+    assert matrix["python"] == named
+    assert metadata("logitkit")["Requires-Python"] == f">={named[0]}"
+    assert [system.partition("-")[0] for system in matrix["system"]] == ["ubuntu", "macos", "windows"]
+    (oldest,) = [s["with"] for s in WORKFLOWS["test"]["jobs"]["oldest"]["steps"] if "setup-python" in s.get("uses", "")]
+    assert oldest["python-version"] == named[0]
+
+
+def test_links_of_the_forms_lead_to_this_repository_and_its_book() -> None:
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]["url"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["repository-code"] == repository
+    texts = [path.read_text("utf-8") for path in [*GITHUB.glob("*.md"), *GITHUB.glob("ISSUE_TEMPLATE/*.yml")]]
+    links = re.findall(r"https://[^\s)]+", "\n".join(texts))
+    assert len(links) > 3
+    for link in links:
+        assert link.startswith((f"{repository}/", citation["url"]))
+        if link.startswith(citation["url"]):
+            page = Path(link.removeprefix(citation["url"])).with_suffix("")
+            assert list(ROOT.glob(f"{page}.*")), link
+
+
+def test_labels_of_the_forms_are_in_the_list_to_set_up() -> None:
+    forms = [yaml.safe_load(path.read_text("utf-8")) for path in GITHUB.glob("ISSUE_TEMPLATE/*.yml")]
+    labels = {drift.LABEL, *(label for form in forms for label in form.get("labels", []))}
+    guide = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    assert [label for label in labels if f"`{label}`" not in guide] == []
+
+
+def imports(source: str) -> set[str]:
+    """The top-level modules that a cell imports."""
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+    return {name.partition(".")[0] for name in names}
+
+
+def test_binder_installs_what_the_chapters_import() -> None:
+    lines = (ROOT / ".binder/requirements.txt").read_text("utf-8").splitlines()
+    options = dict(line.split(" ", 1) for line in lines if line.startswith("--"))
+    assert (ROOT / ".binder" / options["--constraint"]).resolve() == ROOT / "constraints.txt"
+    extras = Requirement(f"logitkit{options['--editable'].removeprefix('.')}").extras
+    given = {Requirement(line).name for line in lines if re.match(r"\w", line)}
+    for requirement in map(Requirement, metadata("logitkit").get_all("Requires-Dist")):
+        if requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in extras):
+            given.add(canonicalize_name(requirement.name))
+    notebooks = [nbformat.read(path, as_version=4) for path in ROOT.glob("chapters/*.ipynb")]
+    cells = [cell.source for notebook in notebooks for cell in notebook.cells if cell.cell_type == "code"]
+    modules = set().union(*map(imports, cells)) - sys.stdlib_module_names - {"logitkit"}
+    providers = packages_distributions()
+    assert {canonicalize_name(providers[module][0]) for module in modules} <= given
+
+
+def test_link_check_asks_for_the_page_of_every_record_and_the_registry_for_every_doi(tmp_path: Path) -> None:
+    (tmp_path / "index.rst").write_text(
+        "`one <https://doi.org/10.1093/biomet/71.1.1>`_, `other <https://a.org>`_", "utf-8"
+    )
+    settings = ["extensions=links", "linkcheck_ignore=.*", "linkcheck_report_timeouts_as_broken=0"]
+    options = [word for setting in settings for word in ("-D", setting)]
+    command = [BIN / "sphinx-build", "-C", "-q", "-b", "linkcheck", *options, tmp_path, tmp_path / "out"]
+    done = run(*command, env={**os.environ, "PYTHONPATH": str(ROOT / "book")})
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "out/output.json").read_text("utf-8").splitlines()
+    asked = {json.loads(line)["uri"] for line in lines}
+    assert {"https://doi.org/api/handles/10.1093/biomet/71.1.1", "https://a.org"} <= asked
+    assert {record.docs for record in conventions.table()} <= asked
+    assert {record.source for record in conventions.table() if record.source.startswith("http")} <= asked
+
+
+class TestRelease:
+    """Package, changelog and citation are of one version and day."""
+
+    def test_everything_agrees_with_the_version(self) -> None:
+        assert release.problems(f"v{logitkit.__version__}") == []
+        assert version("logitkit") == logitkit.__version__
+
+    def test_another_tag_is_refused(self) -> None:
+        for tag in ("v0.0.9", logitkit.__version__):
+            done = run(sys.executable, GITHUB / "scripts/release.py", "check", tag)
+            assert done.returncode == 1
+            assert len(done.stderr.splitlines()) == 3
+
+    def test_another_day_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "logitkit").mkdir()
+        for name in ("logitkit/__init__.py", "CITATION.cff", "CHANGELOG.md"):
+            (tmp_path / name).write_text((ROOT / name).read_text("utf-8"), "utf-8")
+        cited = tmp_path / "CITATION.cff"
+        cited.write_text(re.sub(r'(date-released: )".+"', r'\1"1999-12-31"', cited.read_text("utf-8")), "utf-8")
+        monkeypatch.setattr(release, "ROOT", tmp_path)
+        (problem,) = release.problems(f"v{logitkit.__version__}")
+        assert "1999-12-31" in problem
+
+    def test_notes_are_the_section_of_the_changelog(self) -> None:
+        notes = release.notes(f"v{logitkit.__version__}")
+        assert notes
+        assert "## " not in notes
+        assert f"{notes}\n" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+GH = """#!{python}
+import json, sys
+text = sys.stdin.read() if "-" in sys.argv else ""
+with open("{calls}", "a") as file:
+    file.write(json.dumps([sys.argv[1:], text]) + "\\n")
+print("{number}" if sys.argv[1:3] == ["issue", "list"] else "")
+"""
+LOG = """\
+Successfully installed numpy-99.1 logitkit-0.1.0 torch-{torch}+cpu
+collected 3 items
+\x1b[31mFAILED\x1b[0m tests/test_links.py::test_it - assert 1 == 2
+..........
+1 failed, 2 passed
+"""
+
+
+PINS = dict(re.findall(r"^(\S+)==(\S+)$", (ROOT / "constraints.txt").read_text("utf-8"), flags=re.MULTILINE))
+
+
+class TestDrift:
+    """One issue says what fails with the newest releases."""
+
+    def report(self, folder: Path, result: str, number: str = "") -> list[Any]:
+        """Run the script with a gh that notes how it is called and knows an open issue or none."""
+        (folder / "logs").mkdir(exist_ok=True)
+        gh, calls = folder / "gh", folder / "calls"
+        gh.write_text(GH.format(python=sys.executable, calls=calls, number=number), "utf-8")
+        gh.chmod(0o755)
+        done = run(
+            sys.executable,
+            GITHUB / "scripts/drift.py",
+            *(result, folder / "logs", "https://example.org/run"),
+            env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
+        )
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in calls.read_text("utf-8").splitlines()]
+
+    def test_what_fails_opens_an_issue_with_the_lines_that_tell(self, tmp_path: Path) -> None:
+        (tmp_path / "logs").mkdir()
+        (tmp_path / "logs/test.log").write_text(LOG.format(torch=PINS["torch"]), "utf-8")
+        _, _, (create, text) = self.report(tmp_path, "failure")
+        assert create[:2] == ["issue", "create"]
+        assert "test failed" in create[create.index("--title") + 1]
+        assert create[create.index("--label") + 1] == drift.LABEL
+        assert "\nFAILED tests/test_links.py::test_it" in text
+        assert f"numpy {PINS['numpy']} → 99.1" in text
+        assert "torch" not in text.partition("Newer than the pins")[2]
+        assert "https://example.org/run" in text
+
+    def test_the_open_issue_is_edited_and_none_is_added(self, tmp_path: Path) -> None:
+        (tmp_path / "logs").mkdir()
+        (tmp_path / "logs/links.log").write_text("WARNING: broken link: https://example.org\n", "utf-8")
+        _, (edit, text) = self.report(tmp_path, "failure", "7")
+        assert edit[:3] == ["issue", "edit", "7"]
+        assert "broken link: https://example.org" in text
+
+    def test_issue_is_closed_when_all_is_well_and_nothing_is_done_without_one(self, tmp_path: Path) -> None:
+        assert [call[:3] for call, _ in self.report(tmp_path, "success", "7")][1:] == [["issue", "close", "7"]]
+        (tmp_path / "calls").unlink()
+        assert len(self.report(tmp_path, "success")) == 1
+
+    def test_jobs_that_failed_before_they_wrote_a_log_close_nothing(self, tmp_path: Path) -> None:
+        with pytest.raises(SystemExit, match="before"):
+            drift.report("failure", {}, "")
+
+    def test_long_log_fits_an_issue(self) -> None:
+        log = "\n".join(f"ERROR {i} {'x' * 1000}" for i in range(10_000))
+        assert len(drift.body(dict.fromkeys(["test", "frameworks", "book", "links"], log), "")) < 65_536
+
+
+def test_notebooks_of_a_release_replace_those_of_the_last(tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    assert run("git", "init", "--quiet", "--bare", remote).returncode == 0
+    for tag, name in (("v1", "old.ipynb"), ("v2", "new.ipynb")):
+        folder = tmp_path / tag
+        folder.mkdir()
+        (folder / name).write_text("{}", "utf-8")
+        done = run(GITHUB / "scripts/push-notebooks", tag, folder, remote)
+        assert done.returncode == 0, done.stderr
+    assert run("git", "-C", remote, "ls-tree", "--name-only", "notebooks").stdout == "new.ipynb\n"
+    assert "v2" in run("git", "-C", remote, "log", "--format=%s", "notebooks").stdout
