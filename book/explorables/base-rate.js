@@ -66,7 +66,7 @@
       },
       {
         name: "even_odds",
-        label: "Threshold where the true log-odds are 0",
+        label: "Put the threshold at true log-odds of 0",
         press: (state) => ({ threshold: 0 - state.prior }),
       },
     ],

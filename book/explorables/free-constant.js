@@ -15,7 +15,7 @@
     return { room, bars, nats: scale([-LIMITS.shown, LIMITS.shown], room), share: scale([0, 1], bars) };
   }
 
-  const diamond = (x, y) => path(`M${x - 6},${y}L${x},${y - 7}L${x + 6},${y}L${x},${y + 7}Z`, "blue filled");
+  const diamond = (x, y) => path(`M${x - 6},${y}L${x},${y - 7}L${x + 6},${y}L${x},${y + 7}Z`, "blue solid");
   const all = (change) => (state) => Object.fromEntries(CLASSES.map((i) => [`logit_${i}`, change(state[`logit_${i}`])]));
 
   function scaled(state) {
