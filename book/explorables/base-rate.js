@@ -124,7 +124,7 @@
       const { threshold, prior } = values;
       const curveOf = (f) => steps(-LIMITS.shown, LIMITS.shown, 140).map((x) => [nats(x), density(f(x))]);
       const beyond = (f) => steps(threshold, LIMITS.shown, 100).map((x) => [nats(x), density(f(x))]);
-      const trueTicks = steps(-12, 12, 12).filter((each) => Math.abs(each - prior) <= LIMITS.shown);
+      const trueTicks = steps(-12, 12, 12).filter((each) => Math.abs(each - prior) < LIMITS.shown - 0.5);
       const even = nats(-prior);
       const shift = `${prior < 0 ? "−" : "+"} ${fixed(1)(Math.abs(prior))}`;
       const count = (name, words) => `${words} ${fixed(0)(values[name])}`;
