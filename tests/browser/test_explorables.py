@@ -27,6 +27,25 @@ DECIBANS = 10 / np.log(10)
 FORMATS = {"float16": np.float16, "float32": np.float32, "float64": np.float64}
 BOX = ".explorable:has(#explorable-{})"
 
+OUTPUTS = """box => [...box.querySelectorAll("output[data-name]")].map(
+    (output) => [output.dataset.name, output.dataset.value, output.textContent])"""
+PUT = """(control, value) => {
+    control.value = value;
+    control.dispatchEvent(new Event("input", { bubbles: true }));
+}"""
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+OUTSIDE = """figure => {
+    const box = figure.getBoundingClientRect();
+    const marks = [...figure.querySelectorAll("text, circle")].map((mark) => [mark, mark.getBoundingClientRect()]);
+    return marks
+        .filter(([, at]) => at.left < box.left - 1 || at.right > box.right + 1 || at.bottom > box.bottom + 1)
+        .map(([mark, at]) => `${mark.tagName} ${mark.textContent} ${at.left - box.left} ${at.right - box.right}`);
+}"""
+COUNT_SHIFTS = """window.shifts = 0;
+new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) window.shifts += entry.value;
+}).observe({ type: "layout-shift", buffered: true });"""
+
 
 class Box:
     """One explorable on an open page."""
@@ -41,8 +60,7 @@ class Box:
 
     def numbers(self):
         """All that is shown, in full, by name."""
-        script = "box => [...box.querySelectorAll('output[data-name]')].map(e => [e.dataset.name, e.dataset.value, e.textContent])"
-        shown = self.root.evaluate(script)
+        shown = self.root.evaluate(OUTPUTS)
         assert shown
         for name, value, text in shown:
             assert value, name
@@ -57,11 +75,7 @@ class Box:
     def set(self, **values):
         """Set controls as an input event does, and return the numbers: a quick way to many of them."""
         for name, value in values.items():
-            script = """(control, value) => {
-                control.value = value;
-                control.dispatchEvent(new Event("input", { bubbles: true }));
-            }"""
-            self.control(name).evaluate(script, value)
+            self.control(name).evaluate(PUT, value)
         return self.numbers()
 
     def press(self, name, *keys):
@@ -161,7 +175,7 @@ def numbers_of_programs(margin):
 
 
 def numbers_of_base_rate(threshold, prior):
-    """A model whose probability p has the density 2p among the yes, 2(1 - p) among the no: both shares are integrals."""
+    """A model whose probability p has the density 2p among the yes and 2(1 - p) among the no."""
     p, base_rate = lk.expit(threshold), lk.expit(prior)
     below = lk.expit(-threshold)
     recall, false_alarm_rate = (1 + p) * below, below**2
@@ -177,6 +191,7 @@ def numbers_of_base_rate(threshold, prior):
     }
 
 
+WALLS = (7.5, 7.75, 16.5, 17, 17.25, 17.5, 36, 37, 103.5, 104, 745, 746)  # both sides of where a loss turns to 0
 COUNTS = [2, 3, 4, 5, 10, 20, 50, 100, 1000]
 
 # By explorable: the numbers that its controls must give, as they stand.
@@ -235,8 +250,7 @@ class TestNumbers:
         box = opened(page, site, "stable-loss")
         box.control("format").select_option(format)
         low, high, step = (float(box.control("margin").get_attribute(name)) for name in ("min", "max", "step"))
-        walls = [7.5, 7.75, 16.5, 17, 36, 37, -17.25, -17.5, -103.5, -104, -745, -746, 17.25, 17.5, 103.5, 104, 745, 746]
-        margins = {*np.arange(low, high, 37 * step), high, 0, step, -step, *walls}
+        margins = {*np.arange(low, high, 37 * step), high, 0, step, -step, *WALLS, *(-wall for wall in WALLS)}
         for margin in sorted(each for each in margins if low <= each <= high and each % step == 0):
             agree(box.set(margin=margin), numbers_of_programs(margin))
 
@@ -301,15 +315,16 @@ class TestFormulas:
         rows[:3] = [[0], [700], [-700]]  # ties
         rows[3, 0] = 1000
         expected = np.array([getattr(lk, ours)(row) for row in rows])
-        scale = 1 if ours == "softmax" else np.abs(rows).max()  # a difference of logits is as exact as they are large
-        assert_allclose(self.ask(page, site, name, rows), expected, rtol=1e-12, atol=4e-16 * scale * (ours != "softmax"))
+        near_zero = 0 if ours == "softmax" else 4e-16 * np.abs(rows).max()  # where a sum of logits cancels
+        assert_allclose(self.ask(page, site, name, rows), expected, rtol=1e-12, atol=near_zero)
 
     def test_rounding_to_float16_is_numpys_for_every_number_and_every_tie(self, page, site):
         page.goto(address(site, "stable-loss"))
         held = np.arange(2**15, dtype=np.uint16).view(np.float16).astype(float)
         held = held[np.isfinite(held)]
         ties = (held[1:] + held[:-1]) / 2
-        values = np.concatenate([held, ties, np.nextafter(ties, 0), np.nextafter(ties, np.inf), [65519.99, 65520, 1e300, 2**-25]])
+        large = [65519.99, 65520, 1e300, np.inf]
+        values = np.concatenate([held, ties, np.nextafter(ties, 0), np.nextafter(ties, np.inf), large])
         values = np.concatenate([values, -values])
         given = page.evaluate("values => values.map(numerics.rounding.float16).map(String)", values.tolist())
         with np.errstate(over="ignore"):
@@ -432,19 +447,12 @@ class TestPage:
         with another_page(page, viewport={"width": width, "height": 900}, color_scheme=scheme) as other:
             box = opened(other, site, name)
             check(box)
-            script = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-            assert other.evaluate(script) == 0
-            for end in ("Home", "End"):  # also where the controls are at their ends
+            assert other.evaluate(OVERFLOW) == 0
+            for end in ("Home", "End"):
                 for control in box.root.locator("input").all():
                     box.press(control.get_attribute("name"), end)
-                assert other.evaluate(script) == 0
-                script_outside = """figure => {
-                    const box = figure.getBoundingClientRect();
-                    const out = [...figure.querySelectorAll("text, circle")].map((e) => [e, e.getBoundingClientRect()])
-                      .filter(([, r]) => r.left < box.left - 1 || r.right > box.right + 1 || r.bottom > box.bottom + 1);
-                    return out.map(([e, r]) => `${e.tagName} ${e.textContent} ${r.left - box.left} ${r.right - box.right}`);
-                }"""
-                assert box.figure.evaluate(script_outside) == []
+                assert other.evaluate(OVERFLOW) == 0
+                assert box.figure.evaluate(OUTSIDE) == []
             inks = box.figure.evaluate("f => [...f.querySelectorAll('text')].map((t) => getComputedStyle(t).fill)")
             background = other.evaluate("getComputedStyle(document.body).backgroundColor")
             assert min(contrast(ink, background) for ink in inks) >= 4.5
@@ -485,12 +493,7 @@ class TestPage:
                     other.route("**/explorables/*.js*", lambda route: route.abort())
                 else:
                     other.route("**/explorables/*.js*", slowly)
-                other.add_init_script(
-                    """window.shifts = 0;
-                    new PerformanceObserver((list) => {
-                      for (const entry of list.getEntries()) window.shifts += entry.value;
-                    }).observe({ type: "layout-shift", buffered: true });"""
-                )
+                other.add_init_script(COUNT_SHIFTS)
                 other.goto(f"{address(site, name)}#explorable-{name}")
                 other.wait_for_timeout(300)
                 moved[scripts] = other.evaluate("shifts")
