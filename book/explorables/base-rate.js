@@ -66,7 +66,7 @@
       },
       {
         name: "even_odds",
-        label: "Threshold where the true log-odds are 0",
+        label: "Put the threshold at true log-odds of 0",
         press: (state) => ({ threshold: 0 - state.prior }),
       },
     ],
@@ -124,7 +124,7 @@
       const { threshold, prior } = values;
       const curveOf = (f) => steps(-LIMITS.shown, LIMITS.shown, 140).map((x) => [nats(x), density(f(x))]);
       const beyond = (f) => steps(threshold, LIMITS.shown, 100).map((x) => [nats(x), density(f(x))]);
-      const trueTicks = steps(-12, 12, 12).filter((each) => Math.abs(each - prior) <= LIMITS.shown);
+      const trueTicks = steps(-12, 12, 12).filter((each) => Math.abs(each - prior) < LIMITS.shown - 0.5);
       const even = nats(-prior);
       const shift = `${prior < 0 ? "−" : "+"} ${fixed(1)(Math.abs(prior))}`;
       const count = (name, words) => `${words} ${fixed(0)(values[name])}`;

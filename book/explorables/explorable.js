@@ -211,8 +211,9 @@ const explorable = {
       pause = setTimeout(() => (said.textContent = figure.getAttribute("aria-label")), 700);
     }
 
-    // A finger that scrolls the page begins with a touch on the figure, so touch takes effect when it moves or ends.
+    // A finger that scrolls the page may begin on the figure, so a touch counts when it moves sideways, or ends.
     let held = null;
+    let touched = null;
     const at = (event) => {
       const { left, top } = figure.getBoundingClientRect();
       return { x: event.clientX - left, y: event.clientY - top, width };
@@ -223,9 +224,14 @@ const explorable = {
       held = spec.grab ? spec.grab(at(event), state) : "figure";
       if (held === null) return;
       figure.setPointerCapture(event.pointerId);
-      if (event.pointerType !== "touch") drag(event);
+      touched = event.pointerType === "touch" ? event.clientX : null;
+      if (touched === null) drag(event);
     });
-    figure.addEventListener("pointermove", (event) => held !== null && drag(event));
+    figure.addEventListener("pointermove", (event) => {
+      if (held === null || (touched !== null && Math.abs(event.clientX - touched) < 8)) return;
+      touched = null;
+      drag(event);
+    });
     figure.addEventListener("pointerup", (event) => {
       if (held !== null) drag(event);
       held = null;

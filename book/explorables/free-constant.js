@@ -4,7 +4,7 @@
 {
   const { axis, clamp, dot, fixed, line, path, percent, rect, scale, signed, text } = explorable;
   const CLASSES = [0, 1, 2];
-  const LIMITS = { logit: 6, constant: 7, shown: 14 };
+  const LIMITS = { logit: 4, constant: 9, shown: 18 };
   const FIRST = 62; // the row of class 0
   const ROW = 44;
 
@@ -15,7 +15,7 @@
     return { room, bars, nats: scale([-LIMITS.shown, LIMITS.shown], room), share: scale([0, 1], bars) };
   }
 
-  const diamond = (x, y) => path(`M${x - 6},${y}L${x},${y - 7}L${x + 6},${y}L${x},${y + 7}Z`, "blue filled");
+  const diamond = (x, y) => path(`M${x - 6},${y}L${x},${y - 7}L${x + 6},${y}L${x},${y + 7}Z`, "blue solid");
   const all = (change) => (state) => Object.fromEntries(CLASSES.map((i) => [`logit_${i}`, change(state[`logit_${i}`])]));
 
   function scaled(state) {
@@ -39,7 +39,8 @@
         min: -LIMITS.constant,
         max: LIMITS.constant,
         step: 0.1,
-        text: (values) => signed(1)(values.constant),
+        output: "constant",
+        text: (values) => signed(2)(values.constant),
       },
       {
         name: "temperature",
@@ -74,13 +75,14 @@
         CLASSES.map((i) => [String(i), `raw_${i}`, `log_odds_${i}`, `prob_${i}`]),
       ),
     ],
-    formats: Object.fromEntries(
-      CLASSES.flatMap((i) => [
+    formats: Object.fromEntries([
+      ["constant", signed(2)],
+      ...CLASSES.flatMap((i) => [
         [`raw_${i}`, signed(2)],
         [`log_odds_${i}`, signed(2)],
         [`prob_${i}`, percent],
       ]),
-    ),
+    ]),
     say: (values) =>
       CLASSES.map(
         (i) =>
@@ -115,7 +117,7 @@
         line(nats(0), 34, nats(0), bottom, "zero"),
         line(share(0.5), 34, share(0.5), bottom, "zero"),
         ...rows,
-        ...axis(nats, room, bottom, (width < 460 ? [-10, 0, 10] : [-10, -5, 0, 5, 10]).map((each) => [each])),
+        ...axis(nats, room, bottom, (width < 460 ? [-10, 0, 10] : [-15, -10, -5, 0, 5, 10, 15]).map((each) => [each])),
         ...axis(share, bars, bottom, [0, 0.5, 1].map((each) => [each, String(each)])),
       ];
     },

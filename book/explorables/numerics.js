@@ -44,11 +44,10 @@ const numerics = {
   // to a multiple of it, ties to the even one.
   rounding: {
     float16(x) {
-      if (x === 0 || !Number.isFinite(x)) return x;
+      if (Math.abs(x) >= 65520) return Math.sign(x) * Infinity;
       const exponent = Math.max(Math.floor(Math.log2(Math.abs(x))), -14);
       const large = 1.5 * 2 ** (52 + exponent - 10);
-      const rounded = x + large - large;
-      return Math.abs(rounded) > 65504 ? Math.sign(x) * Infinity : rounded;
+      return x + large - large;
     },
     float32: Math.fround,
     float64: (x) => x,

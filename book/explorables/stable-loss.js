@@ -131,6 +131,7 @@
         curves.unshift(curve(points, `${style} ${width}`));
         dots.unshift(dot(margins(margin), height(values[`${name}_${format}`], place), `${style} filled`, 8 - 1.5 * place));
       });
+      const label = Math.min(margins(limit / 3), room[1] - 118);
       const wall = margins(-Math.log(epsilon));
       return [
         text(4, 12, "loss (nats)", "title", "start"),
@@ -145,7 +146,7 @@
         text(room[0], LANES.top - 9, "log of softmax: ∞", "halo", "start"),
         text(wall - 8, LANES.zero - 10, "log of softmax", "halo", "end"),
         text(wall - 8, LANES.zero + 8, "and fused: exactly 0", "halo", "end"),
-        text(margins(limit / 3) + 8, powers((-limit / 3) * Math.LOG10E) - 6, "from the log-odds", "halo", "start"),
+        text(label, powers(-margins.invert(label) * Math.LOG10E) - 8, "from the log-odds", "halo", "start"),
         ...dots.reverse(),
         ...axis(margins, room, LANES.zero + 26, ticks.map((each) => [each])),
         text((room[0] + room[1]) / 2, HEIGHT - 8, "margin of the right class (nats)", "tick"),
