@@ -1,5 +1,16 @@
 // What the audits ask of a page. Each function returns what is wrong, in words: an empty list is a good page.
 
+// Dollars around something that is no price, brackets, or a command of TeX.
+const TEX = new RegExp(
+  [
+    String.raw`\$\$`,
+    String.raw`\$[^$\s][^$\n]*[\\^_{][^$\n]*\$`,
+    String.raw`\\[([]`,
+    String.raw`\\[a-zA-Z]+\{`,
+    String.raw`\\(frac|log|exp|sum|ell|operatorname|begin|text|mathrm)\b`,
+  ].join("|"),
+);
+
 const audits = {
   // Show what a reader opens by a click, so that it is audited as well: solutions and the panels of tabs.
   open() {
@@ -14,9 +25,11 @@ const audits = {
   overflow() {
     const { clientWidth, scrollWidth } = document.documentElement;
     if (scrollWidth <= clientWidth && document.body.scrollWidth <= document.body.clientWidth) return [];
+    const boxed = (element) => beyond(element, element, clientWidth);
+    const written = (element) => beyond(element, contents(element), clientWidth);
     const all = [...document.querySelectorAll("body *")];
-    const boxes = all.filter((each) => beyond(each, each, clientWidth) && !beyond(each.parentElement, each.parentElement, clientWidth));
-    const texts = all.filter((each) => beyond(each, contents(each), clientWidth) && ![...each.children].some((child) => beyond(child, contents(child), clientWidth)));
+    const boxes = all.filter((element) => boxed(element) && !boxed(element.parentElement));
+    const texts = all.filter((element) => written(element) && ![...element.children].some(written));
     const causes = (boxes.length ? boxes : texts).slice(0, 4).map(name).join(", ");
     return [`${scrollWidth} px wide on a screen of ${clientWidth} px: ${causes}`];
   },
@@ -40,10 +53,10 @@ const audits = {
   async axe() {
     const rules = { "target-size": { enabled: true } };
     const { violations } = await axe.run({ rules, resultTypes: ["violations"] });
-    return violations.map(
-      ({ id, help, nodes }) =>
-        `${id} (${help}), ${nodes.length} times: ${nodes.slice(0, 3).map(({ html }) => html.slice(0, 100)).join(" | ")}`,
-    );
+    return violations.map(({ id, help, nodes }) => {
+      const first = nodes.slice(0, 3).map(({ html }) => html.replace(/\s+/g, " ").slice(0, 100));
+      return `${id} (${help}), ${nodes.length} times: ${first.join(" | ")}`;
+    });
   },
 
   async images() {
@@ -65,8 +78,8 @@ const audits = {
       }
     }
     for (const drawing of document.querySelectorAll("article svg")) {
-      const words = drawing.getAttribute("aria-label") || drawing.getAttribute("aria-labelledby") || drawing.querySelector("title");
-      if (!words && !drawing.closest("[aria-hidden=true]")) wrong.push(`${name(drawing)} has no name and is not hidden`);
+      const named = drawing.ariaLabel || drawing.hasAttribute("aria-labelledby") || drawing.querySelector("title");
+      if (!named && !drawing.closest("[aria-hidden=true]")) wrong.push(`${name(drawing)} has no name`);
     }
     return wrong;
   },
@@ -84,25 +97,25 @@ const audits = {
     for (const error of document.querySelectorAll(".katex-error")) wrong.push(`error: ${error.title}`);
     const loaded = [...document.fonts].some(({ family, status }) => /KaTeX_Main/.test(family) && status === "loaded");
     if (document.querySelector(".katex") && !loaded) wrong.push("the formulas are not set in their own font");
-    const tex = /\$\$|\\[([]|\\[a-zA-Z]+\{|\\(frac|log|exp|sum|ell|operatorname|begin|text|mathrm)\b|\$[^$\s][^$\n]*[\\^_{][^$\n]*\$/;
     const texts = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) {
       const { data, parentElement } = texts.currentNode;
-      if (tex.test(data) && !parentElement.closest("pre, code, script, style, textarea, annotation"))
+      if (TEX.test(data) && !parentElement.closest("pre, code, script, style, textarea, annotation"))
         wrong.push(`raw TeX in ${name(parentElement)}: ${data.trim().slice(0, 60)}`);
     }
     for (const element of document.querySelectorAll("[alt], [title], [aria-label], meta[content]"))
       for (const attribute of ["alt", "title", "aria-label", "content"])
-        if (tex.test(element.getAttribute(attribute) ?? ""))
-          wrong.push(`raw TeX in the ${attribute} of ${name(element)}: ${element.getAttribute(attribute).slice(0, 60)}`);
+        if (TEX.test(element.getAttribute(attribute)))
+          wrong.push(`raw TeX in the ${attribute} of ${name(element)}: ${element.getAttribute(attribute)}`);
     return wrong;
   },
 
   structure() {
     const wrong = [];
-    const headings = [...document.querySelectorAll("h1")].filter((each) => each.checkVisibility());
-    if (headings.length !== 1) wrong.push(`${headings.length} h1: ${headings.map((each) => each.innerText).join(", ")}`);
-    else if (!headings[0].innerText.trim()) wrong.push("the h1 is empty");
+    const headings = [...document.querySelectorAll("h1")].filter((each) => each.checkVisibility()); // one is for paper
+    const texts = headings.map((each) => each.innerText.trim());
+    if (texts.length !== 1) wrong.push(`${texts.length} h1: ${texts.join(", ")}`);
+    else if (!texts[0]) wrong.push("the h1 is empty");
     if (!document.title.trim()) wrong.push("no title");
     if (!/^en(-|$)/.test(document.documentElement.lang)) wrong.push(`lang is "${document.documentElement.lang}"`);
     return wrong;
@@ -125,6 +138,37 @@ const audits = {
         lost.add(parentElement);
     }
     return [...lost].map((element) => `${name(element)} is not shown`);
+  },
+
+  // Where the keyboard is, unless it is nowhere: what has the focus, whether a reader sees it, and its mark, and in which
+  // part of the page it is.
+  focus() {
+    const element = document.activeElement;
+    if (element === document.body) return null;
+    const faces = [element, ...(element.labels ?? [])]; // an input may be seen by its label alone
+    const marks = () => [...faces, element.parentElement].map(mark).join();
+    const shown = faces.some((each) => {
+      const { left, top, right, bottom, width, height } = each.getBoundingClientRect();
+      const opaque = each.checkVisibility({ opacityProperty: true, visibilityProperty: true });
+      return opaque && width > 1 && height > 1 && right > 0 && bottom > 0 && left < innerWidth && top < innerHeight;
+    });
+    const focused = marks();
+    element.blur();
+    const marked = marks() !== focused;
+    element.focus({ preventScroll: true });
+    const parts = {
+      skip: element.closest(".skip-link"),
+      search: element.matches("[class*=search], [type=search]"),
+      contents: element.closest("nav.bd-docs-nav"),
+      article: element.closest("article"),
+    };
+    return {
+      place: [...document.querySelectorAll("*")].indexOf(element),
+      name: name(element),
+      part: Object.keys(parts).find((each) => parts[each]) ?? null,
+      marked,
+      shown,
+    };
   },
 
   // What would move where the reader has asked for rest.
@@ -163,4 +207,9 @@ function name(element) {
   const own = element.id ? `#${element.id}` : [...element.classList].slice(0, 3).map((each) => `.${each}`).join("");
   const text = (element.textContent ?? "").trim().replace(/\s+/g, " ").slice(0, 30);
   return `<${element.localName}${own}> "${text}"`;
+}
+
+function mark(element) {
+  const { outlineStyle, outlineWidth, outlineColor, boxShadow, borderColor } = getComputedStyle(element);
+  return [outlineStyle === "none" ? "none" : `${outlineWidth} ${outlineColor}`, boxShadow, borderColor].join(" ");
 }

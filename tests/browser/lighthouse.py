@@ -34,8 +34,8 @@ HEAD = """\
 
 Scores of five kinds of page, on Lighthouse's model of a mid-range phone on a slow mobile network, served with gzip as a
 static host does. `make browser` demands a performance of at least 90, and 100 for the rest; `make browser RECORD=1`
-writes this table. What is transferred and the other three scores are the same on every machine; the times are simulated from
-what this machine needed and vary a little.
+writes this table. The times are simulated from what the machine needed, and vary a little from run to run; all else is
+the same on every machine.
 
 - FCP, LCP: when the first and the largest content is painted. TBT: how long scripts keep the page from answering.
   CLS: how far things move while the page loads.
