@@ -158,9 +158,9 @@ const audits = {
     element.focus({ preventScroll: true });
     const parts = {
       skip: element.closest(".skip-link"),
-      search: element.matches("[class*=search], [type=search]"),
-      contents: element.closest("nav.bd-docs-nav"),
       article: element.closest("article"),
+      search: element.closest("[role=search]"),
+      contents: element.closest("#site-contents"),
     };
     return {
       place: [...document.querySelectorAll("*")].indexOf(element),
