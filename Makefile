@@ -53,8 +53,9 @@ frameworks: .venv-frameworks/done  ## run the naming records and the edge cases 
 links: .venv/book.done  ## ask the web for every address in the book and in the naming records
 	$(BIN)/jupyter-book build -n --builder linkcheck --path-output _build/links --quiet .
 
-browser: .venv/browser.done book  ## audit every built page in Chromium and with Lighthouse
-	$(BIN)/python -m pytest -q -n auto --dist loadgroup --confcutdir=tests/browser tests/browser
+browser: .venv/browser.done book  ## audit every built page in Chromium and five with Lighthouse (or RECORD=1 to store its figures)
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --confcutdir=tests/browser tests/browser
+	$(BIN)/python -m tests.browser.lighthouse $(if $(RECORD),--record)
 
 lint: .venv/dev.done  ## check style and types
 	$(BIN)/ruff check .

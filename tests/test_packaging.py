@@ -104,7 +104,7 @@ def test_every_framework_that_make_installs_is_pinned():
     assert {canonicalize_name(name) for name in needed} <= pinned_in("tests/frameworks/constraints.txt")
 
 
-@pytest.mark.parametrize("folder", ["book", "tests/frameworks"])
+@pytest.mark.parametrize("folder", ["book", "tests/frameworks", "tests/browser"])
 def test_lock_of_javascript_names_no_package_host(folder):
     text = (ROOT / folder / "package-lock.json").read_text()
     assert "integrity" in text
