@@ -44,7 +44,7 @@ def settings(site: dict[str, Any], date: str) -> dict[str, Any]:
         "extraclassoptions": "oneside,openany",
         "fontpkg": "",  # logits.sty sets the fonts
         "fncychap": "",
-        "figure_align": "htb",
+        "figure_align": "H",  # below its cell: a float and a block of code that both want to move overfill a page
         "preamble": "\n".join(preamble),
     }
     front_page = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))["root"]

@@ -1,7 +1,7 @@
 """What the printed book needs of Sphinx: its parts, and a form for paper of what is made for a screen."""
 
 from collections.abc import Callable
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import names
@@ -19,7 +19,8 @@ ROWS_OF_A_SHORT_TABLE = 12
 CHARACTERS_OF_A_LINE = 80
 CHARACTERS_OF_A_COLUMN = 45
 CHARACTERS_BETWEEN_COLUMNS = 3
-LINES_OF_A_SHORT_BLOCK = 24
+LINES_OF_A_SHORT_BLOCK = 30
+LINES_OF_A_SHORT_OUTPUT = 6
 THEOREMS = (*proofs.NODE_TYPES.values(), proofs.unenumerable_node)
 
 
@@ -127,14 +128,16 @@ class Tables(SphinxPostTransform):
 
 
 class Code(SphinxPostTransform):
-    """Keep a cell's code on one page."""
+    """Keep a cell's code on one page, and a few lines of output with it."""
 
     default_priority = 800
 
     def run(self, **_: Any) -> None:
         """Say before each block how much room it needs; a long one may begin anywhere."""
-        for block in list(self.document.findall(nodes.literal_block)):
-            lines = block.astext().count("\n") + 1
+        for block, following in pairwise(list(self.document.findall(nodes.literal_block))):
+            lines, next_lines = (each.astext().count("\n") + 1 for each in (block, following))
+            if "output" in following["classes"] and next_lines <= LINES_OF_A_SHORT_OUTPUT:
+                lines += next_lines + 1
             if lines <= LINES_OF_A_SHORT_BLOCK:
                 block.parent.insert(block.parent.index(block), latex(rf"\bookneeds{{{lines}}}"))
 
