@@ -6,7 +6,7 @@ from typing import Any
 
 import names
 from docutils import nodes
-from sphinx.addnodes import start_of_file
+from sphinx.addnodes import start_of_file, tabular_col_spec
 from sphinx.application import Sphinx
 from sphinx.builders.latex.nodes import thebibliography
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -19,7 +19,7 @@ ROWS_OF_A_SHORT_TABLE = 12
 CHARACTERS_OF_A_LINE = 80
 CHARACTERS_OF_A_COLUMN = 45
 CHARACTERS_BETWEEN_COLUMNS = 3
-LINES_OF_A_SHORT_BLOCK = 30
+LINES_OF_A_SHORT_BLOCK = 20
 LINES_OF_A_SHORT_OUTPUT = 6
 THEOREMS = (*proofs.NODE_TYPES.values(), proofs.unenumerable_node)
 
@@ -112,6 +112,8 @@ class Tables(SphinxPostTransform):
 
     def run(self, **_: Any) -> None:
         """Give the columns of a table that is too wide shares of the page, by what is in them."""
+        for halves in list(self.document.findall(tabular_col_spec)):  # which autosummary wants for its columns
+            halves.parent.remove(halves)
         for table in list(self.document.findall(nodes.table)):
             rows = [[cell for cell in row if not cell.get("morecols")] for row in table.findall(nodes.row)]
             columns = zip(*filter(None, rows), strict=True)
