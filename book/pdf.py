@@ -34,8 +34,9 @@ PACKAGES = [
 ]
 
 
-def settings(site: dict[str, Any], date: str) -> dict[str, Any]:
+def settings(date: str) -> dict[str, Any]:
     """Return what the PDF has of its own; all else is that of the site, _config.yml."""
+    site, contents = (yaml.safe_load((ROOT / name).read_text("utf-8")) for name in ("_config.yml", "_toc.yml"))
     facts = {"bookversion": logitkit.__version__, "bookaddress": site["repository"]["url"]}
     preamble = [*(rf"\newcommand{{\{name}}}{{{fact}}}" for name, fact in facts.items()), r"\usepackage{logits}"]
     elements = {
@@ -44,13 +45,12 @@ def settings(site: dict[str, Any], date: str) -> dict[str, Any]:
         "extraclassoptions": "oneside,openany",
         "fontpkg": "",  # logits.sty sets the fonts
         "fncychap": "",
-        "figure_align": "htb",
+        "figure_align": "H",  # below its cell: a float and a block of code that both want to move overfill a page
         "preamble": "\n".join(preamble),
     }
-    front_page = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))["root"]
     return {
         "today": date,
-        "latex_documents": [(front_page, f"{NAME}.tex", site["project"], site["author"], "manual")],
+        "latex_documents": [(contents["root"], f"{NAME}.tex", site["project"], site["author"], "manual")],
         "latex_engine": "xelatex",
         "latex_elements": elements,
         "latex_additional_files": ["book/logits.sty"],
@@ -91,15 +91,14 @@ def epoch() -> str:
 
 def write_latex() -> Sphinx:
     """Let Sphinx write the LaTeX, with the configuration of the site but for what settings says."""
-    site = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
-    site["latex"] = {"use_jupyterbook_latex": False}  # it would load an extension with a class of its own
     config, _ = get_final_config(
-        user_yaml=site,
+        user_yaml=ROOT / "_config.yml",
         sourcedir=ROOT,
         cli_config={"external_toc_path": "_toc.yml", "latex_individualpages": False, "nitpicky": True},
     )
+    config["extensions"].remove("sphinx_jupyterbook_latex")  # Jupyter Book's own idea of a book
     config["extensions"].append("pdf_extension")
-    config |= settings(site, strftime("%-d %B %Y", gmtime(int(os.environ["SOURCE_DATE_EPOCH"]))))
+    config |= settings(strftime("%-d %B %Y", gmtime(int(os.environ["SOURCE_DATE_EPOCH"]))))
     with patch_docutils(), docutils_namespace():
         app = Sphinx(
             ROOT, None, LATEX, BUILD / "doctrees", "latex", config, status=None, warningiserror=True, keep_going=True

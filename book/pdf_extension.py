@@ -1,12 +1,12 @@
 """What the printed book needs of Sphinx: its parts, and a form for paper of what is made for a screen."""
 
 from collections.abc import Callable
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 import names
 from docutils import nodes
-from sphinx.addnodes import start_of_file
+from sphinx.addnodes import start_of_file, tabular_col_spec
 from sphinx.application import Sphinx
 from sphinx.builders.latex.nodes import thebibliography
 from sphinx.transforms.post_transforms import SphinxPostTransform
@@ -19,7 +19,8 @@ ROWS_OF_A_SHORT_TABLE = 12
 CHARACTERS_OF_A_LINE = 80
 CHARACTERS_OF_A_COLUMN = 45
 CHARACTERS_BETWEEN_COLUMNS = 3
-LINES_OF_A_SHORT_BLOCK = 24
+LINES_OF_A_SHORT_BLOCK = 20
+LINES_OF_A_SHORT_OUTPUT = 6
 THEOREMS = (*proofs.NODE_TYPES.values(), proofs.unenumerable_node)
 
 
@@ -111,6 +112,8 @@ class Tables(SphinxPostTransform):
 
     def run(self, **_: Any) -> None:
         """Give the columns of a table that is too wide shares of the page, by what is in them."""
+        for halves in list(self.document.findall(tabular_col_spec)):  # which autosummary wants for its columns
+            halves.parent.remove(halves)
         for table in list(self.document.findall(nodes.table)):
             rows = [[cell for cell in row if not cell.get("morecols")] for row in table.findall(nodes.row)]
             columns = zip(*filter(None, rows), strict=True)
@@ -127,14 +130,16 @@ class Tables(SphinxPostTransform):
 
 
 class Code(SphinxPostTransform):
-    """Keep a cell's code on one page."""
+    """Keep a cell's code on one page, and a few lines of output with it."""
 
     default_priority = 800
 
     def run(self, **_: Any) -> None:
         """Say before each block how much room it needs; a long one may begin anywhere."""
-        for block in list(self.document.findall(nodes.literal_block)):
-            lines = block.astext().count("\n") + 1
+        for block, following in pairwise(list(self.document.findall(nodes.literal_block))):
+            lines, next_lines = (each.astext().count("\n") + 1 for each in (block, following))
+            if "output" in following["classes"] and next_lines <= LINES_OF_A_SHORT_OUTPUT:
+                lines += next_lines + 1
             if lines <= LINES_OF_A_SHORT_BLOCK:
                 block.parent.insert(block.parent.index(block), latex(rf"\bookneeds{{{lines}}}"))
 
