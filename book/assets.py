@@ -20,7 +20,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.fileutil import copy_asset
 from sphinx.writers.html5 import HTML5Translator
-from sphinx_exercise.nodes import depart_solution_node, solution_node, solution_title, visit_solution_node
+from sphinx_exercise.nodes import depart_solution_node, solution_node, visit_solution_node
 
 BOOK = Path(__file__).parent
 KATEX = BOOK / "node_modules" / "katex"
@@ -77,7 +77,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the functions below to the moments of the build that they are for."""
     app.setup_extension("sphinx_exercise")
     app.add_node(solution_node, override=True, html=(visit_solution, depart_solution))
-    app.add_node(solution_title, override=True, html=(visit_solution_title, depart_solution_title))
     app.connect("env-get-outdated", always_finish)
     app.connect("html-page-context", load_little, priority=950)  # after all that add a style or a script
     app.connect("html-page-context", mend_body, priority=950)
@@ -144,7 +143,11 @@ def visit_solution(self: HTML5Translator, node: solution_node) -> None:
         visit_solution_node(self, node)
         return
     classes = " ".join(["admonition", *(each for each in node["classes"] if each != "dropdown")])
-    self.body.append(f'<details class="{classes}" id="{escape(node["ids"][0])}">\n')
+    self.body.append(f'<details class="{classes}" id="{escape(node["ids"][0])}">\n<summary class="admonition-title">')
+    title = node.pop(0)
+    for child in title:
+        child.walkabout(self)
+    self.body.append("</summary>\n")
 
 
 def depart_solution(self: HTML5Translator, node: solution_node) -> None:
@@ -153,18 +156,6 @@ def depart_solution(self: HTML5Translator, node: solution_node) -> None:
         self.body.append("</details>\n")
     else:
         depart_solution_node(self, node)
-
-
-def visit_solution_title(self: HTML5Translator, node: solution_title) -> None:
-    """Open the title of a solution."""
-    tag = "summary" if "dropdown" in node.parent["classes"] else "p"
-    self.body.append(f'<{tag} class="admonition-title">')
-    self.context.append(f"</{tag}>\n")
-
-
-def depart_solution_title(self: HTML5Translator, node: solution_title) -> None:
-    """Close the title of a solution."""
-    self.body.append(self.context.pop())
 
 
 def join(app: Sphinx, error: Exception | None) -> None:
