@@ -145,6 +145,8 @@ def visit_solution(self: HTML5Translator, node: solution_node) -> None:
     classes = " ".join(["admonition", *(each for each in node["classes"] if each != "dropdown")])
     self.body.append(f'<details class="{classes}" id="{escape(node["ids"][0])}">\n<summary class="admonition-title">')
     title = node.pop(0)
+    for link in list(title.findall(nodes.reference)):  # what is pressed may hold nothing else to press
+        link.replace_self(link.children)
     for child in title:
         child.walkabout(self)
     self.body.append("</summary>\n")

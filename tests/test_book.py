@@ -183,8 +183,9 @@ def test_table_of_names_is_whole_and_its_script_is_loaded_on_its_page_only(site)
 
 def loaded_with(folder, path, page):
     """Return the files that a browser loads with a page: styles, scripts, images, and all fonts of its formulas."""
-    files = [(path.parent / element["href"]).resolve() for element in page.select("link[rel=stylesheet]")]
-    files += [(path.parent / element["src"]).resolve() for element in page.select("script[src], img[src]")]
+    addresses = [element["href"] for element in page.select("link[rel=stylesheet]")]
+    addresses += [element["src"] for element in page.select("script[src], img[src]")]
+    files = [(path.parent / address.partition("?")[0]).resolve() for address in addresses]
     if page.select(".katex"):
         styles = "".join(file.read_text("utf-8") for file in files if file.suffix == ".css")
         files += [folder / "_static" / font for font in re.findall(r"url\(([^)]+\.woff2)\)", styles)]
