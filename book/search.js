@@ -9,12 +9,12 @@
     .filter((word) => word && !stopwords.includes(word) && !asking.includes(word));
   const query = words(new URLSearchParams(location.search).get("q") ?? "");
   const descriptions = JSON.parse(document.getElementById("descriptions")?.textContent ?? "{}");
-  const withoutNumber = (title) => title.replace(/^\d+\.\s+/, "");
+  const inWords = (title) => title.replace(/<span.*?<\/span>|<[^>]+>/g, ""); // the span has a chapter's number
   const inHtml = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
   // The share of the query that a phrase has, halved if all else in the phrase is beside the point.
   const fit = (phrase) => {
-    const there = words(withoutNumber(phrase));
+    const there = words(phrase);
     const found = query.filter((asked) => there.some((word) => word.startsWith(asked) || asked === `${word}s`));
     return found.length && (found.length / query.length) * (0.5 + 0.5 * Math.min(1, found.length / there.length));
   };
@@ -42,7 +42,7 @@
     if (description !== null) return score; // a function
     const name = title.split(" > ")[0];
     const place = placesOf(page).find((each) => anchor === "" || each.anchor === anchor);
-    const leads = place && place.phrase !== withoutNumber(name) && (anchor !== "" || place.fit > 0.4);
+    const leads = place && place.phrase !== inWords(name) && (anchor !== "" || place.fit > 0.4);
     result[1] = leads ? `${name} > ${inHtml(place.phrase)}` : name;
     result[2] = leads ? place.anchor : "";
     result[3] = descriptions[page] ?? "";

@@ -1,17 +1,29 @@
 """The book as a reader gets it: built clean, complete, alone in the world, and with outputs that were really run."""
 
+import ast
+import functools
 import gzip
+import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
+import tomllib
+import zipfile
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urldefrag, urlsplit
+from types import SimpleNamespace
+from urllib.parse import parse_qs, unquote, urldefrag, urlsplit
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from nbclient import NotebookClient
+from PIL import Image, ImageFont
 
 import logitkit
 import logitkit.torch
@@ -22,9 +34,14 @@ NOTEBOOKS = sorted((ROOT / "chapters").glob("*.ipynb"))
 TOC = [
     chapter["file"] for part in yaml.safe_load((ROOT / "_toc.yml").read_text())["parts"] for chapter in part["chapters"]
 ]
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
+REPOSITORY = CONFIG["repository"]["url"]
+SITE = "https://logitkit.github.io/logitkit/"
 TEX = re.compile(r"\$\$|\\\(|\\\[|\\[a-zA-Z]+\{|\\(?:frac|log|sum|ell|operatorname|begin)\b")
 
 sys.path.insert(0, str(ROOT / "book"))
+import archive  # noqa: E402
+import origin  # noqa: E402
 from run_notebooks import normalise_metadata, normalise_source  # noqa: E402
 
 
@@ -48,14 +65,26 @@ def site(build):
     """Return the parsed pages by their path."""
     done, folder = build
     pages = {path: BeautifulSoup(path.read_bytes(), "lxml") for path in sorted(folder.rglob("*.html"))}
-    # The theme's macros are left among the static files, and the front page only forwards to the first chapter.
-    pages = {path: page for path, page in pages.items() if "_static" not in path.parts and path.parent != folder}
+    # The theme's macros are left among the static files; the page of what is not found and those of what has moved
+    # stand alone.
+    alone = {"404.html", *(f"{old}.html" for old in CONFIG["sphinx"]["config"]["redirects"])}
+    pages = {
+        path: page
+        for path, page in pages.items()
+        if "_static" not in path.parts and path.relative_to(folder).as_posix() not in alone
+    }
     assert pages, done.stdout
     return folder, pages
 
 
 def chapters(pages):
     return {path: page for path, page in pages.items() if path.parent.name == "chapters"}
+
+
+def listed(site):
+    """Return the pages of the table of contents, and the front page, by their names."""
+    folder, pages = site
+    return {name: pages[folder / f"{name}.html"] for name in ("index", *TOC)}
 
 
 def text_outside_code(page):
@@ -75,7 +104,7 @@ def test_book_builds_without_a_warning(build):
 def test_every_chapter_is_in_the_table_of_contents_and_built(site):
     _, pages = site
     files = {f"chapters/{path.stem}" for path in (ROOT / "chapters").iterdir() if path.suffix in {".md", ".ipynb"}}
-    assert files | {"genindex"} == {*TOC, "chapters/index"}  # Sphinx writes the index itself
+    assert files | {"genindex"} == {*TOC}  # Sphinx writes the index itself
     assert files == {f"chapters/{path.stem}" for path in chapters(pages)}
 
 
@@ -91,7 +120,7 @@ def test_no_page_loads_anything_from_another_host(site):
             loaded.append((path, element["href"]))
         for element in page.select("object[data]"):
             loaded.append((path, element["data"]))
-        inline = " ".join(element.get_text() for element in page.select("script:not([src]), style"))
+        inline = " ".join(e.get_text() for e in page.select("script:not([src]):not([type*=json]), style"))
         loaded += [(path, address) for address in re.findall(r"""["'(](https?://[^"')\s]+)""", inline)]
     for path in folder.rglob("*.css"):
         text = path.read_text("utf-8")
@@ -104,7 +133,7 @@ def test_no_page_loads_anything_from_another_host(site):
 
 
 def test_every_internal_link_and_every_asset_exists(site):
-    folder, pages = site
+    _, pages = site
     ids = {path: {element["id"] for element in page.select("[id]")} for path, page in pages.items()}
     broken = []
     for path, page in pages.items():
@@ -115,8 +144,6 @@ def test_every_internal_link_and_every_asset_exists(site):
                 continue
             file, anchor = urldefrag(unquote(address))
             target = (path.parent / file.split("?")[0]).resolve() if file else path
-            if target == folder / "index.html":
-                continue
             if not target.exists() or (anchor and target.suffix == ".html" and anchor not in ids[target]):
                 broken.append((path.name, address))
     assert broken == []
@@ -154,8 +181,177 @@ def test_page_titles_and_descriptions_are_plain_words(site):
         for text in (page.title.get_text(), description["content"]):
             assert not TEX.search(text), (path.name, text)
         assert page.select("h1 .katex") == [], path.name
-    titles = [page.title.get_text() for page in chapters(pages).values()]
+    titles = [page.title.get_text() for page in listed(site).values()]
     assert len(set(titles)) == len(titles)
+
+
+def test_every_page_describes_itself_in_the_length_that_a_search_result_shows(site):
+    descriptions = {name: page.select_one("meta[name=description]")["content"] for name, page in listed(site).items()}
+    assert {name: text for name, text in descriptions.items() if not 50 <= len(text) <= 160} == {}
+    assert [text for text in descriptions.values() if text[-1] not in ".?" or "…" in text] == []
+    assert len(set(descriptions.values())) == len(descriptions)
+
+
+def test_every_page_has_one_address_and_a_preview(site):
+    folder, _ = site
+    for name, page in listed(site).items():
+        properties = {tag["property"]: tag["content"] for tag in page.select("meta[property]")}
+        (canonical,) = page.select("link[rel=canonical]")
+        assert canonical["href"] == properties["og:url"] == SITE + ("" if name == "index" else f"{name}.html")
+        assert properties["og:description"] == page.select_one("meta[name=description]")["content"]
+        assert page.title.get_text().endswith(CONFIG["title"])
+        assert properties["og:title"] in page.title.get_text()
+        data = json.loads(page.select_one("script[type='application/ld+json']").get_text())
+        assert data["url"] == canonical["href"]
+        assert data.get("headline", data.get("name")) == properties["og:title"] != ""
+        card = folder / properties["og:image"].removeprefix(SITE)
+        with Image.open(card) as image:
+            assert image.size == (1200, 630)
+        assert 5_000 < card.stat().st_size < 60_000
+    for path, page in site[1].items():
+        if path.name == "search.html" or "_modules" in path.parts:
+            assert page.select("meta[name=robots][content=noindex]")
+            assert not page.select("link[rel=canonical]")
+
+
+def test_titles_are_in_the_letters_of_the_cards_font(site):
+    """Pillow draws an empty box for a letter that its font does not have."""
+    font = ImageFont.load_default(40)
+    missing = bytes(font.getmask("\N{OBJECT REPLACEMENT CHARACTER}"))
+    for name, page in listed(site).items():
+        title = page.select_one("meta[property='og:title']")["content"]
+        assert [letter for letter in title if bytes(font.getmask(letter)) == missing] == [], name
+
+
+def test_every_chapter_can_be_run_changed_and_discussed(site):
+    folder, _ = site
+    tools = {name: [link["href"] for link in page.select(".notebook-menu a")] for name, page in listed(site).items()}
+    assert {name for name, links in tools.items() if links} == {f"chapters/{path.stem}" for path in NOTEBOOKS}
+    for path in NOTEBOOKS:
+        download, colab, binder = tools[f"chapters/{path.stem}"]
+        assert (folder / "chapters" / download).resolve() == folder / "notebooks" / path.name
+        assert colab.endswith(f"/logitkit/logitkit/blob/notebooks/{path.name}")
+        assert binder.endswith(f"urlpath=lab/tree/chapters/{path.name}")
+    for name, page in listed(site).items():
+        if name == "genindex":  # it has no text
+            continue
+        edit, issue = [link["href"] for link in page.select(".page-source a")]
+        prefix = f"{REPOSITORY}/edit/{CONFIG['repository']['branch']}/"
+        assert edit.startswith(f"{prefix}{name}.")
+        assert (ROOT / edit.removeprefix(prefix)).is_file()
+        assert issue.startswith(f"{REPOSITORY}/issues/new?")
+        assert parse_qs(urlsplit(issue).query)["page"] == [page.select_one("link[rel=canonical]")["href"]]
+
+
+def test_every_page_says_which_version_it_is_of(site):
+    tagged = f"v{logitkit.__version__}" in origin.git("tag", "--points-at", "HEAD").split()
+    for path, page in site[1].items():
+        words = page.select_one("footer .version").get_text()
+        assert words.startswith(f"logitkit {logitkit.__version__}"), path.name
+        assert ("development" in words) != tagged, path.name
+
+
+def test_repository_has_one_address():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["urls"]["Repository"] == REPOSITORY
+    assert project["urls"]["Documentation"] == SITE
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (citation["repository-code"], citation["url"]) == (REPOSITORY, SITE)
+    assert citation["version"] == logitkit.__version__
+
+
+def test_search_engines_are_told_of_every_page(site):
+    folder, _ = site
+    urls = ElementTree.parse(folder / "sitemap.xml").getroot()
+    places = {url.findtext("{*}loc") for url in urls}
+    assert places == {page.select_one("link[rel=canonical]")["href"] for page in listed(site).values()}
+    days = [url.findtext("{*}lastmod") for url in urls]
+    shown = [each["datetime"] for page in listed(site).values() for each in page.select(".page-source time")]
+    assert set(shown) <= {*days}
+    assert f"Sitemap: {SITE}sitemap.xml" in (folder / "robots.txt").read_text()
+    assert (folder / ".nojekyll").exists()  # or GitHub would leave out _static
+
+
+def test_page_of_what_is_not_found_leads_on_from_any_depth(site):
+    folder, _ = site
+    page = BeautifulSoup((folder / "404.html").read_bytes(), "lxml")
+    assert page.select("link[rel=stylesheet], script, img") == []  # it stands alone
+    links = {element.get("href") or element.get("action") for element in page.select("a, form")}
+    assert all(link.startswith(SITE) for link in links)
+    wanted = {f"{SITE}{name}.html" for name in ("search", *TOC)} | {SITE}
+    assert links == wanted
+
+
+@pytest.mark.parametrize(("old", "new"), CONFIG["sphinx"]["config"]["redirects"].items())
+def test_moved_page_leads_to_where_it_is_now(site, old, new):
+    folder, _ = site
+    path = folder / f"{old}.html"
+    page = BeautifulSoup(path.read_bytes(), "lxml")
+    target = page.select_one("meta[http-equiv=refresh]")["content"].split("url=")[1]
+    assert (path.parent / target).resolve() == folder / f"{new}.html"
+    assert f'"{target}"' in page.script.get_text()
+    assert page.select_one("body a")["href"] == target
+    expected = listed(site)[new].select_one("link[rel=canonical]")["href"]
+    assert page.select_one("link[rel=canonical]")["href"] == expected
+
+
+def test_source_without_its_git_has_no_dates_and_claims_no_release(tmp_path, monkeypatch):
+    folder = tmp_path / "unpacked"
+    folder.mkdir()
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)  # of somebody else
+    monkeypatch.setattr(origin, "ROOT", folder)
+    origin.git.cache_clear()
+    config = SimpleNamespace(html_theme_options={"repository_url": REPOSITORY, "repository_branch": "main"})
+    assert origin.last_updated({folder / "a.md"}) == ""
+    assert origin.version(config) == (f"logitkit {logitkit.__version__}, development build", "main")
+    monkeypatch.undo()
+    origin.git.cache_clear()
+
+
+def test_dates_and_releases_come_from_git_and_not_from_a_shallow_copy(tmp_path, monkeypatch):
+    source, shallow = tmp_path / "source", tmp_path / "shallow"
+
+    def git(*arguments):
+        day = {"GIT_AUTHOR_DATE": "2020-01-02T12:00Z", "GIT_COMMITTER_DATE": "2020-01-02T12:00Z"}
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+        subprocess.run(["git", *who, *arguments], check=True, capture_output=True, env=os.environ | day)
+
+    git("init", source)
+    (source / "a.md").touch()
+    git("-C", source, "add", "a.md")
+    git("-C", source, "commit", "--message", "first")
+    git("-C", source, "tag", f"v{logitkit.__version__}")
+    git("-C", source, "commit", "--allow-empty", "--message", "second")
+    git("clone", "--depth=1", "--branch", f"v{logitkit.__version__}", source.as_uri(), shallow)
+    git("-C", shallow, "fetch", "--depth=1")
+    config = SimpleNamespace(html_theme_options={"repository_url": REPOSITORY, "repository_branch": "main"})
+    for folder, day, revision in ((source, "2020-01-02", "main"), (shallow, "", f"v{logitkit.__version__}")):
+        monkeypatch.setattr(origin, "ROOT", folder)
+        origin.git.cache_clear()
+        assert origin.last_updated({folder / "a.md"}) == day
+        words, built = origin.version(config)
+        assert (built, "development build of " in words) == (revision, revision == "main")
+    monkeypatch.undo()
+    origin.git.cache_clear()
+
+
+def test_archive_is_the_whole_book_and_the_same_whenever_it_is_packed(site, tmp_path):
+    folder, pages = site
+    first, second = tmp_path / "first.zip", tmp_path / "second.zip"
+    archive.pack(folder, first)
+    archive.pack(folder, second)
+    assert first.read_bytes() == second.read_bytes()
+    with zipfile.ZipFile(first) as packed:
+        names = set(packed.namelist())
+    assert {"index.html", "search.html", "searchindex.js"} <= names
+    assert {path.relative_to(folder).as_posix() for path in pages} <= names
+    for path, page in pages.items():
+        for element in page.select("a[href], link[href]:not([rel=canonical]), img[src], script[src]"):
+            address = urldefrag(unquote(element.get("href") or element.get("src")))[0].split("?")[0]
+            if address and not urlsplit(address).scheme:
+                assert not address.startswith("/"), (path.name, address)
+                target = (path.parent / address).resolve().relative_to(folder).as_posix()
+                assert target in names, (path.name, address)
 
 
 def test_every_public_function_has_an_entry_that_names_the_chapters_using_it(site):
@@ -304,6 +500,97 @@ def test_second_build_gives_what_the_first_gave(build, site, tmp_path):
     )
     assert first.keys() == second.keys()
     assert [path for path in first if first[path] != second[path]] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestPortableNotebook:
+    """The notebook that a reader downloads."""
+
+    @pytest.fixture
+    def portable(self, site, path):
+        return nbformat.read(site[0] / "notebooks" / path.name, as_version=4)
+
+    def test_has_the_code_and_the_outputs_of_the_chapter(self, portable, path):
+        stored = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        install, *code = [cell for cell in portable.cells if cell.cell_type == "code"]
+        assert install.id == "install"
+        assert len(code) == len(stored)
+        for ours, theirs in zip(code, stored, strict=True):
+            assert ours.execution_count == theirs.execution_count
+            if "{ref}" not in f"{theirs.outputs}":
+                assert (ours.source, ours.outputs) == (theirs.source, theirs.outputs)
+
+    def test_has_nothing_that_only_the_build_understands(self, portable):
+        nbformat.validate(portable)
+        roles = re.compile(r"\{[a-z]+(?::[a-z]+)?\}`")
+        for cell in portable.cells:
+            assert not {"mystnb", "tags"} & set(cell.metadata)
+            assert not roles.search(f"{cell.source}{cell.get('outputs', '')}"), cell.source
+            if cell.cell_type == "markdown":
+                assert not re.search(r"^\s*(:::|`{3,}\{|\([\w-]+\)=$|\+\+\+|% )", cell.source, re.MULTILINE), (
+                    cell.source
+                )
+                summaries = re.findall("<summary>(.*)</summary>", cell.source)
+                assert not any(TEX.search(summary) or "$" in summary for summary in summaries)
+                assert cell.source.count("$$") % 2 == 0
+
+    def test_says_where_it_comes_from(self, portable, path):
+        title = portable.cells[0].source
+        assert title.startswith("# ")
+        for words in (f"{SITE}chapters/{path.stem}.html", f"logitkit {logitkit.__version__}", "CC BY 4.0", "MIT"):
+            assert words in title
+
+    def test_links_lead_to_pages_that_exist(self, site, portable):
+        folder, pages = site
+        ids = {page: {element["id"] for element in parsed.select("[id]")} for page, parsed in pages.items()}
+        text = "\n".join(cell.source for cell in portable.cells if cell.cell_type == "markdown")
+        links = re.findall(r"\]\(([^)\s]+)\)", text)
+        assert links
+        for link in links:
+            address, anchor = urldefrag(link)
+            assert urlsplit(address).scheme == "https", link
+            if address.startswith(SITE):
+                page = folder / (address.removeprefix(SITE) or "index.html")
+                assert page in pages, link
+                assert not anchor or unquote(anchor) in ids[page], link
+
+    def test_installs_what_it_imports(self, portable):
+        code = [cell.source for cell in portable.cells if cell.cell_type == "code"]
+        packages = ast.literal_eval(re.search(r"^packages = (\{.*?\})", code[0], re.DOTALL | re.MULTILINE)[1])
+        assert packages["logitkit"].startswith(f"{REPOSITORY}/archive/refs/")
+        imports = {
+            match[1] for source in code[1:] for match in re.finditer(r"^(?:import|from) (\w+)", source, re.MULTILINE)
+        }
+        assert imports - sys.stdlib_module_names - {"IPython"} == set(packages)
+        if "plotting" in "".join(code):
+            assert "matplotlib" in packages
+
+
+@pytest.mark.parametrize("name", ["language-models", "traps"])
+def test_portable_notebook_runs_alone_and_gives_what_it_shows(site, tmp_path, monkeypatch, name):
+    """Also from a folder without the chapter's data, which it fetches, and without installing anything."""
+    folder, _ = site
+    notebook = nbformat.read(folder / "notebooks" / f"{name}.ipynb", as_version=4)
+    shown = [cell.get("outputs") for cell in notebook.cells]
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=folder / "notebooks")
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        install = notebook.cells[1]
+        ours = f"http://127.0.0.1:{server.server_port}"
+        install.source = re.sub(
+            r"https://raw\.githubusercontent\.com/logitkit/logitkit/[^/]+/chapters", ours, install.source
+        )
+        resources = {"metadata": {"path": str(tmp_path)}}
+        NotebookClient(notebook, timeout=120, kernel_name="python3", resources=resources).execute()
+        server.shutdown()
+    for cell, before in zip(notebook.cells, shown, strict=True):
+        for output in cell.get("outputs", []):
+            output.pop("execution_count", None)
+        for output in before or []:
+            output.pop("execution_count", None)
+        assert cell.get("outputs") == before, cell.source
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
