@@ -76,7 +76,8 @@ class NamesTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the table as HTML, since docutils knows neither forms nor the scope of a heading."""
         note_names(self)
-        return [nodes.raw("", names.table(names.conventions.table()), format="html")]
+        table = nodes.raw("", names.table(names.conventions.table()), format="html")
+        return [nodes.container("", table)]  # the places of index entries need an element that can bear them
 
 
 class NamesTabs(SphinxDirective):

@@ -189,5 +189,5 @@ class MarkdownWriter:
     def _raw(self, node: nodes.raw) -> str:
         if not re.sub(r"<[^>]+>", "", node.astext()).strip():  # a frame for what follows, or a script
             return ""
-        anchor = next(iter(node.get("ids", ())), "")
+        anchor = next(iter(node["ids"] or node.parent["ids"]), "")
         return f"*This part works on [the book's page]({self.url}{anchor and '#'}{anchor}) only.*"
