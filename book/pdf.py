@@ -26,18 +26,31 @@ MOST_PROBLEMS = 30
 
 # What is used, and the Debian packages that have it: where all of it is found, nothing is installed.
 COMMANDS = ("fc-list", "kpsewhich", "latexmk", "makeindex", "rsvg-convert", "xelatex")
-FILES = ("tabulary.sty", "texgyreheros-bold.otf", "texgyrepagella-math.otf", "titlesec.sty", "unicode-math.sty")
+FILES = (
+    "pzdr.tfm",
+    "tabulary.sty",
+    "texgyreheros-bold.otf",
+    "texgyrepagella-math.otf",
+    "titlesec.sty",
+    "unicode-math.sty",
+)
 FONT = "DejaVuSansMono-Oblique"
 PACKAGES = [
     *("fontconfig", "fonts-dejavu-core", "fonts-dejavu-extra", "fonts-texgyre", "fonts-texgyre-math", "latexmk"),
-    *("librsvg2-bin", "texlive-latex-extra", "texlive-latex-recommended", "texlive-xetex"),
+    *("librsvg2-bin", "texlive-fonts-recommended", "texlive-latex-extra", "texlive-latex-recommended", "texlive-xetex"),
 ]
 
 
 def settings(date: str) -> dict[str, Any]:
     """Return what the PDF has of its own; all else is that of the site, _config.yml."""
     site, contents = (yaml.safe_load((ROOT / name).read_text("utf-8")) for name in ("_config.yml", "_toc.yml"))
-    facts = {"bookversion": logitkit.__version__, "bookaddress": site["repository"]["url"]}
+    title, _, subtitle = site["project"].partition(": ")
+    facts = {
+        "booktitle": title,
+        "booksubtitle": subtitle[0].upper() + subtitle[1:],
+        "bookversion": logitkit.__version__,
+        "bookaddress": site["repository"]["url"],
+    }
     preamble = [*(rf"\newcommand{{\{name}}}{{{fact}}}" for name, fact in facts.items()), r"\usepackage{logits}"]
     elements = {
         "papersize": "a4paper",
@@ -66,11 +79,12 @@ def find_tools() -> None:
         return
     install = ["apt-get", "install", "--yes", "--no-install-recommends", *PACKAGES]
     if not (which("apt-get") and os.geteuid() == 0):
-        sys.exit(f"make pdf needs LaTeX, fonts and rsvg-convert. On Debian and Ubuntu: sudo {' '.join(install)}")
+        sys.exit(f"make pdf needs XeLaTeX, rsvg-convert and fonts. On Debian and Ubuntu: sudo {' '.join(install)}")
     print("Installing LaTeX and fonts", flush=True)
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in (["apt-get", "update"], install):
-        subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+        if subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode:
+            sys.exit(f"make pdf: {' '.join(command)} did not work, see above")
 
 
 def tools_are_there() -> bool:
