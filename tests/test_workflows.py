@@ -77,6 +77,15 @@ def test_every_action_is_pinned_to_one_commit_with_its_version() -> None:
     assert len(set(actions)) == len({name.partition("@")[0] for name, _ in actions})
 
 
+def test_dependabot_looks_at_every_file_of_pins() -> None:
+    updates = yaml.safe_load((GITHUB / "dependabot.yml").read_text("utf-8"))["updates"]
+    asked = {each["package-ecosystem"]: each.get("directories", [each.get("directory")]) for each in updates}
+    for ecosystem, name in (("npm", "package-lock.json"), ("pip", "constraints.txt")):
+        tracked = run("git", "-C", ROOT, "ls-files", name, f"**/{name}").stdout.split()
+        assert sorted(asked[ecosystem]) == sorted(f"/{path}".removesuffix(name).rstrip("/") or "/" for path in tracked)
+    assert asked["github-actions"] == ["/"]
+
+
 def test_only_the_jobs_that_publish_may_write() -> None:
     may = {
         (name, job): {what for what, level in content.get("permissions", {}).items() if level == "write"}
