@@ -143,7 +143,7 @@
         text(room[0], TRUE + 34, `true log-odds: those of the model ${shift}`, "tick", "start"),
         dot(nats(threshold), TOP, "ink filled"),
         dot(even, TRUE, "ink hollow", 6),
-        text(clamp(nats(threshold), 76, width - 76), 12, "called yes from here →"),
+        text(clamp(nats(threshold), 84, width - 84), 12, "called yes from here →"),
         text(room[0], BARS[0] - 8, "of 1,000 cases", "title", "start"),
         ...bar(room, BARS[0], [
           [values.hits, "blue bar", count("hits", "hits")],

@@ -401,7 +401,9 @@ class TestControls:
     def test_figure_can_be_dragged_with_a_finger_and_a_scroll_leaves_it_alone(self, page, site, name):
         with another_page(page, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True) as phone:
             box = opened(phone, site, name)
-            box.figure.evaluate("figure => figure.scrollIntoView({ block: 'center' })")
+            phone.wait_for_load_state("networkidle")
+            box.figure.evaluate("figure => figure.scrollIntoView({ block: 'center', behavior: 'instant' })")
+            phone.wait_for_timeout(300)  # for a scroll to come to rest
             area = box.figure.bounding_box()
             y = area["y"] + 0.25 * area["height"]
             devtools = phone.context.new_cdp_session(phone)
