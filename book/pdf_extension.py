@@ -21,6 +21,7 @@ CHARACTERS_OF_A_COLUMN = 45
 CHARACTERS_BETWEEN_COLUMNS = 3
 LINES_OF_A_SHORT_BLOCK = 20
 LINES_OF_A_SHORT_OUTPUT = 6
+LINES_OF_AN_ANNOUNCEMENT = 3
 THEOREMS = (*proofs.NODE_TYPES.values(), proofs.unenumerable_node)
 
 
@@ -130,18 +131,39 @@ class Tables(SphinxPostTransform):
 
 
 class Code(SphinxPostTransform):
-    """Keep a cell's code on one page, and a few lines of output with it."""
+    """Keep a cell's code on one page, with the line that announces it and a few lines of output."""
 
     default_priority = 800
 
     def run(self, **_: Any) -> None:
         """Say before each block how much room it needs; a long one may begin anywhere."""
+        for target in reversed(list(self.document.findall(nodes.target))):
+            if isinstance(target.next_node(ascend=True), nodes.section):
+                target.parent.remove(target)  # a section has all its labels, and would be given them twice
         for block, following in pairwise(list(self.document.findall(nodes.literal_block))):
             lines, next_lines = (each.astext().count("\n") + 1 for each in (block, following))
             if "output" in following["classes"] and next_lines <= LINES_OF_A_SHORT_OUTPUT:
                 lines += next_lines + 1
             if lines <= LINES_OF_A_SHORT_BLOCK:
-                block.parent.insert(block.parent.index(block), latex(rf"\bookneeds{{{lines}}}"))
+                first, above = self.announced(block)
+                first.parent.insert(first.parent.index(first), latex(rf"\bookneeds{{{lines + above}}}"))
+
+    @staticmethod
+    def announced(block: nodes.Element) -> tuple[nodes.Element, int]:
+        """Return where the heading and the sentence begin that lead to a block, and how many lines they take."""
+        first, lines = block, 0
+        while not isinstance(first.parent, start_of_file | nodes.document):
+            place = first.parent.index(first)
+            before = first.parent[place - 1] if place else None
+            sentence = isinstance(before, nodes.paragraph) and before.astext().endswith(":")
+            if before is None or isinstance(before, nodes.title):
+                first = first.parent
+            elif sentence or isinstance(before, nodes.rubric | nodes.Invisible):
+                first = before
+            else:
+                break
+            lines += LINES_OF_AN_ANNOUNCEMENT * (sentence or isinstance(before, nodes.title | nodes.rubric))
+        return first, lines
 
 
 def latex(text: str) -> nodes.raw:
