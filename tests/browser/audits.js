@@ -141,8 +141,8 @@ const audits = {
     return [...lost].map((element) => `${name(element)} is not shown`);
   },
 
-  // Where the keyboard is, unless it is nowhere: what has the focus, whether a reader sees it, and its mark, and in which
-  // part of the page it is.
+  // Where the keyboard is, unless it is nowhere: what has the focus, whether a reader sees it and its mark, in which
+  // part of the page.
   focus() {
     const element = document.activeElement;
     if (element === document.body) return null;
