@@ -34,7 +34,7 @@ const audits = {
     return [`${scrollWidth} px wide on a screen of ${clientWidth} px: ${causes}`];
   },
 
-  // Text that a box cuts off on a screen, or that would have to be scrolled on paper.
+  // Text that a box cuts off on a screen without saying so, or that would have to be scrolled on paper.
   cut(onPaper) {
     const hides = onPaper ? ["hidden", "clip", "auto", "scroll"] : ["hidden", "clip"];
     return [...document.querySelectorAll("body *")]
@@ -43,6 +43,7 @@ const audits = {
           element.scrollWidth > element.clientWidth + 3 && // a slanted letter leans out of its box
           element.clientWidth > 1 && // a box of one pixel is for screen readers
           hides.includes(getComputedStyle(element).overflowX) &&
+          (onPaper || getComputedStyle(element).textOverflow !== "ellipsis") &&
           element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) &&
           element.innerText?.trim(),
       )
@@ -128,20 +129,20 @@ const audits = {
     return found === wanted ? [] : [`the text is that of a ${found} page`];
   },
 
-  // Text of the article that nobody can show: not even by opening what can be opened without scripts.
+  // Text of the article that is not shown, though all that a reader can open is open. Forms are of use to scripts alone.
   hidden() {
-    const texts = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
+    const texts = document.createTreeWalker(document.querySelector("article, main"), NodeFilter.SHOW_TEXT);
     const lost = new Set();
     while (texts.nextNode()) {
       const { data, parentElement } = texts.currentNode;
-      if (data.trim() && !parentElement.checkVisibility() && !parentElement.closest("script, style, template, form"))
+      if (data.trim() && !parentElement.checkVisibility() && !parentElement.closest("form, script, style, template"))
         lost.add(parentElement);
     }
     return [...lost].map((element) => `${name(element)} is not shown`);
   },
 
-  // Where the keyboard is, unless it is nowhere: what has the focus, whether a reader sees it, and its mark, and in which
-  // part of the page it is.
+  // Where the keyboard is, unless it is nowhere: what has the focus, whether a reader sees it and its mark, in which
+  // part of the page.
   focus() {
     const element = document.activeElement;
     if (element === document.body) return null;

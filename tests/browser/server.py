@@ -8,11 +8,15 @@ from contextlib import contextmanager
 from functools import cache, partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-PREFIX = "/logitkit"  # a host serves a project's site below the project's name: what links to "/" is lost there
+import yaml
+
+CONFIG = yaml.safe_load((Path(__file__).parents[2] / "_config.yml").read_text("utf-8"))
+# A host serves a project's site below the project's name: what links to "/" is lost there.
+PREFIX = "/" + PurePosixPath(CONFIG["repository"]["url"]).name
 TEXT = ("text/", "application/javascript", "application/json", "application/xml", "image/svg+xml")
 
 

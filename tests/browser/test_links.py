@@ -108,7 +108,7 @@ def test_no_two_figures_have_the_same_alt_text(built):
         "page.html#missing",
         "../page.html",
         "/page.html",
-        "/logitkit/missing.html",
+        f"{PREFIX}/missing.html",
         "https://public.example/book/missing.html",
         "page.html?q=1#missing",
     ],
@@ -119,7 +119,7 @@ def test_lost_address_is_found(tmp_path, address):
 
 
 def test_addresses_that_lead_somewhere_are_not_called_lost(tmp_path):
-    here = ["", "#", "page.html", "page.html#there", "page.html?q=1#there", "/logitkit/page.html", "data:,"]
+    here = ["", "#", "page.html", "page.html#there", "page.html?q=1#there", f"{PREFIX}/page.html", "data:,"]
     elsewhere = ["mailto:a@example.org", "https://example.org/missing", "https://public.example/book/page.html#there"]
     good = here + elsewhere
     site = small_site(tmp_path, "".join(f'<a href="{address}">a</a>' for address in good))
