@@ -63,7 +63,8 @@ def complete_page(
         page["card"] = draw_card(app, pagename, page["name"])
         page["data"] = structured_data(app, pagename, page)
     if pagename == "search":
-        page["descriptions"] = in_script({name: app.env.metadata[name]["description"] for name in app.env.found_docs})
+        found = sorted(app.env.found_docs)
+        page["descriptions"] = in_script({name: app.env.metadata[name]["description"] for name in found})
     context["metatags"] = context.get("metatags", "") + app.builder.templates.render("head.html", context)
 
 

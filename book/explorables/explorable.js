@@ -111,7 +111,12 @@ const explorable = {
       explorable.element(
         "thead",
         {},
-        explorable.element("tr", {}, ...columns.map((words) => explorable.element("th", { scope: "col" }, words))),
+        // The corner above the headings of the rows heads nothing.
+        explorable.element(
+          "tr",
+          {},
+          ...columns.map((words) => explorable.element(words ? "th" : "td", words ? { scope: "col" } : {}, words)),
+        ),
       ),
       explorable.element(
         "tbody",
