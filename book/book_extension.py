@@ -2,7 +2,10 @@
 
 import json
 import re
+import socket
+import subprocess
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import names
@@ -18,10 +21,8 @@ from sphinxcontrib import katex
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the functions below to the moments of the build that they are for."""
     katex.NODEJS_BINARY = str(NODE)
-    # The renderer's Unix socket exists a moment before it accepts, and a connection in between is refused and ends the
-    # build; over a port the extension tries again. Five seconds are too few to start Node on a busy machine.
-    katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
-    katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60.0
+    katex.KaTeXServer.start_server_process = start_renderer
+    katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60.0  # five seconds are too few to start Node on a busy machine
     app.add_directive("names-table", NamesTable)
     app.add_directive("names-tabs", NamesTabs)
     app.add_directive("policies", Policies)
@@ -39,6 +40,24 @@ def configure(app: Sphinx, config: Config) -> None:
     for listeners in app.events.listeners.values():
         listeners[:] = [each for each in listeners if not each.handler.__module__.startswith("sphinx_thebe")]
     app.registry.css_files[:] = [each for each in app.registry.css_files if "thebe" not in each[0]]
+
+
+def start_renderer(folder: Path, timeout: float) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start KaTeX and connect to it by a Unix socket.
+
+    The extension's own way ends the build if it connects in the moment in which the socket exists but does not accept.
+    Over a port it tries again, but there each formula waits 40 ms for an acknowledgement that TCP delays.
+    """
+    address = folder / "katex.sock"
+    command = katex.KaTeXServer.build_command(socket=address)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder)
+    connection = socket.socket(socket.AF_UNIX)
+    end = monotonic() + timeout
+    while connection.connect_ex(str(address)):
+        if monotonic() > end:
+            raise katex.KaTeXServer.timeout_error(timeout)
+        sleep(0.001)
+    return process, connection
 
 
 def name_the_chapters_that_use_it(
