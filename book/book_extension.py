@@ -14,6 +14,7 @@ from assets import KATEX, NODE
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 from sphinxcontrib import katex
 
@@ -27,6 +28,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("names-tabs", NamesTabs)
     app.add_directive("policies", Policies)
     app.connect("config-inited", configure)
+    app.connect("env-check-consistency", forget_pages_that_are_not_built)
     app.connect("autodoc-process-docstring", name_the_chapters_that_use_it, priority=900)  # after numpydoc
     app.connect("html-page-context", add_the_filter_of_names)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -40,6 +42,14 @@ def configure(app: Sphinx, config: Config) -> None:
     for listeners in app.events.listeners.values():
         listeners[:] = [each for each in listeners if not each.handler.__module__.startswith("sphinx_thebe")]
     app.registry.css_files[:] = [each for each in app.registry.css_files if "thebe" not in each[0]]
+
+
+def forget_pages_that_are_not_built(app: Sphinx, env: BuildEnvironment) -> None:
+    """Take out of the inventory the lists of modules and theorems, which Sphinx names there though they are off."""
+    standard = env.get_domain("std")
+    for labels in (standard.labels, standard.anonlabels):
+        for name in [name for name, (docname, *_) in labels.items() if docname not in {*env.found_docs, "search"}]:
+            del labels[name]
 
 
 def start_renderer(folder: Path, timeout: float) -> tuple[subprocess.Popen[bytes], socket.socket]:

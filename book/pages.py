@@ -21,7 +21,7 @@ import logitkit
 
 NOTEBOOKS = "notebooks"  # in the site, and the name of the branch that Colab opens them from
 CARDS = "_static/cards"
-WITHOUT_TEXT = ("search", "prf-prf", "_modules/")  # what search engines need not list
+WITHOUT_TEXT = ("search", "_modules/")  # what search engines need not list
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

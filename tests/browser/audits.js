@@ -17,7 +17,7 @@ const audits = {
     for (const details of document.querySelectorAll("details")) details.open = true;
     for (const button of document.querySelectorAll("button.toggle-button-hidden")) button.click();
     const style = document.createElement("style");
-    style.textContent = ".sd-tab-set > .sd-tab-content { display: block }";
+    style.textContent = ".sd-tab-set > .sd-tab-content { display: block } * { content-visibility: visible !important }";
     document.head.append(style);
   },
 

@@ -33,6 +33,7 @@ def test_page_reads_without_scripts(browser, site, path):
 def test_page_opens_from_a_folder(browser, folder, path):
     with reader(browser, folder.as_uri()) as page:
         page.goto(f"{folder.as_uri()}/{path}")
+        audit(page, "open")
         found = audit(page, "images") + audit(page, "math")
         assert not found, "\n".join(found)
 
