@@ -13,7 +13,8 @@ from logitkit.torch._checks import require_floats, require_scale
 from logitkit.torch.losses import legacy_reduction, mixes_precision, reduced, row_losses, total_weight
 
 # Logits in a block: enough for the matrix product to run at full speed, few beside those of a large batch.
-BLOCK, ACCELERATOR_BLOCK = 1 << 22, 1 << 26
+BLOCK = 1 << 22
+ACCELERATOR_BLOCK = 1 << 26
 
 
 def linear_cross_entropy(
