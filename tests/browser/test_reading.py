@@ -173,7 +173,8 @@ COPY = """async (selector) => {
 def copied(browser: Browser, address: str, site: str, selector: str) -> list[str]:
     """Return what the copy buttons that match a selector put into the clipboard."""
     with reader(browser, site, permissions=["clipboard-read", "clipboard-write"]) as page:
-        page.goto(address, wait_until="networkidle")
+        page.goto(address)
+        page.locator(selector).first.wait_for(state="attached")  # a script adds them once the page is there
         return page.evaluate(COPY, selector)
 
 
