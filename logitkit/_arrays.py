@@ -7,6 +7,7 @@ correctly rounded one except where the float64 value falls within its own error 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any, Literal
@@ -87,7 +88,7 @@ def by_element(
 ) -> tuple[Any, ...]:
     """Apply a float64 formula to broadcast arrays, block by block, and round each result once to its dtype."""
     inputs, outputs, shape = len(arrays), len(dtypes), np.broadcast(*arrays).shape
-    # NumPy 1 does not fill the buffer of an array without dimensions. None is an array that nditer makes.
+    # NumPy 2.0 does not fill the buffer of an array without dimensions. None is an array that nditer makes.
     operands: Any = [*map(np.atleast_1d, arrays), *[None] * outputs]
     # Contiguous blocks, because NumPy's loops for strided ones may round the last bit differently.
     op_flags: Any = [["readonly", "contig"]] * inputs + [["writeonly", "allocate"]] * outputs
@@ -117,7 +118,7 @@ def by_row(
     """
     full = arrays[0]
     row_shape, classes = full.shape[:axis] + full.shape[axis + 1 :], full.shape[axis]
-    rows = int(np.prod(row_shape, dtype=np.int64))
+    rows = math.prod(row_shape)
     tables = [np.moveaxis(a, axis, -1).reshape(rows, classes) if a.ndim == full.ndim else a.ravel() for a in arrays]
     order: Literal["F", "C"] = "F" if classes <= FEW_CLASSES else "C"
     results: list[npt.NDArray[Any]] = []

@@ -182,7 +182,7 @@ const explorable = {
     const controls = spec.controls.map((each) => explorable.control(each, `${title.id}-${each.name}`, change));
     const parts = (which) => controls.filter((_, i) => which(spec.controls[i])).map(({ part }) => part);
     const figure = explorable.svg("svg", { role: "img" });
-    const said = explorable.element("output", { class: "explorable-said", "aria-live": "polite" });
+    const said = explorable.element("output", { class: "visually-hidden", "aria-live": "polite" });
     const live = explorable.element(
       "div",
       { class: "explorable-live", role: "group", "aria-labelledby": title.id },

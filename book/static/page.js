@@ -16,7 +16,7 @@
   show();
 }
 
-// The search: Ctrl+K leads to its field, which a narrow screen keeps in a popover. The page of results shows the words.
+// The search: Ctrl+K leads to its field, which a narrow screen keeps in a popover.
 {
   const contents = document.getElementById("site-contents");
   document.addEventListener("keydown", (event) => {
@@ -25,8 +25,6 @@
     if (getComputedStyle(contents).display === "none") contents.showPopover();
     contents.querySelector("input").focus();
   });
-  // Sphinx asks for the pages found, to quote from them, which a browser forbids among files.
-  if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 }
 
 // A link within the page closes the list that it was chosen from.
