@@ -11,6 +11,7 @@ import re
 import subprocess
 from html import escape
 from importlib.metadata import distribution
+from itertools import count
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -56,9 +57,8 @@ REPLACED = {
     "scripts/sphinx-book-theme.js",
 }
 TABS = "design-tabs.js"
-EMPTY_HEADING = re.compile(
-    r"<th[^>]*>(?:<p></p>)?</th>"
-)  # the corner of a table whose rows have headings, which heads nothing
+# The corner of a table whose rows have headings, which heads nothing.
+EMPTY_HEADING = re.compile(r"<th[^>]*>(?:<p></p>)?</th>")
 
 # Whose work is in the joined files; their licences ask that their notices come along.
 AUTHORS = (
@@ -117,7 +117,7 @@ def mend_body(
         return
     body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')  # deprecated, and within a list
     body = EMPTY_HEADING.sub("<td></td>", body)
-    images = iter(range(10**6))
+    images = count()
     context["body"] = re.sub(r'<img [^>]*src="([^"]+\.svg)"', lambda tag: _sized(app, tag, next(images)), body)
 
 
