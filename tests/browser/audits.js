@@ -16,9 +16,13 @@ const audits = {
   open() {
     for (const details of document.querySelectorAll("details")) details.open = true;
     for (const button of document.querySelectorAll("button.toggle-button-hidden")) button.click();
-    const style = document.createElement("style");
-    style.textContent = ".sd-tab-set > .sd-tab-content { display: block } * { content-visibility: visible !important }";
-    document.head.append(style);
+    addStyle(".sd-tab-set > .sd-tab-content { display: block }");
+    audits.layOut();
+  },
+
+  // Lay out all of the page at once, what is out of sight included, so that nothing moves while it is measured.
+  layOut() {
+    addStyle("* { content-visibility: visible !important }");
   },
 
   // What is wider than the screen moves the whole page sideways. A box that scrolls by itself does not count.
@@ -196,6 +200,13 @@ function beyond(element, extent, width) {
   for (let parent = element.parentElement; parent && parent !== document.body; parent = parent.parentElement)
     if (getComputedStyle(parent).overflowX !== "visible") return false;
   return true;
+}
+
+// Without waiting for its load event, as Playwright does: none comes where scripts are off.
+function addStyle(text) {
+  const style = document.createElement("style");
+  style.textContent = text;
+  document.head.append(style);
 }
 
 function contents(element) {

@@ -15,6 +15,8 @@ from numpy.testing import assert_allclose
 
 import logitkit as lk
 
+from .audit import audit
+
 SCRIPTS = Path(__file__).parents[2] / "book" / "explorables"
 CHAPTERS = {
     "log-odds-scales": "log-odds",
@@ -89,14 +91,9 @@ def address(site, name):
     return f"{site}/chapters/{CHAPTERS[name]}.html"
 
 
-def lay_out(page):
-    """Lay out all of a page at once, so that nothing moves while it is measured."""
-    page.add_style_tag(content="* { content-visibility: visible !important }")
-
-
 def opened(page, site, name):
     page.goto(address(site, name))
-    lay_out(page)
+    audit(page, "layOut")
     box = Box(page, name)
     box.root.scroll_into_view_if_needed()
     return box
@@ -480,7 +477,7 @@ class TestPage:
     def test_without_scripts_the_text_says_it_and_no_control_is_left(self, page, site, name):
         with another_page(page, java_script_enabled=False) as still:
             still.goto(address(site, name))
-            lay_out(still)
+            audit(still, "layOut")
             box = still.locator(BOX.format(name))
             assert box.locator("input, select, button, svg, output").count() == 0
             assert box.locator(".explorable-still").is_visible()
