@@ -55,7 +55,7 @@ def linear_cross_entropy(
     .. math:: \operatorname{CE} = -\log \operatorname{softmax}(z)_y, \qquad z = W h + b
 
     The value is that of ``cross_entropy(target, logits=features @ weight.T + bias)``; memory is bounded by
-    `block_bytes` where that holds rows x classes logits.
+    `block_bytes` where that call holds rows x classes logits.
 
     Parameters
     ----------

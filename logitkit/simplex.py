@@ -6,7 +6,7 @@ network is sure, and it is what log1p, the losses and the gradients need; a sum 
 
 Sources: Blanchard, Higham and Higham, *Accurately computing the log-sum-exp and softmax functions*, IMA J. Numer.
 Anal. 41 (2021), doi:10.1093/imanum/draa038, for the shift and log1p of the rest; the exact error of the shift and
-the log-odds of a class are worked out in the book's chapter on the one idea.
+the log-odds of a class are worked out in the book's chapter *Are raw logits log-odds?*
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def class_log_odds(z: npt.ArrayLike, axis: int = -1) -> Any:
 
     References
     ----------
-    Theorem "one against the rest" of the book's chapter on the one idea, where it is proved.
+    Theorem "One against the rest" in the book's chapter *Are raw logits log-odds?*, where it is proved.
 
     Examples
     --------

@@ -68,7 +68,7 @@ def cross_entropy(
 
     References
     ----------
-    The book's chapters on the one idea and on fused losses.
+    The book's chapters *Are raw logits log-odds?* and *Why do losses take logits?*
 
     Examples
     --------
