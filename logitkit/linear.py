@@ -52,7 +52,10 @@ def linear_cross_entropy(
 ) -> Any:
     r"""Cross entropy of a linear layer's logits, which are never stored as a whole.
 
-    .. math:: \operatorname{CE} = -\log \operatorname{softmax}(z)_y, \qquad z = W h + b
+    .. math::
+
+        \operatorname{CE} &= -\log \operatorname{softmax}(z)_y, \\
+        z &= W h + b
 
     The value is that of ``cross_entropy(target, logits=features @ weight.T + bias)``; memory is bounded by
     `block_bytes` where that call holds rows x classes logits.
@@ -128,10 +131,12 @@ def linear_cross_entropy_value_and_grad(
 ) -> tuple[Any, tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None]]:
     r"""Cross entropy of a linear layer's logits and its derivatives with respect to the layer's three operands.
 
-    .. math:: \frac{\partial \operatorname{CE}}{\partial h} = W^\top g, \quad
-              \frac{\partial \operatorname{CE}}{\partial W} = g h^\top, \quad
-              \frac{\partial \operatorname{CE}}{\partial b} = g, \qquad
-              g_j = \begin{cases} p_j & j \ne y \\ -\sum_{i \ne y} p_i & j = y \end{cases}
+    .. math::
+
+        \frac{\partial \operatorname{CE}}{\partial h} &= W^\top g, \\
+        \frac{\partial \operatorname{CE}}{\partial W} &= g h^\top, \\
+        \frac{\partial \operatorname{CE}}{\partial b} &= g, \\
+        g_j &= \begin{cases} p_j & j \ne y \\ -\sum_{i \ne y} p_i & j = y \end{cases}
 
     Parameters
     ----------

@@ -138,7 +138,10 @@ def expit(x: npt.ArrayLike) -> Any:
 def log_expit(x: npt.ArrayLike) -> Any:
     r"""Log-probability of a log-odds.
 
-    .. math:: \log \operatorname{expit}(x) = -\log(1 + e^{-x}) = -\operatorname{softplus}(-x)
+    .. math::
+
+        \log \operatorname{expit}(x) &= -\log(1 + e^{-x}) \\
+        &= -\operatorname{softplus}(-x)
 
     Parameters
     ----------
@@ -173,7 +176,10 @@ def log_expit(x: npt.ArrayLike) -> Any:
 def softplus(x: npt.ArrayLike) -> Any:
     r"""The smooth positive part of `x`, which is the loss of log-odds `-x` for an event that happened.
 
-    .. math:: \operatorname{softplus}(x) = \log(1 + e^x) = \max(x, 0) + \log(1 + e^{-|x|})
+    .. math::
+
+        \operatorname{softplus}(x) &= \log(1 + e^x) \\
+        &= \max(x, 0) + \log(1 + e^{-|x|})
 
     Parameters
     ----------

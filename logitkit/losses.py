@@ -48,7 +48,10 @@ def cross_entropy(
 ) -> Any:
     r"""Cross entropy of a target class, or a target distribution, under predicted probabilities.
 
-    .. math:: \operatorname{CE} = -\sum_i w_i t_i \log p_i, \qquad p = \operatorname{softmax}(z)
+    .. math::
+
+        \operatorname{CE} &= -\sum_i w_i t_i \log p_i, \\
+        p &= \operatorname{softmax}(z)
 
     For one target class y this is :math:`\operatorname{softplus}(-\ell_y)`: the binary logistic loss of the class's
     log-odds. The result keeps its digits at any margin, also where the probability of y rounds to one.
@@ -181,7 +184,11 @@ def binary_cross_entropy(
 ) -> Any:
     r"""Cross entropy of a yes-or-no target under a predicted probability of yes.
 
-    .. math:: \operatorname{BCE} = w\,[-a\,y \log p - (1 - y) \log(1 - p)], \qquad p = \operatorname{expit}(x)
+    .. math::
+
+        \operatorname{BCE} &= -w\,[a\,y \log p \\
+        &\quad + (1 - y) \log(1 - p)], \\
+        p &= \operatorname{expit}(x)
 
     with w the `weight` and a the `pos_weight`. From logits it is the sum of two positive terms,
     :math:`\log(1 + e^{-|x|})` and :math:`|x|` times the share of the answer that x speaks against.
@@ -242,8 +249,10 @@ def binary_cross_entropy_value_and_grad(
 ) -> tuple[Any, Any]:
     r"""Binary cross entropy of logits and its derivative with respect to them, in one pass.
 
-    .. math:: \frac{\partial \operatorname{BCE}}{\partial x}
-              = w\,[(1 - y) \operatorname{expit}(x) - a\,y \operatorname{expit}(-x)]
+    .. math::
+
+        \frac{\partial \operatorname{BCE}}{\partial x} &= w\,[(1 - y) \operatorname{expit}(x) \\
+        &\quad - a\,y \operatorname{expit}(-x)]
 
     Without weights this is :math:`\operatorname{expit}(x) - y`; written so, it is 0 in float32 for a confident yes.
 
@@ -298,8 +307,10 @@ def focal_loss(
 ) -> Any:
     r"""Binary cross entropy with the weight of easy examples turned down.
 
-    .. math:: \operatorname{FL} = \alpha_t (1 - p_t)^\gamma (-\log p_t), \qquad
-              p_t = \begin{cases} p & y = 1 \\ 1 - p & y = 0 \end{cases}
+    .. math::
+
+        \operatorname{FL} &= \alpha_t (1 - p_t)^\gamma (-\log p_t), \\
+        p_t &= \begin{cases} p & y = 1 \\ 1 - p & y = 0 \end{cases}
 
     Parameters
     ----------

@@ -153,7 +153,10 @@ def log_softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
 def class_log_odds(z: npt.ArrayLike, axis: int = -1) -> Any:
     r"""Log-odds of each class against all the others: the statistician's logit of each softmax probability.
 
-    .. math:: \ell_i = z_i - \log \sum_{j \ne i} e^{z_j} = \operatorname{logit}(\operatorname{softmax}(z)_i)
+    .. math::
+
+        \ell_i &= z_i - \log \sum_{j \ne i} e^{z_j} \\
+        &= \operatorname{logit}(\operatorname{softmax}(z)_i)
 
     Parameters
     ----------
@@ -237,7 +240,10 @@ def center(z: npt.ArrayLike, axis: int = -1) -> Any:
 def logits_from_probs(p: npt.ArrayLike, axis: int = -1) -> Any:
     r"""The logits with mean zero whose softmax is `p`; the softmax forgets the constant, so the mean is a choice.
 
-    .. math:: \operatorname{logits\_from\_probs}(p)_i = \log p_i - \frac{1}{C} \sum_j \log p_j
+    .. math::
+
+        & \operatorname{logits\_from\_probs}(p)_i \\
+        &= \log p_i - \frac{1}{C} \sum_j \log p_j
 
     Parameters
     ----------

@@ -106,7 +106,10 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     r"""Binary cross entropy of log-odds: ``torch.nn.functional.binary_cross_entropy_with_logits``, with its digits.
 
-    .. math:: \operatorname{BCE} = w\,[a\,y \operatorname{softplus}(-x) + (1 - y) \operatorname{softplus}(x)]
+    .. math::
+
+        \operatorname{BCE} &= w\,[a\,y \operatorname{softplus}(-x) \\
+        &\quad + (1 - y) \operatorname{softplus}(x)]
 
     Parameters
     ----------

@@ -60,7 +60,10 @@ def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Te
 def class_log_odds(input: Tensor, dim: int = -1) -> Tensor:
     r"""Log-odds of each class against all the others.
 
-    .. math:: \ell_i = z_i - \log \sum_{j \ne i} e^{z_j} = \operatorname{logit}(\operatorname{softmax}(z)_i)
+    .. math::
+
+        \ell_i &= z_i - \log \sum_{j \ne i} e^{z_j} \\
+        &= \operatorname{logit}(\operatorname{softmax}(z)_i)
 
     Parameters
     ----------
