@@ -54,8 +54,10 @@ def linear_cross_entropy(
 
     .. math::
 
+        \begin{aligned}
         \operatorname{CE} &= -\log \operatorname{softmax}(z)_y, \\
         z &= W h + b
+        \end{aligned}
 
     The value is that of ``cross_entropy(target, logits=features @ weight.T + bias)``; memory is bounded by
     `block_bytes` where that call holds rows x classes logits.
@@ -133,10 +135,12 @@ def linear_cross_entropy_value_and_grad(
 
     .. math::
 
+        \begin{aligned}
         \frac{\partial \operatorname{CE}}{\partial h} &= W^\top g, \\
         \frac{\partial \operatorname{CE}}{\partial W} &= g h^\top, \\
         \frac{\partial \operatorname{CE}}{\partial b} &= g, \\
         g_j &= \begin{cases} p_j & j \ne y \\ -\sum_{i \ne y} p_i & j = y \end{cases}
+        \end{aligned}
 
     Parameters
     ----------

@@ -140,8 +140,10 @@ def log_expit(x: npt.ArrayLike) -> Any:
 
     .. math::
 
+        \begin{aligned}
         \log \operatorname{expit}(x) &= -\log(1 + e^{-x}) \\
         &= -\operatorname{softplus}(-x)
+        \end{aligned}
 
     Parameters
     ----------
@@ -178,8 +180,10 @@ def softplus(x: npt.ArrayLike) -> Any:
 
     .. math::
 
-        \operatorname{softplus}(x) &= \log(1 + e^x) \\
+        \begin{aligned}
+        & \operatorname{softplus}(x) = \log(1 + e^x) \\
         &= \max(x, 0) + \log(1 + e^{-|x|})
+        \end{aligned}
 
     Parameters
     ----------

@@ -50,8 +50,10 @@ def cross_entropy(
 
     .. math::
 
+        \begin{aligned}
         \operatorname{CE} &= -\sum_i w_i t_i \log p_i, \\
         p &= \operatorname{softmax}(z)
+        \end{aligned}
 
     For one target class y this is :math:`\operatorname{softplus}(-\ell_y)`: the binary logistic loss of the class's
     log-odds. The result keeps its digits at any margin, also where the probability of y rounds to one.
@@ -186,9 +188,11 @@ def binary_cross_entropy(
 
     .. math::
 
+        \begin{aligned}
         \operatorname{BCE} &= -w\,[a\,y \log p \\
         &\quad + (1 - y) \log(1 - p)], \\
         p &= \operatorname{expit}(x)
+        \end{aligned}
 
     with w the `weight` and a the `pos_weight`. From logits it is the sum of two positive terms,
     :math:`\log(1 + e^{-|x|})` and :math:`|x|` times the share of the answer that x speaks against.
@@ -251,8 +255,10 @@ def binary_cross_entropy_value_and_grad(
 
     .. math::
 
+        \begin{aligned}
         \frac{\partial \operatorname{BCE}}{\partial x} &= w\,[(1 - y) \operatorname{expit}(x) \\
         &\quad - a\,y \operatorname{expit}(-x)]
+        \end{aligned}
 
     Without weights this is :math:`\operatorname{expit}(x) - y`; written so, it is 0 in float32 for a confident yes.
 
@@ -309,8 +315,10 @@ def focal_loss(
 
     .. math::
 
+        \begin{aligned}
         \operatorname{FL} &= \alpha_t (1 - p_t)^\gamma (-\log p_t), \\
         p_t &= \begin{cases} p & y = 1 \\ 1 - p & y = 0 \end{cases}
+        \end{aligned}
 
     Parameters
     ----------

@@ -155,8 +155,10 @@ def class_log_odds(z: npt.ArrayLike, axis: int = -1) -> Any:
 
     .. math::
 
+        \begin{aligned}
         \ell_i &= z_i - \log \sum_{j \ne i} e^{z_j} \\
         &= \operatorname{logit}(\operatorname{softmax}(z)_i)
+        \end{aligned}
 
     Parameters
     ----------
@@ -242,8 +244,10 @@ def logits_from_probs(p: npt.ArrayLike, axis: int = -1) -> Any:
 
     .. math::
 
+        \begin{aligned}
         & \operatorname{logits\_from\_probs}(p)_i \\
         &= \log p_i - \frac{1}{C} \sum_j \log p_j
+        \end{aligned}
 
     Parameters
     ----------

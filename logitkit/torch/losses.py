@@ -108,8 +108,10 @@ def binary_cross_entropy_with_logits(
 
     .. math::
 
+        \begin{aligned}
         \operatorname{BCE} &= w\,[a\,y \operatorname{softplus}(-x) \\
         &\quad + (1 - y) \operatorname{softplus}(x)]
+        \end{aligned}
 
     Parameters
     ----------

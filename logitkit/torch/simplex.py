@@ -62,8 +62,10 @@ def class_log_odds(input: Tensor, dim: int = -1) -> Tensor:
 
     .. math::
 
+        \begin{aligned}
         \ell_i &= z_i - \log \sum_{j \ne i} e^{z_j} \\
         &= \operatorname{logit}(\operatorname{softmax}(z)_i)
+        \end{aligned}
 
     Parameters
     ----------
