@@ -7,6 +7,7 @@ from typing import Any
 
 import pypdf
 from docutils import nodes
+from pdf_extension import leave_out_code_for_screens
 from sphinx.environment import BuildEnvironment
 
 # Points that a line may be too wide and a page too full: less than the gap between two columns of a table, and a third
@@ -111,8 +112,9 @@ def links_to_nothing(reader: pypdf.PdfReader) -> Iterator[str]:
 
 
 def long_blocks(doctrees: Iterable[nodes.document]) -> Iterator[str]:
-    """Yield the code, and the outputs, that could be cut: all of ten lines and more."""
+    """Yield the code, and the outputs, that could be cut: all of ten lines and more that are printed."""
     for doctree in doctrees:
+        leave_out_code_for_screens(doctree)
         for block in doctree.findall(nodes.literal_block):
             if block.astext().count("\n") >= 9:
                 yield block.astext()

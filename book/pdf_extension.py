@@ -1,5 +1,7 @@
 """What the printed book needs of Sphinx: its parts, and a form for paper of what is made for a screen."""
 
+import ast
+import re
 from collections.abc import Callable
 from itertools import groupby, pairwise
 from typing import Any
@@ -19,7 +21,8 @@ ROWS_OF_A_SHORT_TABLE = 12
 CHARACTERS_OF_A_LINE = 80
 CHARACTERS_OF_A_COLUMN = 45
 CHARACTERS_BETWEEN_COLUMNS = 3
-LINES_OF_A_SHORT_BLOCK = 20
+LINES_OF_A_SHORT_BLOCK = 10
+FIRST_LINES_OF_A_LONG_BLOCK = 5
 LINES_OF_A_SHORT_OUTPUT = 6
 LINES_OF_AN_ANNOUNCEMENT = 3
 THEOREMS = (*proofs.NODE_TYPES.values(), proofs.unenumerable_node)
@@ -28,9 +31,11 @@ THEOREMS = (*proofs.NODE_TYPES.values(), proofs.unenumerable_node)
 def setup(app: Sphinx) -> dict[str, bool]:
     """Replace what the extensions of the site do for LaTeX."""
     app.setup_extension("sphinxcontrib.rsvgconverter")
+    app.set_translator("latex", Writer)
     app.add_post_transform(Theorems)
     app.add_post_transform(Parts)
     app.add_post_transform(Tables)
+    app.add_post_transform(Cells)
     app.add_post_transform(Code)
     app.add_directive("names-table", NamesList, override=True)
     for kind, boxed in (
@@ -41,6 +46,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     ):
         for node in boxed:
             app.add_node(node, override=True, latex=box(kind))
+    to_exercise = exercises.exercise_latex_number_reference
+    app.add_node(to_exercise, override=True, latex=(visit_reference_to_exercise, lambda *_: None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -50,14 +57,75 @@ def box(kind: str) -> tuple[Callable[[LaTeXTranslator, Any], None], Callable[[La
     def visit(writer: LaTeXTranslator, node: Any) -> None:
         writer.no_latex_floats += 1  # a figure stays in its solution
         # Some references to exercises have a form of their own.
-        other = rf"\label{{exercise:{node['label']}}}" if kind == "exercise" else ""
-        writer.body.append("\n" + rf"\phantomsection{writer.hypertarget_to(node)}{other}\begin{{book{kind}}}")
+        labels = [writer.hypertarget_to(node), rf"\label{{exercise:{node['label']}}}" if kind == "exercise" else ""]
+        writer.body.append("\n" + rf"\bookanchor{{{''.join(labels)}}}\begin{{book{kind}}}")
 
     def depart(writer: LaTeXTranslator, node: Any) -> None:
         writer.no_latex_floats -= 1
         writer.body.append(f"\\end{{book{kind}}}\n")
 
     return visit, depart
+
+
+def visit_reference_to_exercise(writer: "Writer", node: Any) -> None:
+    """Write a reference to an exercise, and its page."""
+    label = f"exercise:{node['refid']}"
+    writer.body.append(rf"\hyperref[{label}]{{{writer.encode(node.astext())}}}{page_of(label, node)}")
+    raise nodes.SkipNode
+
+
+def page_of(label: str, node: nodes.Node) -> str:
+    """Return what tells the page of a label after a reference to it: in parentheses, if it is not in some already."""
+    place = node.parent.index(node)
+    before, after = ("".join(each.astext() for each in part) for part in (node.parent[:place], node.parent[place + 1 :]))
+    if before.rfind("(") <= before.rfind(")"):
+        return rf"\bookpage{{{label}}}{{ (}}{{)}}"
+    return rf"\bookpage{{{label}}}{{, }}{{{'' if after[:1] in set(',.;:)') else ','}}}"
+
+
+def sort_key(text: str) -> str:
+    """Return what the index is sorted by: numbers as makeindex compares them, words as they are without LaTeX."""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return f"{float(text) * 10_000:.0f}"
+    return text.replace(r"\sphinxhyphen{}", "-").replace(r"\_", "_")
+
+
+class Writer(LaTeXTranslator):
+    """Sphinx's writer, but for what paper needs: pages of headings, an index in order, and rows that stay together."""
+
+    def hypertarget(self, id: str, withdoc: bool = True, anchor: bool = True) -> str:  # noqa: A002
+        """Return an anchor that goes with the text after it, also where that begins a page."""
+        label = super().hypertarget(id, withdoc, anchor=False)
+        return rf"\bookanchor{{{label}}}" if anchor else label
+
+    def depart_reference(self, node: nodes.Element) -> None:
+        """Add the page to a reference to a chapter or a heading."""
+        super().depart_reference(node)
+        kinds = node[0].get("classes", []) if node.children and isinstance(node[0], nodes.inline) else []
+        if not {"doc", "std-ref"}.isdisjoint(kinds) and not self.in_title:
+            page, _, target = node.get("refuri", f"%{self.curfilestack[-1]}#{node.get('refid')}")[1:].partition("#")
+            self.body.append(page_of(self.idescape(f"{page}:{target or ':doc'}"), node))
+
+    def visit_index(self, node: nodes.Element) -> None:
+        """Give the entries of the index their order."""
+        start = len(self.body)
+        try:
+            super().visit_index(node)
+        finally:  # it skips what is in the node
+            for place, entry in enumerate(self.body[start:], start):
+                self.body[place] = re.sub(r"(?<=[{!])[^!]+?(?=@\\spxentry)", lambda key: sort_key(key[0]), entry)
+
+    def depart_row(self, node: nodes.Element) -> None:
+        """Let no page end within a case, after the first row of a table or before its last."""
+        start, rows = len(self.body), node.parent.children
+        super().depart_row(node)
+        place = rows.index(node)
+        if "policies" in node.parent.parent.parent["classes"]:
+            together = place + 1 < len(rows) and "case" not in rows[place + 1]["classes"]
+        else:
+            together = len(rows) > 2 and place in {0, len(rows) - 2}
+        if together:
+            self.body[start] = "\\\\*\n"
 
 
 class Theorems(SphinxPostTransform):
@@ -130,23 +198,51 @@ class Tables(SphinxPostTransform):
                     table.replace_self(nodes.container("", table.deepcopy(), classes=["uncounted"]))
 
 
+class Cells(SphinxPostTransform):
+    """Leave out the code that a reader of paper has no use for."""
+
+    default_priority = 799  # before Code
+
+    def run(self, **_: Any) -> None:
+        """Take it out of the document."""
+        leave_out_code_for_screens(self.document)
+
+
+def leave_out_code_for_screens(document: nodes.document) -> None:
+    """Take the code out of cells that do nothing but draw a figure, or nothing but check what others compute."""
+    for cell in document.findall(nodes.container):
+        if cell.get("nb_element") == "cell_code":
+            code, *outputs = cell.children
+            if all(isinstance(each, nodes.figure) for each in outputs[0]) if outputs else only_checks(code.astext()):
+                cell.remove(code)
+
+
+def only_checks(code: str) -> bool:
+    """Return whether each statement of a cell is an assertion, or a loop with one."""
+    return all(
+        isinstance(each, ast.Assert | ast.For) and any(isinstance(part, ast.Assert) for part in ast.walk(each))
+        for each in ast.parse(code).body
+    )
+
+
 class Code(SphinxPostTransform):
-    """Keep a cell's code on one page, with the line that announces it and a few lines of output."""
+    """Keep a cell's code on one page if it is short, with the line that announces it and a few lines of output."""
 
     default_priority = 800
 
     def run(self, **_: Any) -> None:
-        """Say before each block how much room it needs; a long one may begin anywhere."""
+        """Say before each block how much room it needs, a long one for its first lines."""
         for target in reversed(list(self.document.findall(nodes.target))):
             if isinstance(target.next_node(ascend=True), nodes.section):
                 target.parent.remove(target)  # a section has all its labels, and would be given them twice
         for block, following in pairwise(list(self.document.findall(nodes.literal_block))):
             lines, next_lines = (each.astext().count("\n") + 1 for each in (block, following))
-            if "output" in following["classes"] and next_lines <= LINES_OF_A_SHORT_OUTPUT:
+            if lines > LINES_OF_A_SHORT_BLOCK:
+                lines = FIRST_LINES_OF_A_LONG_BLOCK
+            elif "output" in following["classes"] and next_lines <= LINES_OF_A_SHORT_OUTPUT:
                 lines += next_lines + 1
-            if lines <= LINES_OF_A_SHORT_BLOCK:
-                first, above = self.announced(block)
-                first.parent.insert(first.parent.index(first), latex(rf"\bookneeds{{{lines + above}}}"))
+            first, above = self.announced(block)
+            first.parent.insert(first.parent.index(first), latex(rf"\bookneeds{{{lines + above}}}"))
 
     @staticmethod
     def announced(block: nodes.Element) -> tuple[nodes.Element, int]:
