@@ -58,7 +58,7 @@ def settings(date: str) -> dict[str, Any]:
         "extraclassoptions": "oneside,openany",
         "fontpkg": "",  # logits.sty sets the fonts
         "fncychap": "",
-        "figure_align": "H",  # below its cell: a float and a block of code that both want to move overfill a page
+        "figure_align": "htb",  # where there is room: the text goes on below its place
         "preamble": "\n".join(preamble),
     }
     return {
