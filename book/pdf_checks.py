@@ -1,6 +1,7 @@
 """What is wrong with a PDF of the book: what LaTeX's log tells, and what the finished file shows."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,11 +70,35 @@ def in_file(reader: pypdf.PdfReader, chapters: Iterable[str], code: Iterable[str
     yield from (f"no bookmark for the chapter {title!r}" for title in chapters if plain(title) not in bookmarks)
     yield from fonts_left_out(reader)
     yield from links_to_nothing(reader)
-    text = plain("".join(page.extract_text() for page in reader.pages))
+    texts = [page.extract_text() for page in reader.pages]
+    yield from headings_alone(texts, bookmarks)
+    text = plain("".join(texts))
     for block in code:
         lines = [line for line in block.splitlines() if line.strip()]
         missing = [line for line in (lines[0], lines[-1]) if plain(line) not in text]
         yield from (f"a line of code is cut or missing: {line}" for line in missing)
+
+
+def headings_alone(texts: Iterable[str], headings: Iterable[str]) -> Iterator[str]:
+    """Yield the headings, and the labels of a list, that end a page."""
+    headings = {*headings, "Parameters", "Returns", "Raises"}
+    for number, text in enumerate(texts, 1):
+        *_, last, _ = ["", "", *filter(None, map(str.strip, text.splitlines()))]  # the number of the page is below it
+        if plain(last) in headings:
+            yield f"page {number}: ends with the heading {last!r}"
+
+
+def anchors_behind(texts: list[str], aux: str) -> Iterator[str]:
+    """Yield the entries of the API whose anchor is on another page than they are."""
+    for name, page in re.findall(r"^\\newlabel\{chapters/api:(logitkit[\w.]+)\}\{\{.*?\}\{(\d+)\}", aux, re.MULTILINE):
+        if name not in plain(texts[int(page) - 1]):
+            yield f"page {page}: the anchor of {name}, which is not there"
+
+
+def in_index(index: str) -> Iterator[str]:
+    """Yield the entries that the index has twice."""
+    entries = Counter(plain(entry) for entry in re.findall(r"^  \\item (.+?)(?:, *\\hyper|,? *$)", index, re.MULTILINE))
+    yield from (f"the index has {entry} twice" for entry, times in entries.items() if times > 1)
 
 
 def plain(text: str) -> str:
@@ -124,6 +149,10 @@ def problems(folder: Path, name: str, env: BuildEnvironment, chapters: list[str]
     """Yield all that is wrong with what LaTeX has made."""
     yield from in_log((folder / f"{name}.log").read_text("utf-8", "replace"))
     if (file := folder / f"{name}.pdf").exists():
-        yield from in_numbers(env, (folder / f"{name}.aux").read_text("utf-8"))
+        aux, index = ((folder / f"{name}{suffix}").read_text("utf-8") for suffix in (".aux", ".ind"))
+        yield from in_numbers(env, aux)
+        yield from in_index(index)
         titles = [env.titles[page].astext() for page in chapters]
-        yield from in_file(pypdf.PdfReader(file), titles, long_blocks(map(env.get_doctree, chapters)))
+        reader = pypdf.PdfReader(file)
+        yield from anchors_behind([page.extract_text() for page in reader.pages], aux)
+        yield from in_file(reader, titles, long_blocks(map(env.get_doctree, chapters)))
