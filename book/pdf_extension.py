@@ -77,7 +77,9 @@ def visit_reference_to_exercise(writer: "Writer", node: Any) -> None:
 def page_of(label: str, node: nodes.Node) -> str:
     """Return what tells the page of a label after a reference to it: in parentheses, if it is not in some already."""
     place = node.parent.index(node)
-    before, after = ("".join(each.astext() for each in part) for part in (node.parent[:place], node.parent[place + 1 :]))
+    before, after = (
+        "".join(each.astext() for each in part) for part in (node.parent[:place], node.parent[place + 1 :])
+    )
     if before.rfind("(") <= before.rfind(")"):
         return rf"\bookpage{{{label}}}{{ (}}{{)}}"
     return rf"\bookpage{{{label}}}{{, }}{{{'' if after[:1] in set(',.;:)') else ','}}}"
@@ -93,7 +95,7 @@ def sort_key(text: str) -> str:
 class Writer(LaTeXTranslator):
     """Sphinx's writer, but for what paper needs: pages of headings, an index in order, and rows that stay together."""
 
-    def hypertarget(self, id: str, withdoc: bool = True, anchor: bool = True) -> str:  # noqa: A002
+    def hypertarget(self, id: str, withdoc: bool = True, anchor: bool = True) -> str:
         """Return an anchor that goes with the text after it, also where that begins a page."""
         label = super().hypertarget(id, withdoc, anchor=False)
         return rf"\bookanchor{{{label}}}" if anchor else label
@@ -210,7 +212,7 @@ class Cells(SphinxPostTransform):
 
 def leave_out_code_for_screens(document: nodes.document) -> None:
     """Take the code out of cells that do nothing but draw a figure, or nothing but check what others compute."""
-    for cell in document.findall(nodes.container):
+    for cell in list(document.findall(nodes.container)):
         if cell.get("nb_element") == "cell_code":
             code, *outputs = cell.children
             if all(isinstance(each, nodes.figure) for each in outputs[0]) if outputs else only_checks(code.astext()):

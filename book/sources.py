@@ -56,7 +56,9 @@ def tell_apart(entries: Iterable[Entry]) -> None:
     """Write a letter behind the year of works that would be cited by the same words: 2026a and 2026b."""
     works = defaultdict(list)
     for entry in ByLetters().sort(entries):
-        people = [" ".join(person.last_names) for person in entry.persons.get("author", entry.persons.get("editor", ()))]
+        people = [
+            " ".join(person.last_names) for person in entry.persons.get("author", entry.persons.get("editor", ()))
+        ]
         if len(people) > NAMES_WITHOUT_ET_AL:
             people[1:] = ["et al."]
         works[*people, entry.fields.get("year")].append(entry)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
+from docutils.utils import new_document
 from pypdf import PdfReader, PdfWriter
 from pypdf.annotations import Link
 from pypdf.generic import DictionaryObject, Fit, NameObject, TextStringObject
@@ -15,7 +16,7 @@ from logitkit import conventions
 sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
 import names
 import pdf_checks
-from pdf_extension import NamesList
+from pdf_extension import NamesList, leave_out_code_for_screens, page_of, sort_key
 
 # As LaTeX writes them.
 FAULTS = {
@@ -127,6 +128,71 @@ def test_a_page_of_another_size_and_missing_facts_are_found(book, tmp_path):
     book[1].mediabox.upper_right = (612, 792)
     book[0].add_metadata({"/Author": ""})
     assert problems(book[0], tmp_path) == ["the title, the author or the language is missing", "page 1: not A4"]
+
+
+def test_a_heading_that_ends_a_page_is_found():
+    pages = ["Text\nMasks\n1", "Masks\ntext\n2", "Text\nReturns\n3", "", "5"]
+    assert list(pdf_checks.headings_alone(pages, ["Masks"])) == [
+        "page 1: ends with the heading 'Masks'",
+        "page 3: ends with the heading 'Returns'",
+    ]
+
+
+def test_an_anchor_that_stays_behind_on_the_page_before_is_found():
+    aux = "\\newlabel{chapters/api:logitkit.expit}{{}{%d}{The binary scale}{section*.9}{}}"
+    pages = ["The binary scale", "logitkit.expit(x)"]
+    assert not list(pdf_checks.anchors_behind(pages, aux % 2))
+    assert list(pdf_checks.anchors_behind(pages, aux % 1)) == [
+        "page 1: the anchor of logitkit.expit, which is not there"
+    ]
+
+
+def test_an_entry_that_the_index_has_twice_is_found():
+    once = "  \\item \\spxentry{odds}, \\hyperpage{9}\n    \\subitem \\spxentry{ratio}, \\hyperpage{7}\n"
+    other = "  \\item \\spxentry{logit()}\\spxextra{in logitkit}, \n\t\t\\hyperpage{8}\n"
+    assert not list(pdf_checks.in_index(once + other + other.replace("logitkit", "logitkit.torch")))
+    assert list(pdf_checks.in_index(once + "  \\item \\spxentry {odds}\n")) == ["the index has \\spxentry{odds} twice"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "page"),
+    [
+        ("", " shows that.", "{ (}{)}"),
+        ("This (a note) is in ", ".", "{ (}{)}"),
+        ("This follows (", ").", "{, }{}"),
+        ("This follows (", " proves it).", "{, }{,}"),
+    ],
+)
+def test_a_page_is_told_without_parentheses_in_parentheses(before, after, page):
+    reference = nodes.reference("", "Masks")
+    nodes.paragraph("", "", nodes.Text(before), reference, nodes.Text(after))
+    assert page_of("a:b", reference) == rf"\bookpage{{a:b}}{page}"
+
+
+def test_the_index_sorts_numbers_as_numbers_and_words_without_latex():
+    numbers = ["0.2320", "2.303", "10.8249", "100"]
+    assert sorted(numbers, key=lambda number: int(sort_key(number))) == numbers
+    assert sort_key(r"log\sphinxhyphen{}odds of logit\_bias") == "log-odds of logit_bias"
+
+
+def test_code_that_only_draws_or_only_checks_is_left_out_and_no_other():
+    def cell(code, *outputs):
+        parts = [nodes.container("", nodes.literal_block(code, code))]
+        if outputs:
+            parts.append(nodes.container("", *outputs))
+        return nodes.container("", *parts, nb_element="cell_code")
+
+    said = nodes.literal_block("0.7", "0.7", classes=["output"])
+    document = new_document("")
+    document += [
+        cell("plt.show()", nodes.figure()),
+        cell("for p in probs:\n    assert p <= 1"),
+        cell("print(loss)\nplt.show()", said, nodes.figure()),
+        cell("loss = 0.7\nassert loss > 0"),
+    ]
+    leave_out_code_for_screens(document)
+    code = [block.astext() for block in document.findall(nodes.literal_block) if block is not said]
+    assert code == ["print(loss)\nplt.show()", "loss = 0.7\nassert loss > 0"]
 
 
 def test_the_list_of_names_says_what_the_table_says():
