@@ -367,6 +367,36 @@ def test_every_public_function_has_an_entry_that_names_the_chapters_using_it(sit
                 assert f"{path.stem}.html" in links, (name, path.stem)
 
 
+def test_sources_are_in_the_order_of_letters_whatever_their_accents_and_braces(site):
+    entries = [entry.get_text() for entry in listed(site)["chapters/bibliography"].select(".citation p")]
+    authors = [
+        "Lewis Carroll",
+        "Axel Börsch-Supan",
+        "IEEE",
+        "Jochen Bröcker",
+        "Hugging Face",
+        "Dhiraj Kalamkar",
+        "OpenAI",
+    ]
+    found = sorted(authors, key=lambda author: next(n for n, entry in enumerate(entries) if entry.startswith(author)))
+    assert [author.split()[-1] for author in found] == [
+        *("Börsch-Supan", "Bröcker", "Carroll", "Face", "IEEE", "Kalamkar", "OpenAI")
+    ]
+
+
+def test_no_two_sources_are_cited_by_the_same_words(site):
+    _, pages = site
+    sources = {}
+    for page in chapters(pages).values():
+        for citation in page.select(".bibtex-citation a[href^='bibliography.html#']"):
+            words = citation.get_text()
+            if "," not in words:  # the author is before the link
+                words = citation.parent.get_text()
+            sources.setdefault(words, set()).add(citation["href"])
+    assert len(sources) > 50
+    assert not {words: found for words, found in sources.items() if len(found) > 1}
+
+
 def test_table_of_names_is_whole_and_its_script_is_loaded_on_its_page_only(site):
     folder, pages = site
     page = pages[folder / "chapters" / "names.html"]
