@@ -1,7 +1,9 @@
 """The registry of logitkit.conventions as the book shows it: every record in a table, one loss in every framework."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,7 +74,7 @@ def _choice(name: str, label: str, values: Iterable[str]) -> str:
 
 
 def facts(record: Record) -> dict[str, str]:
-    """Return what each column says of a record, as plain text."""
+    """Return what each column says of a record, with code in backticks."""
     return {
         "framework": record.framework,
         "function": record.symbol,
@@ -81,15 +83,15 @@ def facts(record: Record) -> dict[str, str]:
         "applies": record.normalises + (", fused" if record.fused else ""),
         "target": record.target or "",
         "reduction": record.reduction or "",
-        "right": _given(record.check),
-        "wrong": f"{record.wrong.passes}: {_given(record.wrong)}" if record.wrong else "",
+        "right": _outcome(record, record.check),
+        "wrong": f"{record.wrong.passes}: {_outcome(record, record.wrong)}" if record.wrong else "",
         "checked": f"{'read' if record.not_run else 'run'}, {', '.join(record.versions)}",
         "trap": record.trap,
     }
 
 
 def _row(record: Record) -> str:
-    cells = {name: escape(fact) for name, fact in facts(record).items()}
+    cells = {name: _marked(fact) for name, fact in facts(record).items()}
     link = f'<a class="reference external" href="{escape(record.docs)}"><code>{cells["function"]}</code></a>'
     cells |= {"function": link, "argument": f"<code>{cells['argument']}</code>"}
     row = "".join(_cell(name, heading, cells[name]) for name, heading in COLUMNS.items())
@@ -107,25 +109,23 @@ def _cell(name: str, heading: str, content: str) -> str:
     return f'<td role="cell" data-label="{heading}">{content}</td>'
 
 
-def _given(check: Check) -> str:
-    """Return what came of a call, on each backend if they differ."""
-    given = check.raises if check.gives is None else check.gives
-    if isinstance(given, dict):
-        return _by_backend(given)
-    return _shown(given)
+def _marked(text: str) -> str:
+    """Return text as HTML, with what stands in backticks as code."""
+    return "".join(f"<code>{escape(part)}</code>" if code else escape(part) for code, part in parts(text))
 
 
-def _by_backend(given: dict[str, Any]) -> str:
-    backends: dict[str, list[str]] = {}
-    for backend, each in given.items():
-        backends.setdefault(_shown(each), []).append(backend)
-    if len(backends) == 1:
-        return next(iter(backends))
-    return "; ".join(f"{shown} on {', '.join(names)}" for shown, names in backends.items())
+def parts(text: str) -> list[tuple[bool, str]]:
+    """Return the parts of a text, each with whether it stood in backticks."""
+    return [(place % 2 == 1, part) for place, part in enumerate(text.split("`")) if part]
 
 
-def _shown(value: Any) -> str:
-    return ", ".join(map(_shown, value)) if isinstance(value, list) else str(value)
+def _outcome(record: Record, check: Check) -> str:
+    """Return what came of a call, and in parentheses how it was made and for which prediction, if not as usual."""
+    said = [check.how] if check.how else []
+    p = check.p or record.check.p
+    if p and not math.isclose(p[-1], lk.expit(AGREED_LOG_ODDS), rel_tol=1e-5):
+        said.append(f"for p = {p[1] if len(p) == 2 else p}")
+    return f"{check.outcome} ({', '.join(said)})" if said else check.outcome
 
 
 class Outcome(NamedTuple):
@@ -153,7 +153,8 @@ def outcomes(role: str) -> list[Outcome]:
                 for part in ("check", "wrong")
             }
             versions = {package: number for run in runs for package, number in run["versions"].items()}
-            found.append(Outcome(record, versions, *map(_by_backend, given.values())))
+            right, wrong = (replace(getattr(record, part), gives=numbers).outcome for part, numbers in given.items())
+            found.append(Outcome(record, versions, right, wrong))
     return found
 
 

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import Any, NoReturn
 
 from logitkit import conventions
-from logitkit.conventions import Check, Record
+from logitkit.conventions import Record
 
 WIDTH = 88
 IN_FULL = 3  # more records than these are listed, a line each
@@ -142,8 +142,8 @@ def _page(record: Record) -> str:
         "Target": record.target or "",
         "Order": record.signature,
         "Trap": record.trap,
-        "Right": f"{_gives(record.check)}{_of(record)}",
-        "Wrong": f"{_gives(record.wrong)} if they are passed as {record.wrong.passes}" if record.wrong else "",
+        "Right": f"{record.check.outcome}{_of(record)}",
+        "Wrong": f"{record.wrong.outcome} if they are passed as {record.wrong.passes}" if record.wrong else "",
         "Call": record.check.call,
         "Elsewhere": _elsewhere(record),
         "Checked": _how_checked(record),
@@ -163,27 +163,21 @@ def _elsewhere(record: Record) -> str:
     return "\n".join([*lines, *([f"also in {', '.join(read)}"] if read else [])])
 
 
-def _gives(check: Check) -> str:
-    gives = check.raises if check.gives is None else check.gives
-    if isinstance(gives, dict):
-        return ", ".join(f"{value} on {backend}" for backend, value in gives.items())
-    return f"{gives}"
-
-
 def _of(record: Record) -> str:
-    """The input of the check, where it is the same for all: a distribution, put on the record's scale."""
+    """How the check was made, and its input where it is the same for all: a distribution, put on the record's scale."""
+    how = f" ({record.check.how})" if record.check.how else ""
     if record.check.x or record.check.probabilities:
-        return ""
+        return how
     if record.check.p:
         p = f"p = {record.check.p}"
     else:
         p = "p = sigmoid(2), y = 1" if record.is_binary else "p = softmax([2, 0, -1]), y = 0"
-    return f" for {p}" if record.role in conventions.OUTPUT else f" for {p}, passed as {record.holds}"
+    return f"{how} for {p}" if record.role in conventions.OUTPUT else f"{how} for {p}, passed as {record.holds}"
 
 
 def _how_checked(record: Record) -> str:
     if record.not_run:
-        return f"read in {record.source}; not run, since {record.not_run}"
+        return f"read in {record.source}; not run: {record.not_run}"
     return f"run with {record.package} {', '.join(record.versions)}; {record.source}"
 
 

@@ -43,7 +43,8 @@ def test_page_says_what_to_pass_the_trap_what_is_the_same_elsewhere_and_where_it
 
 def test_number_of_a_setting_in_log_odds_is_said_to_be_that_of_a_yes(capsys) -> None:
     _, out, _ = said(capsys, "explain", "base_margin (binary:logistic)")
-    assert "0.880797 for p = sigmoid(2), y = 1, passed as log-odds" in " ".join(out.split())
+    said_of_it = "0.880797 (the probability that is then predicted) for p = sigmoid(2), y = 1, passed as log-odds"
+    assert said_of_it in " ".join(out.split())
 
 
 def test_lines_fit_a_terminal_but_for_what_cannot_be_broken(capsys) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import math
@@ -68,6 +69,62 @@ def test_loader_too_refuses_a_record_without(field: str, tmp_path: Path) -> None
     (tmp_path / "pytorch.toml").write_text(re.sub(start, "", text, count=1), "utf-8")
     with pytest.raises(TypeError, match=field):
         conventions.load(tmp_path)
+
+
+# What only code looks like: an option, a keyword, a call, a path, a quoted string, words joined by _ or by a capital.
+CODE = re.compile(r"--\w|\w=|\w\(|::|['\"][\w=]+['\"]|_\w|[a-z]\.[A-Za-z]|\b\w*[a-z][A-Z]\w*")
+NAMES = [
+    *("PyTorch", "NumPy", "NumPyro", "SciPy", "TensorFlow", "PaddlePaddle", "BrainScript", "JavaScript", "NaN"),
+    *("LogExpFunctions.jl", "NNlib.jl", "Flux.jl"),
+]
+
+
+def texts(record: conventions.Record) -> list[str]:
+    hows = [check.how for check in (record.check, *record.also)]
+    return [
+        each for each in (record.trap, record.target, record.reduction, record.normalises, record.not_run, *hows) if each
+    ]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.framework}: {record.symbol}")
+def test_code_in_a_text_stands_in_backticks_where_no_quote_and_no_dash_of_it_is_changed(record) -> None:
+    for text in texts(record):
+        assert text.count("`") % 2 == 0, text
+        for word in re.sub(r"`[^`]+`", "", text).split():
+            assert not CODE.search(word) or word.strip(".,:;()").removesuffix("'s") in NAMES, text
+
+
+CALLS = [record for record in RECORDS if record.language == "Python" and record.package]
+DRAWS = {"seed", "generator", "shape"}  # what a sampler is told beside its distribution: all of them are, and say so
+
+
+@pytest.mark.parametrize("record", CALLS, ids=lambda record: f"{record.framework}: {record.symbol}")
+def test_number_of_a_call_that_is_not_the_plain_function_says_how_it_was_made(record) -> None:
+    call = ast.parse(record.check.call, mode="eval").body
+    how = record.check.how or ""
+    if not isinstance(call, ast.Call | ast.Attribute | ast.Subscript | ast.ListComp):  # arithmetic with what returns
+        assert how
+    defaults = dict(re.findall(r"(\w+)=([^,()]+)", record.signature))
+    for keyword in (each for node in ast.walk(call) if isinstance(node, ast.Call) for each in node.keywords):
+        value = ast.unparse(keyword.value)
+        same = defaults.get(keyword.arg, value) == value or f"{keyword.arg}=" in record.symbol
+        data = keyword.arg in {record.argument, *DRAWS} or re.search(r"\b(y|onehot)\b", value)
+        assert same or data or f"`{keyword.arg}={value}`" in how
+
+
+@pytest.mark.parametrize("record", [each for each in RECORDS if each.check.how], ids=lambda each: each.symbol)
+def test_code_in_how_a_number_was_made_is_that_of_the_call(record) -> None:
+    words = re.findall(r"[\w.]+", record.check.call) + re.findall(r"\w+", record.signature)
+    for code in re.findall("`([^`]+)`", record.check.how):
+        assert set(re.findall(r"[\w.]+", code)) <= {*words, *(f".{word}" for word in words)}
+
+
+def test_reason_that_several_frameworks_share_has_no_subject_of_one() -> None:
+    frameworks: dict[str, set[str]] = {}
+    for record in RECORDS:
+        if record.not_run:
+            frameworks.setdefault(record.not_run.partition(";")[0], set()).add(record.framework)
+    assert [why for why, many in frameworks.items() if len(many) > 1 and why.startswith(("it ", "its "))] == []
 
 
 def test_no_symbol_has_two_records() -> None:

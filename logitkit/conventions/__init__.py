@@ -32,9 +32,11 @@ class Check:
     """A call and what it gives: the number for the right input, for one on a wrong scale, or for what a trap claims.
 
     A call is an expression in ``x`` (the scores, a list), ``y`` (the target) and ``onehot`` (the target as indicators).
+    Where it is not just the function with its defaults, ``how`` says what it is.
     """
 
     call: str
+    how: str | None = None
     gives: Numbers | dict[str, Numbers] | None = None
     raises: str | dict[str, str] | None = None
     passes: str | None = None
@@ -45,6 +47,19 @@ class Check:
     probabilities: str | None = None
     tolerance: float = 1e-6
     why: str | None = None
+
+    @property
+    def outcome(self) -> str:
+        """What came of the call, on each backend if they differ."""
+        given = self.raises if self.gives is None else self.gives
+        if not isinstance(given, dict):
+            return str(given)
+        backends: dict[str, list[str]] = {}
+        for backend, each in given.items():
+            backends.setdefault(str(each), []).append(backend)
+        if len(backends) == 1:
+            return next(iter(backends))
+        return "; ".join(f"{value} on {', '.join(names)}" for value, names in backends.items())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,7 +39,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for framework in conventions.load(config.getoption("records")):
         why = framework.not_run or runs(framework)[0].missing()
         if why:
-            terminalreporter.write_line(f"{framework.framework}: {len(framework.records)}, since {why}")
+            terminalreporter.write_line(f"{framework.framework}: {len(framework.records)}: {why}")
 
 
 class Answers:
