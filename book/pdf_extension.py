@@ -8,11 +8,12 @@ from typing import Any
 
 import names
 from docutils import nodes
-from sphinx.addnodes import start_of_file, tabular_col_spec
+from sphinx.addnodes import index, start_of_file, tabular_col_spec
 from sphinx.application import Sphinx
 from sphinx.builders.latex.nodes import thebibliography
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
+from sphinx.util.texescape import escape
 from sphinx.writers.latex import LaTeXTranslator
 from sphinx_exercise import nodes as exercises
 from sphinx_proof import nodes as proofs
@@ -273,13 +274,17 @@ class NamesList(SphinxDirective):
     """All records of logitkit.conventions, one under the other: eleven columns do not fit on paper."""
 
     def run(self) -> list[nodes.Node]:
-        """Return, for each framework, its name and a list of its functions."""
-        records = names.best_covered_first(names.conventions.table())
-        found = nodes.container(classes=["names"])
-        for framework, group in groupby(records, key=lambda record: record.framework):
+        """Return the pages of the frameworks from A to Z, and for each its name and a list of its functions."""
+        records = sorted(names.conventions.table(), key=lambda record: record.framework.lower())
+        contents, found = [], nodes.container(classes=["names"])
+        for number, (framework, group) in enumerate(groupby(records, key=lambda record: record.framework)):
+            name, label = escape(framework), f"names:{number}"
+            contents.append(rf"\bookframeworkpage{{{name}}}{{{label}}}")
+            found += latex(rf"\bookframework{{{name}}}{{{label}}}")
+            found += index(entries=[("single", f"{framework}; its functions", label, "", None)])
             found += nodes.rubric("", framework)
             found += nodes.definition_list("", *map(self.entry, group))
-        return [found]
+        return [latex("\n".join([r"\begin{bookframeworks}", *contents, r"\end{bookframeworks}"])), found]
 
     @staticmethod
     def entry(record: names.Record) -> nodes.definition_list_item:
@@ -292,9 +297,19 @@ class NamesList(SphinxDirective):
         said = nodes.paragraph()
         for name in ("holds", "applies", "target", "reduction", "right", "wrong", "checked"):
             if facts[name]:
-                said += [nodes.emphasis("", names.COLUMNS[name]), nodes.Text(f" {facts[name]}. ")]
+                said += [
+                    nodes.emphasis("", names.COLUMNS[name]),
+                    nodes.Text(" "),
+                    *marked(facts[name]),
+                    nodes.Text(". "),
+                ]
         return nodes.definition_list_item(
             "",
             nodes.term("", "", link, nodes.Text(", "), *argument),
-            nodes.definition("", said, nodes.paragraph("", record.trap)),
+            nodes.definition("", said, nodes.paragraph("", "", *marked(record.trap))),
         )
+
+
+def marked(text: str) -> list[nodes.Node]:
+    """Return text as nodes, with what stands in backticks as code."""
+    return [nodes.literal("", part) if code else nodes.Text(part) for code, part in names.parts(text)]

@@ -82,7 +82,9 @@ NAMES = [
 def texts(record: conventions.Record) -> list[str]:
     hows = [check.how for check in (record.check, *record.also)]
     return [
-        each for each in (record.trap, record.target, record.reduction, record.normalises, record.not_run, *hows) if each
+        each
+        for each in (record.trap, record.target, record.reduction, record.normalises, record.not_run, *hows)
+        if each
     ]
 
 

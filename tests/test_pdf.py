@@ -1,5 +1,6 @@
 """make pdf refuses a book that is not right: each fault that its checks are for is made here and found."""
 
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from docutils.utils import new_document
 from pypdf import PdfReader, PdfWriter
 from pypdf.annotations import Link
 from pypdf.generic import DictionaryObject, Fit, NameObject, TextStringObject
+from sphinx import addnodes
 
 from logitkit import conventions
 
@@ -200,5 +202,30 @@ def test_the_list_of_names_says_what_the_table_says():
         entry = NamesList.entry(record)
         said = names.facts(record)
         del said["framework"]  # the heading
-        assert not [fact for fact in said.values() if fact not in entry.astext()], record.symbol
+        assert not [fact for fact in said.values() if fact.replace("`", "") not in entry.astext()], record.symbol
         assert next(entry.findall(nodes.reference))["refuri"] == record.docs
+
+
+def test_code_in_the_list_of_names_is_not_set_as_text_whose_quotes_and_dashes_are_changed():
+    for record in conventions.table():
+        entry = NamesList.entry(record)
+        literals = [literal.astext() for literal in entry.findall(nodes.literal)]
+        for fact in names.facts(record).values():
+            assert set(fact.split("`")[1::2]) <= set(literals), record.symbol
+        for text in entry.findall(nodes.Text):
+            assert isinstance(text.parent, nodes.literal) or "`" not in text, record.symbol
+
+
+def test_the_list_of_names_is_from_a_to_z_with_a_page_and_an_index_entry_for_each_framework():
+    contents, found = NamesList.run(SimpleNamespace(entry=NamesList.entry))
+    frameworks = [rubric.astext() for rubric in found.findall(nodes.rubric)]
+    assert set(frameworks) == {record.framework for record in conventions.table()}
+    assert frameworks == sorted(frameworks, key=str.lower)
+    listed = re.findall(r"\\bookframeworkpage\{(.*)\}\{(.*)\}", contents.astext())
+    marked = re.findall(
+        r"\\bookframework\{(.*)\}\{(.*)\}", "\n".join(each.astext() for each in found.findall(nodes.raw))
+    )
+    assert [name for name, _ in listed] == frameworks
+    assert listed == marked
+    entries = [entry[1] for node in found.findall(addnodes.index) for entry in node["entries"]]
+    assert entries == [f"{framework}; its functions" for framework in frameworks]

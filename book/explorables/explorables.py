@@ -14,6 +14,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import origin
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -22,7 +23,10 @@ from sphinx.util.fileutil import copy_asset_file
 FOLDER = Path(__file__).parent
 STYLE = "explorables.css"
 SHARED = ["numerics", "explorable"]
-STILL = "On the web this is a figure to be moved. What it shows:"
+STILL = (
+    "A browser that runs scripts shows a figure here that can be moved: ",
+    ". What to do with it, and what it shows:",
+)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -69,10 +73,17 @@ class Explorable(SphinxDirective):
             nodes.raw("", '<div class="explorable">', format="html"),
             nodes.paragraph("", "", nodes.strong("", title), classes=["explorable-title"], ids=[f"explorable-{name}"]),
             nodes.raw("", "\n".join(map(self.tag, scripts)), format="html"),
-            nodes.paragraph("", STILL, classes=["explorable-still"]),
+            self.still(f"explorable-{name}"),
             *self.parse_content_to_nodes(),
             nodes.raw("", "</div>", format="html"),
         ]
+
+    def still(self, anchor: str) -> nodes.paragraph:
+        """Return the sentence that leads to the list where nothing moves: without scripts, and on paper."""
+        address = f"{origin.site(self.config)}{self.env.docname}.html#{anchor}"
+        link = nodes.reference("", address, refuri=address)
+        before, after = map(nodes.Text, STILL)
+        return nodes.paragraph("", "", before, link, after, classes=["explorable-still"])
 
     def tag(self, script: str) -> str:
         """Return the element that loads a script, anew whenever it has changed."""
