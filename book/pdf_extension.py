@@ -297,12 +297,7 @@ class NamesList(SphinxDirective):
         said = nodes.paragraph()
         for name in ("holds", "applies", "target", "reduction", "right", "wrong", "checked"):
             if facts[name]:
-                said += [
-                    nodes.emphasis("", names.COLUMNS[name]),
-                    nodes.Text(" "),
-                    *marked(facts[name]),
-                    nodes.Text(". "),
-                ]
+                said += [nodes.emphasis("", names.COLUMNS[name]), *marked(f" {facts[name]}. ")]
         return nodes.definition_list_item(
             "",
             nodes.term("", "", link, nodes.Text(", "), *argument),

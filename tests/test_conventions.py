@@ -80,12 +80,8 @@ NAMES = [
 
 
 def texts(record: conventions.Record) -> list[str]:
-    hows = [check.how for check in (record.check, *record.also)]
-    return [
-        each
-        for each in (record.trap, record.target, record.reduction, record.normalises, record.not_run, *hows)
-        if each
-    ]
+    said = [record.trap, record.target, record.reduction, record.normalises, record.not_run]
+    return [each for each in (*said, *(check.how for check in (record.check, *record.also))) if each]
 
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.framework}: {record.symbol}")

@@ -222,9 +222,8 @@ def test_the_list_of_names_is_from_a_to_z_with_a_page_and_an_index_entry_for_eac
     assert set(frameworks) == {record.framework for record in conventions.table()}
     assert frameworks == sorted(frameworks, key=str.lower)
     listed = re.findall(r"\\bookframeworkpage\{(.*)\}\{(.*)\}", contents.astext())
-    marked = re.findall(
-        r"\\bookframework\{(.*)\}\{(.*)\}", "\n".join(each.astext() for each in found.findall(nodes.raw))
-    )
+    heads = "\n".join(each.astext() for each in found.findall(nodes.raw))
+    marked = re.findall(r"\\bookframework\{(.*)\}\{(.*)\}", heads)
     assert [name for name, _ in listed] == frameworks
     assert listed == marked
     entries = [entry[1] for node in found.findall(addnodes.index) for entry in node["entries"]]

@@ -23,10 +23,7 @@ from sphinx.util.fileutil import copy_asset_file
 FOLDER = Path(__file__).parent
 STYLE = "explorables.css"
 SHARED = ["numerics", "explorable"]
-STILL = (
-    "A browser that runs scripts shows a figure here that can be moved: ",
-    ". What to do with it, and what it shows:",
-)
+STILL = "In a browser that runs scripts a figure can be moved at {}. What to do with it, and what it shows:"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -82,7 +79,7 @@ class Explorable(SphinxDirective):
         """Return the sentence that leads to the list where nothing moves: without scripts, and on paper."""
         address = f"{origin.site(self.config)}{self.env.docname}.html#{anchor}"
         link = nodes.reference("", address, refuri=address)
-        before, after = map(nodes.Text, STILL)
+        before, after = map(nodes.Text, STILL.split("{}"))
         return nodes.paragraph("", "", before, link, after, classes=["explorable-still"])
 
     def tag(self, script: str) -> str:
