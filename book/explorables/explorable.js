@@ -74,8 +74,11 @@ const explorable = {
   fixed: (digits) => (value) =>
     Number.isFinite(value) ? value.toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", "−") : value < 0 ? "−∞" : "∞",
   signed: (digits) => (value) => (value > 0 ? "+" : "") + explorable.fixed(digits)(value),
+  // A share is never all or nothing, as no probability of a finite logit is.
   percent: (value) => {
-    const digits = Math.min(value, 1 - value) < 0.0995 ? (Math.min(value, 1 - value) < 0.00995 ? 2 : 1) : 0;
+    const rest = Math.min(value, 1 - value);
+    if (rest < 0.0001) return value < 0.5 ? "<\u00a00.01\u00a0%" : ">\u00a099.99\u00a0%";
+    const digits = rest < 0.0995 ? (rest < 0.00995 ? 2 : 1) : 0;
     return `${(100 * value).toFixed(digits)}\u00a0%`;
   },
   // Four digits at most, and no more than it takes: 10, 2.718.

@@ -9,9 +9,9 @@
   const ROW = 44;
 
   function scales(width) {
-    const split = 22 + (width - 22) * 0.64;
+    const split = 22 + (width - 22) * 0.6;
     const room = [22, split - 14];
-    const bars = [split, width - 52];
+    const bars = [split, width - 76]; // beside them stands "> 99.99 %" at most
     return { room, bars, nats: scale([-LIMITS.shown, LIMITS.shown], room), share: scale([0, 1], bars) };
   }
 

@@ -2,13 +2,20 @@
 "use strict";
 
 {
-  const { axis, clamp, dot, fixed, line, path, plain, scale, short, signed, text } = explorable;
+  const { axis, clamp, dot, fixed, line, path, plain, scale, signed, text } = explorable;
   const LIMIT = 7; // nats, a probability of 0.999
   const DECIBANS = 10 / Math.LN10; // in a nat
   const STEPS = { nat: 1, decibans: Math.LN10, double: Math.LN2 }; // in nats
   const STEP_NAMES = { nat: "1 nat", decibans: "10 decibans", double: "log 2 nats" };
   const within = (logOdds) => clamp(logOdds, -LIMIT, LIMIT);
   const move = (direction) => (state) => ({ log_odds: within(state.log_odds + direction * STEPS[state.step]) });
+
+  // Odds with the larger number in full: 1 to 1,000 or 4.00 to 1.
+  function toOne(odds) {
+    const larger = Math.max(odds, 1 / odds).toPrecision(3);
+    const words = larger >= 1000 ? Number(larger).toLocaleString("en-GB") : larger;
+    return odds < 1 ? `1 to ${words}` : `${words} to 1`;
+  }
 
   const ROWS = { probability: 34, odds: 140, log_odds: 226 };
 
@@ -40,7 +47,7 @@
         read: (logarithm) => ({ log_odds: logarithm * Math.LN10 }),
         show: (state) => state.log_odds / Math.LN10,
         output: "odds",
-        text: (values) => `${short(values.odds)} to 1`,
+        text: (values) => toOne(values.odds),
       },
       {
         name: "log_odds",
@@ -85,16 +92,16 @@
     ],
     formats: {
       probability: fixed(3),
-      odds: (odds) => `${short(odds)} to 1`,
+      odds: toOne,
       log_odds: (logOdds) => `${signed(2)(logOdds)} nats`,
       decibans: signed(1),
-      next_odds: (odds) => `${short(odds)} to 1`,
+      next_odds: toOne,
       next_probability: fixed(3),
     },
     say: (values) =>
-      `Probability ${fixed(3)(values.probability)} is odds of ${short(values.odds)} to 1 and log-odds of ` +
+      `Probability ${fixed(3)(values.probability)} is odds of ${toOne(values.odds)} and log-odds of ` +
       `${signed(2)(values.log_odds)} nats, ${signed(1)(values.decibans)} decibans. ` +
-      `${STEP_NAMES[values.step]} more: odds ${short(values.next_odds)} to 1, ` +
+      `${STEP_NAMES[values.step]} more: odds ${toOne(values.next_odds)}, ` +
       `probability ${fixed(3)(values.next_probability)}.`,
 
     height: 284,
@@ -119,9 +126,6 @@
       const middle = clamp((left + right) / 2, room[0] + 40, room[1] - 40);
       const odds = width < 460 ? [0.01, 1, 100] : [0.001, 0.01, 0.1, 1, 10, 100, 1000];
       return [
-        text(room[0], 12, "probability", "title", "start"),
-        text(room[0], ROWS.odds - 12, "odds", "title", "start"),
-        text(room[0], ROWS.log_odds - 12, "log-odds", "title", "start"),
         ...ladder,
         rung(near, "blue dashed"),
         rung(now, "blue thick"),
@@ -135,6 +139,9 @@
         line(left, y, right, y, "blue"),
         path(`M${right - 7},${y - 4}L${right},${y}L${right - 7},${y + 4}`, "blue"),
         text(middle, y - 7, `odds × ${plain(Math.exp(size))}`, "halo"),
+        text(room[0], 12, "probability", "title", "start"),
+        text(room[0], ROWS.odds - 12, "odds", "title", "start"),
+        text(room[0], ROWS.log_odds - 12, "log-odds", "title", "start"),
         dot(probability(values.probability), ROWS.probability, "blue filled"),
         dot(logOdds(now), ROWS.odds, "blue filled"),
         dot(logOdds(now), ROWS.log_odds, "blue filled"),

@@ -40,9 +40,23 @@ OUTSIDE = """figure => {
     const box = figure.getBoundingClientRect();
     const marks = [...figure.querySelectorAll("text, circle")].map((mark) => [mark, mark.getBoundingClientRect()]);
     return marks
-        .filter(([, at]) => at.left < box.left - 1 || at.right > box.right + 1 || at.bottom > box.bottom + 1)
+        .filter(([, at]) => at.left < box.left || at.right > box.right || at.top < box.top - 2 || at.bottom > box.bottom)
         .map(([mark, at]) => `${mark.tagName} ${mark.textContent} ${at.left - box.left} ${at.right - box.right}`);
 }"""
+# What is drawn with a meaning, as text for a table: the name of each mark, and its stroke or fill with its opacity.
+MARKS = """figure => [...figure.querySelectorAll(":not(text, .faint, .empty, .tint, .bar)")].map((mark) => {
+    const style = getComputedStyle(mark);
+    const stroked = style.fill === "none" || mark.matches(".hollow");
+    const opacity = style.opacity * (stroked ? style.strokeOpacity : style.fillOpacity);
+    return [mark.getAttribute("class"), stroked ? style.stroke : style.fill, opacity];
+})"""
+# The alignment, the place and the width of every cell of a table, and whether its text is wider, row by row.
+CELLS = """table => [...table.rows].map((row) => [...row.cells].map((cell) => {
+    const at = cell.getBoundingClientRect();
+    const origin = table.getBoundingClientRect();
+    const wide = cell.scrollWidth > cell.clientWidth;
+    return [getComputedStyle(cell).textAlign, at.x - origin.x, at.y - origin.y, at.width, at.height, wide];
+}))"""
 COUNT_SHIFTS = """window.shifts = 0;
 new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) window.shifts += entry.value;
@@ -79,6 +93,15 @@ class Box:
         for name, value in values.items():
             self.control(name).evaluate(PUT, value)
         return self.numbers()
+
+    def everywhere(self, count=20):
+        """Put the controls to random positions, the ends among them, again and again."""
+        random = np.random.default_rng(1)
+        for _ in range(count):
+            for control in self.root.locator("input").all():
+                low, high = (float(control.get_attribute(name)) for name in ("min", "max"))
+                control.evaluate(PUT, float(np.clip(random.uniform(1.3 * low, 1.3 * high), low, high)))
+            yield
 
     def press(self, name, *keys):
         self.control(name).focus()
@@ -460,9 +483,32 @@ class TestPage:
                     box.press(control.get_attribute("name"), end)
                 assert other.evaluate(OVERFLOW) == 0
                 assert box.figure.evaluate(OUTSIDE) == []
+            for _ in box.everywhere():
+                assert box.figure.evaluate(OUTSIDE) == []
             inks = box.figure.evaluate("f => [...f.querySelectorAll('text')].map((t) => getComputedStyle(t).fill)")
             background = other.evaluate("getComputedStyle(document.body).backgroundColor")
             assert min(contrast(ink, background) for ink in inks) >= 4.5
+            marks = box.figure.evaluate(MARKS)
+            faint = [mark for mark, ink, opacity in marks if contrast(blend(ink, background, opacity), background) < 3]
+            assert marks
+            assert faint == []
+
+    @pytest.mark.parametrize("width", [360, 1400])
+    def test_numbers_of_a_table_stand_under_their_headings_and_stay_there(self, page, site, name, width):
+        with another_page(page, viewport={"width": width, "height": 900}) as other:
+            box = opened(other, site, name)
+            for table in box.root.locator("table").all():
+                first, *others = columns = list(zip(*table.evaluate(CELLS), strict=True))
+                assert {cell[0] for cell in first} == {"left"}
+                assert {cell[0] for column in others for cell in column} == {"right"}
+                for _ in box.everywhere():
+                    assert list(zip(*table.evaluate(CELLS), strict=True)) == columns
+                assert not any(cell[-1] for column in columns for cell in column)
+
+    def test_no_share_is_called_all_or_nothing(self, page, site, name):
+        box = opened(page, site, name)
+        shares = [text for _ in box.everywhere() for text in re.findall(r"[^\s]+\s*%", box.root.inner_text())]
+        assert not {"100\xa0%", "100.00\xa0%", "100.0\xa0%", "0\xa0%", "0.0\xa0%", "0.00\xa0%"}.intersection(shares)
 
     def test_works_from_the_file_system_without_a_network(self, page, site, folder, name):
         with another_page(page, offline=True) as local:
@@ -509,18 +555,64 @@ class TestPage:
         assert moved["loaded"] < moved["lost"] + 0.01
 
 
+@pytest.mark.parametrize("width", [360, 1400])
+def test_name_of_the_floor_never_lies_on_the_axis(page, site, width):
+    with another_page(page, viewport={"width": width, "height": 900}) as other:
+        box = opened(other, site, "softmax-twice")
+        axis = box.figure.locator("line.axis").first
+        for place in range(len(COUNTS)):
+            box.set(classes=place)
+            label = box.figure.get_by_text("floor").bounding_box()
+            assert label["y"] + label["height"] <= axis.bounding_box()["y"], COUNTS[place]
+
+
+def test_names_of_the_scales_lie_above_the_ladder(page, site):
+    box = opened(page, site, "log-odds-scales")
+    drawn = box.figure.evaluate("figure => [...figure.children].map((mark) => mark.getAttribute('class'))")
+    names = [place for place, style in enumerate(drawn) if style == "title"]
+    assert len(names) == 3
+    assert min(names) > max(
+        place for place, style in enumerate(drawn) if style in ("faint", "blue dashed", "blue thick")
+    )
+
+
+def test_odds_are_read_alike_whatever_was_moved(page, site):
+    box = opened(page, site, "log-odds-scales")
+    shown = box.root.locator("output[data-name=odds]")
+    spoken = {-3: "1 to 1,000", -2: "1 to 100", 0: "1.00 to 1", 1: "10.0 to 1", 3: "1,000 to 1"}
+    for power, words in spoken.items():
+        box.set(odds=power)
+        assert shown.inner_text() == words
+        box.set(log_odds=round(power * np.log(10), 3))
+        box.set(odds=power)
+        assert shown.inner_text() == words
+    box.set(probability=0.001)
+    assert shown.inner_text() == "1 to 999"
+
+
 def slowly(route):
     """Answer a request as a slow network does."""
     time.sleep(0.15)
     route.continue_()
 
 
+def channels(colour):
+    """The red, green and blue of a colour, from 0 to 1."""
+    return np.array([float(each) for each in re.findall(r"[\d.]+", colour)[:3]]) / 255
+
+
+def blend(ink, background, opacity):
+    """The colour that is seen where an ink lets the background through."""
+    seen = opacity * channels(ink) + (1 - opacity) * channels(background)
+    return "rgb({}, {}, {})".format(*(255 * seen))
+
+
 def contrast(ink, background):
     """The contrast of two opaque colours as the guidelines for web accessibility define it."""
 
     def luminance(colour):
-        channels = np.array([int(each) for each in re.findall(r"\d+", colour)[:3]]) / 255
-        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+        parts = channels(colour)
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
         return linear @ [0.2126, 0.7152, 0.0722]
 
     low, high = sorted([luminance(ink), luminance(background)])
