@@ -39,8 +39,9 @@ OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clie
 OUTSIDE = """figure => {
     const box = figure.getBoundingClientRect();
     const marks = [...figure.querySelectorAll("text, circle")].map((mark) => [mark, mark.getBoundingClientRect()]);
+    const inside = (at) => at.left >= box.left && at.right <= box.right && at.bottom <= box.bottom;
     return marks
-        .filter(([, at]) => at.left < box.left || at.right > box.right || at.top < box.top - 2 || at.bottom > box.bottom)
+        .filter(([, at]) => !inside(at) || at.top < box.top - 2) // above the letters there is air
         .map(([mark, at]) => `${mark.tagName} ${mark.textContent} ${at.left - box.left} ${at.right - box.right}`);
 }"""
 # What is drawn with a meaning, as text for a table: the name of each mark, and its stroke or fill with its opacity.
