@@ -14,7 +14,6 @@ import origin
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
-from sphinx.environment import BuildEnvironment
 from sphinx.errors import ConfigError
 from sphinx.util.index_entries import split_index_msg
 from sphinx.util.osutil import relative_uri
@@ -31,8 +30,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("redirects", {}, "html", dict)
     app.connect("config-inited", configure)
     app.connect("doctree-read", note_description)
-    app.connect("env-check-consistency", keep_index_entries)
     app.connect("html-page-context", complete_page, priority=100)  # before the theme tries its templates
+    app.connect("html-collect-pages", list_index_entries)  # when all pages are written and the search is not
     app.connect("build-finished", write_site_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -91,13 +90,18 @@ def note_description(app: Sphinx, doctree: nodes.document) -> None:
     app.env.metadata[app.env.docname]["description"] = stated["content"]
 
 
-def keep_index_entries(app: Sphinx, env: BuildEnvironment) -> None:
-    """Let the search know the index entries of the pages that are not written anew: Sphinx forgets those."""
-    for docname, listed in env.get_domain("index").entries.items():
+def list_index_entries(app: Sphinx) -> list[Any]:
+    """Let the search know all index entries, and each below another with that other: "loss, stuck", not "stuck".
+
+    Sphinx takes them apart, and forgets those of the pages that are not written anew.
+    """
+    for docname, listed in app.env.get_domain("index").entries.items():
         entries = set()
         for kind, value, anchor, main, _ in listed:
-            entries |= {(phrase, anchor or "", main) for phrase in split_index_msg(kind, value)}
-        env._search_index_index_entries[docname] = sorted(entries)
+            parts = split_index_msg(kind, value)
+            entries |= {(phrase, anchor or "", main) for phrase in (parts[0], ", ".join(parts))}
+        app.env._search_index_index_entries[docname] = sorted(entries)
+    return []  # no page is added
 
 
 def source_links(app: Sphinx, pagename: str) -> dict[str, str]:

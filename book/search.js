@@ -2,6 +2,7 @@
 //
 // Sphinx gives every page that has all the words the same score, and leaves numbers out. Here a page also scores by how
 // well its title, its best heading or its best index entry fits the query, numbers included, and the result leads there.
+// A query of numbers alone finds the pages that have them in these places; one that finds nothing is told what is near.
 "use strict";
 {
   const asking = ["what", "why", "how", "which", "does", "do", "can", "my", "i"];
@@ -11,6 +12,7 @@
   const descriptions = JSON.parse(document.getElementById("descriptions")?.textContent ?? "{}");
   const inWords = (title) => title.replace(/<span.*?<\/span>|<[^>]+>/g, ""); // the span has a chapter's number
   const inHtml = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+  const bare = (phrase) => phrase.trim().replace(/^\((.*)\)$/, "$1"); // the title of an exercise
 
   // The share of the query that a phrase has, halved if all else in the phrase is beside the point.
   const fit = (phrase) => {
@@ -43,9 +45,60 @@
     const name = title.split(" > ")[0];
     const place = placesOf(page).find((each) => anchor === "" || each.anchor === anchor);
     const leads = place && place.phrase !== inWords(name) && (anchor !== "" || place.fit > 0.4);
-    result[1] = leads ? `${name} > ${inHtml(place.phrase)}` : name;
+    result[1] = leads ? `${name} > ${inHtml(bare(place.phrase))}` : name;
     result[2] = leads ? place.anchor : "";
     result[3] = descriptions[page] ?? "";
     return score + (anchor === "" ? Math.round(80 * (place?.fit ?? 0)) : 0);
+  };
+
+  const termsSearch = Search.performTermsSearch;
+  Search.performTermsSearch = (wanted, unwanted) => {
+    if (wanted.size) return termsSearch(wanted, unwanted);
+    const { docnames, titles, filenames } = Search._index;
+    return docnames.flatMap((page, file) =>
+      placesOf(page)[0]?.fit > 0.4 ? [[page, titles[file], "", null, Scorer.term, filenames[file]]] : []);
+  };
+
+  // How many letters must be changed, added or left out to make one word of another.
+  const distance = (one, other) => {
+    let row = [...Array(other.length + 1).keys()];
+    for (const [i, letter] of [...one].entries()) {
+      const next = [i + 1];
+      for (let j = 0; j < other.length; j++) {
+        next.push(Math.min(row[j + 1] + 1, next[j] + 1, row[j] + (letter !== other[j])));
+      }
+      row = next;
+    }
+    return row.at(-1);
+  };
+
+  // The query in the nearest words of the titles and of the index, at most two letters off.
+  const nearest = () => {
+    const { alltitles, indexentries } = Search._index;
+    const known = [...new Set([...Object.keys(alltitles), ...Object.keys(indexentries)].flatMap(words))];
+    return query.flatMap((asked) => {
+      const off = (word) => distance(asked, word);
+      const near = known.filter((word) => Math.abs(word.length - asked.length) < 3 && off(word) < Math.min(3, asked.length / 2));
+      return near.sort((one, other) => off(one) - off(other)).slice(0, 1);
+    }).join(" ");
+  };
+
+  // What was found is said here in place of Sphinx, which speaks of categories, and of pages where it counts places.
+  const performSearch = Search._performSearch;
+  Search._performSearch = (...parsed) => {
+    const results = performSearch(...parsed);
+    const said = Search.status;
+    Search.status = document.createElement("p"); // where nobody reads it
+    if (results.length) {
+      said.textContent = results.length === 1 ? "1 result" : `${results.length} results`;
+      return results;
+    }
+    said.replaceWith(document.getElementById("nothing-found").content.cloneNode(true));
+    const near = nearest();
+    const link = document.querySelector("#near-words a");
+    link.textContent = near;
+    link.search = new URLSearchParams({ q: near });
+    link.parentElement.hidden = !near;
+    return results;
   };
 }

@@ -2,13 +2,27 @@
 "use strict";
 
 // The theme: what the system says, or what the reader chose. The page's first lines apply it before anything is drawn.
+// From "auto" the button leads to the theme that is not shown, so that a first press never seems to do nothing. A phone
+// shows its icon only: a sun, a moon, or half of each.
 {
   const root = document.documentElement;
   const button = document.getElementById("theme-switch");
-  const after = { auto: "light", light: "dark", dark: "auto" };
-  const show = () => { button.querySelector("span span").textContent = root.dataset.choice; };
+  const [outline, half] = button.querySelectorAll("path");
+  const icons = {
+    auto: outline.getAttribute("d"),
+    light: "M12 8a4 4 0 1 0 0 8a4 4 0 0 0 0-8zM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.4 1.4M17.6 17.6L19 19M5 19l1.4-1.4M17.6 6.4L19 5",
+    dark: "M20.5 14.5A9 9 0 1 1 9.5 3.5a7 7 0 0 0 11 11z",
+  };
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const choice = () => (root.dataset.choice in icons ? root.dataset.choice : "auto");
+  const show = () => {
+    button.querySelector("span span").textContent = choice();
+    outline.setAttribute("d", icons[choice()]);
+    half.style.display = choice() === "auto" ? "" : "none";
+  };
   button.addEventListener("click", () => {
-    root.dataset.choice = after[root.dataset.choice] ?? "auto";
+    const turns = dark.matches ? ["auto", "light", "dark"] : ["auto", "dark", "light"];
+    root.dataset.choice = turns[(turns.indexOf(choice()) + 1) % turns.length];
     try { localStorage.setItem("theme", root.dataset.choice); } catch { /* no storage: until the next page */ }
     document.dispatchEvent(new Event("theme-chosen"));
     show();
@@ -27,19 +41,35 @@
   });
 }
 
-// A link within the page closes the list that it was chosen from.
+// A link within the page closes the list that it was chosen from, and so does the keyboard when it leaves the list, which
+// would hide where it has gone.
 for (const popover of document.querySelectorAll("[popover]")) {
-  popover.addEventListener("click", (event) => {
-    if (event.target.closest("a") && popover.matches(":popover-open")) popover.hidePopover();
+  const hide = () => { if (popover.matches(":popover-open")) popover.hidePopover(); };
+  popover.addEventListener("click", (event) => { if (event.target.closest("a")) hide(); });
+  document.addEventListener("focusin", ({ target }) => {
+    if (!popover.contains(target) && target.matches(":focus-visible")) hide();
   });
 }
 
-// Code is copied without the prompts and the output of a session.
+// A menu closes on Escape, and when the reader presses or focuses anything else.
+for (const menu of document.querySelectorAll(".page-tools details")) {
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+  for (const kind of ["pointerdown", "focusin"]) {
+    document.addEventListener(kind, (event) => { if (!menu.contains(event.target)) menu.open = false; });
+  }
+}
+
+// Code is copied without the prompts and the output of a session, of Python or of a shell.
 {
+  const prompt = /^(>>>|\.\.\.|\$)( |$)/;
   const code = (pre) => {
     const lines = pre.textContent.replace(/\n$/, "").split("\n");
-    const typed = lines.filter((line) => /^(>>>|\.\.\.)( |$)/.test(line));
-    return (typed.length ? typed.map((line) => line.slice(4)) : lines).join("\n");
+    const typed = lines.filter((line) => prompt.test(line));
+    return (typed.length ? typed.map((line) => line.replace(prompt, "")) : lines).join("\n");
   };
   const announce = document.createElement("p");
   announce.className = "visually-hidden";
@@ -50,11 +80,16 @@ for (const popover of document.querySelectorAll("[popover]")) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "copy";
-    button.textContent = "Copy";
+    const call = (word) => {
+      button.textContent = word;
+      button.ariaLabel = `${word} code: ${code(pre).trim().split("\n", 1)}`; // one of many on a page
+    };
+    call("Copy");
     button.addEventListener("click", async () => {
       await navigator.clipboard.writeText(code(pre));
-      button.textContent = announce.textContent = "Copied";
-      setTimeout(() => { button.textContent = "Copy"; announce.textContent = ""; }, 1500);
+      call("Copied");
+      announce.textContent = "Copied";
+      setTimeout(() => { call("Copy"); announce.textContent = ""; }, 1500);
     });
     pre.before(button);
   }

@@ -35,6 +35,10 @@ PUT = """(control, value) => {
     control.value = value;
     control.dispatchEvent(new Event("input", { bubbles: true }));
 }"""
+PUT_ALL = """(box, shares) => box.querySelectorAll("input").forEach((control, i) => {
+    control.value = Number(control.min) + shares[i] * (control.max - control.min);
+    control.dispatchEvent(new Event("input", { bubbles: true }));
+})"""
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 OUTSIDE = """figure => {
     const box = figure.getBoundingClientRect();
@@ -97,11 +101,8 @@ class Box:
 
     def everywhere(self, count=20):
         """Put the controls to random positions, the ends among them, again and again."""
-        random = np.random.default_rng(1)
-        for _ in range(count):
-            for control in self.root.locator("input").all():
-                low, high = (float(control.get_attribute(name)) for name in ("min", "max"))
-                control.evaluate(PUT, float(np.clip(random.uniform(1.3 * low, 1.3 * high), low, high)))
+        for shares in np.random.default_rng(1).uniform(-0.15, 1.15, size=(count, self.root.locator("input").count())):
+            self.root.evaluate(PUT_ALL, np.clip(shares, 0, 1).tolist())
             yield
 
     def press(self, name, *keys):

@@ -9,6 +9,8 @@ from .conftest import reader
 QUERIES = {
     "loss stuck at 1.46": "chapters/symptoms",
     "1.46": "chapters/symptoms",
+    "negative loss": "chapters/symptoms",
+    "cross entropy negative": "chapters/symptoms",
     "loss is negative": "chapters/symptoms",
     "NaN": "chapters/floating-point",
     "double softmax": "chapters/traps",
@@ -42,6 +44,56 @@ def results(page: Page, base: str, query: str) -> list[str]:
 def test_search_finds(page, site, query):
     found = results(page, site, query)
     assert QUERIES[query] in found[:3], found[:8]
+
+
+def test_number_finds_the_chapter_that_has_it_in_its_title(page, site):
+    assert "chapters/traps" in results(page, site, "1.46")
+
+
+def summary(page: Page, base: str, query: str) -> str:
+    """Return what is said beside the results of a search."""
+    page.goto(f"{base}/search.html?q={query}", wait_until="networkidle")
+    page.get_by_role("heading", name="Search Results").wait_for()
+    return page.locator("#search-results").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("query", "near"),
+    [
+        ("sofmax", "softmax"),
+        ("temprature", "temperature"),
+        ("temprature scaling", "temperature scaling"),
+        ("sofmax xyzzyxyzzy", "softmax"),
+    ],
+)
+def test_search_that_finds_nothing_leads_on(page, site, query, near):
+    assert "categories" not in summary(page, site, query)
+    for name in ("symptoms", "glossary", "index"):
+        assert page.locator("#search-results").get_by_role("link", name=name, exact=True).is_visible()
+    page.locator("#search-results").get_by_role("link", name=near, exact=True).click()
+    page.locator("#search-results li a").first.wait_for()
+
+
+def test_search_for_what_resembles_nothing_suggests_nothing(page, site):
+    assert "Did you mean" not in summary(page, site, "xyzzyxyzzy")
+
+
+def test_results_are_counted_in_words(page, site):
+    assert "1 result" in summary(page, site, "odds_ratio_that_is_not_there") or "No page" in summary(page, site, "zzz")
+    said = summary(page, site, "softmax")
+    assert "(s)" not in said
+    assert f"{page.locator('#search-results li').count()} results" in said
+
+
+@pytest.mark.parametrize("query", ["BCEWithLogitsLoss", "loss", "pos_weight", "logits", "softmax"])
+def test_every_result_is_named_so_that_it_can_be_understood(page, site, query):
+    results(page, site, query)
+    links = page.locator("#search-results li a").all_inner_texts()
+    parts = [link.partition(" > ") for link in links]
+    assert all(name.strip() for name, _, _ in parts)
+    places = [place for _, sign, place in parts if sign]
+    assert not [place for place in places if place != place.strip() or place.startswith("(")]
+    assert not {"or bcewithlogitsloss", "in a loss", "of logits", "applied twice"}.intersection(places)
 
 
 def test_search_works_from_a_folder(browser, folder):
