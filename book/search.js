@@ -72,13 +72,13 @@
     return row.at(-1);
   };
 
-  // The query in the nearest words of the titles and of the index, at most two letters off.
+  // The query in the nearest words of the titles and of the index, at most two letters off. No number is near another.
   const nearest = () => {
     const { alltitles, indexentries } = Search._index;
-    const known = [...new Set([...Object.keys(alltitles), ...Object.keys(indexentries)].flatMap(words))];
-    return query.flatMap((asked) => {
+    const known = [...new Set(words([...Object.keys(alltitles), ...Object.keys(indexentries)].join(" ")))];
+    return query.filter((asked) => !/\d/.test(asked)).flatMap((asked) => {
       const off = (word) => distance(asked, word);
-      const near = known.filter((word) => Math.abs(word.length - asked.length) < 3 && off(word) < Math.min(3, asked.length / 2));
+      const near = known.filter((word) => off(word) < Math.min(3, asked.length / 2));
       return near.sort((one, other) => off(one) - off(other)).slice(0, 1);
     }).join(" ");
   };
