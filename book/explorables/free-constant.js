@@ -71,7 +71,7 @@
     readouts: [
       explorable.table(
         "What the softmax is given, and what it says",
-        ["Class", "Logit z / T + c", "Log-odds", "Probability"],
+        ["Class", "Logit z\u00a0/\u00a0T\u00a0+\u00a0c", "Log-odds", "Probability"],
         CLASSES.map((i) => [String(i), `raw_${i}`, `log_odds_${i}`, `prob_${i}`]),
       ),
     ],
