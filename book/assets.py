@@ -68,9 +68,9 @@ MENDED = {
     'class="sd-tab-set': 'role="group" aria-label="Tabs" class="sd-tab-set',
     'class="stub"': 'class="stub" scope="row"',
 }
-# Where long words may break: names in tables behind a point or a low line, addresses behind a stroke.
+# Where long words may break: names and calls in tables behind a mark, addresses behind a stroke.
 TABLE = re.compile(r"<table.*?</table>", re.DOTALL)
-IN_NAME = re.compile(r"""(?<=[._])(?=[A-Za-z][^<>]*</span></code>)""")
+IN_NAME = re.compile(r"(?<=[._(=])(?=[A-Za-z&][^<>]*</span></code>)")
 SHOWN_ADDRESS = re.compile(r"(?<=>)https?://[^<]+(?=</a>)")
 
 MARKS = re.compile(r"[.,;:!?)\]’”]+")
