@@ -10,7 +10,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterable
-from html import escape
+from html import escape, unescape
 from importlib.metadata import distribution
 from itertools import count
 from pathlib import Path
@@ -70,7 +70,10 @@ MENDED = {
 }
 # Where long words may break: names and calls in tables behind a mark, addresses behind a stroke.
 TABLE = re.compile(r"<table.*?</table>", re.DOTALL)
-IN_NAME = re.compile(r"(?<=[._(=])(?=[A-Za-z&][^<>]*</span></code>)")
+IN_NAME = re.compile(r"(?<=[._(=])(?=[A-Za-z&][^<>]*</span>)")
+HEADING = re.compile(r'<th class="head[^"]*">(?:<p>(.*?)</p>)?</th>')
+ROW = re.compile(r"<tr.*?</tr>", re.DOTALL)
+CELL = re.compile(r"<td(?=[ >])")
 SHOWN_ADDRESS = re.compile(r"(?<=>)https?://[^<]+(?=</a>)")
 
 MARKS = re.compile(r"[.,;:!?)\]’”]+")
@@ -151,11 +154,28 @@ def mend_body(
     body = context["body"]
     for given, needed in MENDED.items():
         body = body.replace(given, needed)
+    body = TABLE.sub(lambda table: IN_NAME.sub("<wbr>", _labelled(table[0])), body)
     body = EMPTY_HEADING.sub("<td></td>", body)
-    body = TABLE.sub(lambda table: IN_NAME.sub("<wbr>", table[0]), body)
     body = SHOWN_ADDRESS.sub(lambda address: re.sub(r"(?<=/)(?=\w)", "<wbr>", address[0]), body)
     images = count()
     context["body"] = re.sub(r'<img [^>]*src="([^"]+\.svg)"', lambda tag: _sized(app, tag, next(images)), body)
+
+
+def _labelled(table: str) -> str:
+    """Give the cells of a table of three columns or more its headings: on a phone a row stands as a block of lines.
+
+    Tables of numbers, whose rows have headings, are left, and those with cells that span columns or formulas at the head.
+    """
+    given = HEADING.findall(table)
+    if len(given) < 3 or "katex" in "".join(given) or 'class="stub"' in table or "colspan" in table:
+        return table
+    headings = [escape(unescape(re.sub("<[^>]+>", "", each))) for each in given]
+
+    def label(row: re.Match[str]) -> str:
+        names = iter(headings)
+        return CELL.sub(lambda cell: f'{cell[0]} data-label="{next(names)}"', row[0])
+
+    return ROW.sub(label, table).replace('class="', 'class="labelled ', 1)
 
 
 def _sized(app: Sphinx, tag: re.Match[str], before: int) -> str:

@@ -41,6 +41,7 @@ TEX = re.compile(r"\$\$|\\\(|\\\[|\\[a-zA-Z]+\{|\\(?:frac|log|sum|ell|operatorna
 
 sys.path.insert(0, str(ROOT / "book"))
 import archive  # noqa: E402
+import assets  # noqa: E402
 import origin  # noqa: E402
 from run_notebooks import normalise_metadata, normalise_source  # noqa: E402
 
@@ -475,6 +476,26 @@ def test_joined_style_sheet_keeps_the_classes_that_pages_and_scripts_use(site):
         assert {name for name in named & used if not re.search(rf"\.{name}(?![\w-])", joined)} == set(), path.name
 
 
+@pytest.mark.parametrize(
+    ("rule", "dropped"),
+    [
+        (".unused {color: red}", [".unused"]),
+        # It has a use, but PurgeCSS does not see it; the rule for the table of symptoms was once lost so.
+        (":has(> #symptoms) :is(table, td) {color: red}", [":has(> #symptoms) :is(table, td)"]),
+        (".used :has(> #symptoms) :is(table, td) {color: red}", []),
+    ],
+)
+def test_rule_of_our_own_style_that_would_be_dropped_stops_the_build(tmp_path, rule, dropped):
+    page = tmp_path / "page.html"
+    page.write_text('<main class="used"><div><p id="symptoms"><table><td></table></div></main>')
+    request = {"others": ".theirs {color: red}", "own": rule, "pages": [str(page)], "scripts": []}
+    bundle = [assets.NODE, assets.BOOK / "bundle.mjs"]
+    done = subprocess.run(bundle, input=json.dumps(request), capture_output=True, text=True, check=False)
+    assert (done.returncode != 0) == bool(dropped), done.stderr
+    assert all(each in done.stderr for each in dropped)
+    assert ("red" in done.stdout) == (not dropped)
+
+
 def test_dark_style_follows_the_system_without_a_script(site):
     folder, pages = site
     assert {page.html["data-theme"] for page in pages.values()} == {"auto"}
@@ -510,6 +531,30 @@ def test_page_is_sensible_when_read_aloud(site):
         assert [each for each in page.select(".katex") if not each.select("math")] == [], path.name
         assert [th for th in page.select("th") if not th.get_text(strip=True)] == [], path.name
         assert page.select("[role^=doc-biblioentry]") == [], path.name
+        assert page.select("[role=heading]") == [], path.name  # of the contents, in front of the page's own
+        assert [each for each in page.select(".headerlink") if each.get("tabindex") != "-1"] == [], path.name
+        assert [th for th in page.select("tbody th") if th.get("scope") != "row"] == [], path.name
+        assert len(page.select("meta[name=viewport]")) == 1, path.name
+
+
+def test_index_sorts_numbers_by_size(site):
+    folder, pages = site
+    links = pages[folder / "genindex.html"].select("#Symbols + table td > ul > li > a:first-child")
+    numbers = [float(link.get_text()) for link in links if re.fullmatch(r"[\d.]+", link.get_text())]
+    assert len(numbers) > 10
+    assert numbers == sorted(numbers)
+
+
+def test_mark_behind_a_formula_stays_on_its_line(site):
+    _, pages = site
+    followed = [
+        each
+        for page in pages.values()
+        for each in page.select("article span.math")
+        if re.match(r"[.,;:!?)]", str(each.next_sibling))
+    ]
+    assert len(followed) > 100
+    assert [each.get_text() for each in followed if "nowrap" not in each.parent.get("class", [])] == []
 
 
 def test_second_build_gives_what_the_first_gave(build, site, tmp_path):

@@ -153,6 +153,63 @@ def test_contents_open_and_close_by_keyboard_on_a_phone(browser, site, scheme):
         assert button.evaluate("button => button === document.activeElement")
 
 
+@pytest.mark.parametrize("name", ["symptoms", "what-are-logits", "log-odds", "fused-losses", "traps", "api"])
+def test_tables_of_words_are_read_on_a_phone_without_scrolling_or_broken_names(browser, site, name):
+    with reader(browser, site, PHONE) as page:
+        page.goto(f"{site}/chapters/{name}.html")
+        audit(page, "layOut")
+        tables = page.locator("article table")
+        assert tables.count() > 0
+        for table in tables.all():
+            assert table.evaluate("table => table.parentElement.scrollWidth <= table.parentElement.clientWidth")
+        narrow = page.locator("td:has(code)").evaluate_all(
+            "cells => cells.filter((cell) => cell.clientWidth < 150).map((cell) => cell.innerText)"
+        )
+        assert narrow == []
+
+
+@pytest.mark.parametrize("name", ["stable-softmax", "binary-multilabel"])
+def test_number_of_a_formula_stands_beside_it_on_a_phone(browser, site, name):
+    with reader(browser, site, PHONE) as page:
+        page.goto(f"{site}/chapters/{name}.html")
+        audit(page, "layOut")
+        gaps = page.locator("div.math:has(> .eqno)").evaluate_all(
+            """boxes => boxes.map((box) => box.querySelector(".eqno").getBoundingClientRect().left
+              - box.querySelector(".katex-html").getBoundingClientRect().right)"""
+        )
+        assert gaps
+        assert min(gaps) >= 0
+
+
+def test_copy_button_hides_no_code_where_nothing_hovers(browser, site):
+    with reader(browser, site, PHONE, has_touch=True, is_mobile=True) as page:
+        page.goto(f"{site}/chapters/fused-losses.html")
+        page.locator("button.copy").first.wait_for()
+        audit(page, "layOut")
+        hidden = page.locator("button.copy + pre").evaluate_all(
+            """boxes => boxes.filter((box) => {
+              const code = document.createRange();
+              code.selectNodeContents(box);
+              return code.getBoundingClientRect().top < box.previousElementSibling.getBoundingClientRect().bottom;
+            }).length"""
+        )
+        assert hidden == 0
+
+
+def test_paper_has_each_panel_under_its_label_and_says_how_much_of_a_table_it_shows(browser, site):
+    with reader(browser, site, 718) as page:
+        page.goto(f"{site}/chapters/names.html")
+        audit(page, "layOut")
+        page.emulate_media(media="print")
+        order = page.locator(".sd-tab-set").first.evaluate(
+            """set => [...set.children].filter((each) => each.localName !== "input")
+              .map((each) => each.getBoundingClientRect().top)"""
+        )
+        assert order == sorted(set(order))
+        assert page.locator("form.names [role=status]").is_visible()
+        assert not page.locator("form.names input").is_visible()
+
+
 # Presses the copy buttons that match a selector, and returns what was in the clipboard after each.
 COPY = """async (selector) => {
   const copied = [];
