@@ -60,8 +60,8 @@ TABS = "design-tabs.js"
 # The corner of a table whose rows have headings, which heads nothing.
 EMPTY_HEADING = re.compile(r"<th[^>]*>(?:<p></p>)?</th>")
 
-# What the writers give, and what a reader needs: a heading's link to itself is no stop on the way of a keyboard, nor part
-# of the heading when it is read aloud; entries of a bibliography are those of a list; buttons of one choice are a group.
+# What the writers give, and what a reader needs: a heading's link to itself is no stop on the way of a keyboard, nor
+# read aloud with the heading; entries of a bibliography are those of a list; buttons of one choice are a group.
 MENDED = {
     'class="headerlink"': 'class="headerlink" aria-hidden="true" tabindex="-1"',
     'role="doc-biblioentry"': 'role="listitem"',
@@ -75,7 +75,7 @@ HEADING = re.compile(r'<th class="head[^"]*">(?:<p>(.*?)</p>)?</th>')
 ROW = re.compile(r"<tr.*?</tr>", re.DOTALL)
 CELL = re.compile(r"<td(?=[ >])")
 SHOWN_ADDRESS = re.compile(r"(?<=>)https?://[^<]+(?=</a>)")
-
+# What belongs on the line of the formula before it.
 MARKS = re.compile(r"[.,;:!?)\]’”]+")
 
 # Whose work is in the joined files; their licences ask that their notices come along.
@@ -164,7 +164,8 @@ def mend_body(
 def _labelled(table: str) -> str:
     """Give the cells of a table of three columns or more its headings: on a phone a row stands as a block of lines.
 
-    Tables of numbers, whose rows have headings, are left, and those with cells that span columns or formulas at the head.
+    Tables of numbers, whose rows have headings, are left, and those with cells that span columns or headings that are
+    formulas.
     """
     given = HEADING.findall(table)
     if len(given) < 3 or "katex" in "".join(given) or 'class="stub"' in table or "colspan" in table:
