@@ -31,10 +31,11 @@ BOX = ".explorable:has(#explorable-{})"
 
 OUTPUTS = """box => [...box.querySelectorAll("output[data-name]")].map(
     (output) => [output.dataset.name, output.dataset.value, output.textContent])"""
-PUT = """(control, value) => {
+PUT = """(box, values) => Object.entries(values).forEach(([name, value]) => {
+    const control = box.querySelector(`[name=${name}]`);
     control.value = value;
     control.dispatchEvent(new Event("input", { bubbles: true }));
-}"""
+})"""
 PUT_ALL = """(box, shares) => box.querySelectorAll("input").forEach((control, i) => {
     control.value = Number(control.min) + shares[i] * (control.max - control.min);
     control.dispatchEvent(new Event("input", { bubbles: true }));
@@ -95,13 +96,12 @@ class Box:
 
     def set(self, **values):
         """Set controls as an input event does, and return the numbers: a quick way to many of them."""
-        for name, value in values.items():
-            self.control(name).evaluate(PUT, value)
+        self.root.evaluate(PUT, {name: str(value) for name, value in values.items()})
         return self.numbers()
 
-    def everywhere(self, count=20):
+    def everywhere(self):
         """Put the controls to random positions, the ends among them, again and again."""
-        for shares in np.random.default_rng(1).uniform(-0.15, 1.15, size=(count, self.root.locator("input").count())):
+        for shares in np.random.default_rng(1).uniform(-0.15, 1.15, size=(12, self.root.locator("input").count())):
             self.root.evaluate(PUT_ALL, np.clip(shares, 0, 1).tolist())
             yield
 
