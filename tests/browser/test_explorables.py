@@ -309,6 +309,16 @@ class TestNumbers:
             assert (shown[f"two_calls_{format}"] == np.inf) == (two_calls == np.inf), margin
             assert (shown[f"fused_{format}"] == 0) == (fused == 0), margin
 
+    def test_of_float32_end_at_the_margins_that_the_text_names(self, page, site):
+        box = opened(page, site, "stable-loss")
+        shown = {margin: box.set(margin=margin) for margin in (-104, 17, 87, 103, 104)}
+        assert shown[-104]["two_calls_float32"] == np.inf
+        assert shown[-104]["fused_float32"] == shown[-104]["log_odds_float32"] == 104
+        assert shown[17]["two_calls_float32"] == shown[17]["fused_float32"] == 0
+        assert_allclose(shown[87]["log_odds_float32"], shown[87]["exact"], rtol=1e-6)
+        assert shown[103]["log_odds_float32"] > 0
+        assert shown[104]["log_odds_float32"] == 0
+
     def test_of_the_base_rate_are_logitkits(self, page, site):
         box = opened(page, site, "base-rate")
         for threshold, prior in itertools.product([-6, -2.2, 0, 0.1, 4.6, 6], [-5, -4.6, -0.1, 0, 2.2, 5]):
