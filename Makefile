@@ -24,21 +24,21 @@ book: .venv/book.done  ## build the book into _build/html
 	@echo "The book is built. Open file://$(CURDIR)/$(HTML)"
 
 archive: book  ## pack the book into dist/, as one file to be read without a network
-	$(BIN)/python book/archive.py
+	$(BIN)/python -m book.site.archive
 
 pdf: .venv/pdf.done  ## set the whole book as a PDF; as root on Debian and Ubuntu, install the LaTeX that this needs
-	$(BIN)/python book/pdf.py
+	$(BIN)/python -m book.paper
 
 serve: .venv/book.done  ## build, serve on 127.0.0.1 and rebuild on change
-	$(BIN)/python book/serve.py
+	$(BIN)/python -m book.site.serve
 
 test: .venv/dev.done  ## run every test: numerics, doctests, notebooks, the built book
 	$(BIN)/python -m pytest -n auto --dist loadfile tests logitkit --doctest-modules \
 	  README.md --doctest-glob=README.md chapters --nbval --nbval-current-env --nbval-cell-timeout=120
 
 notebooks: .venv/dev.done  ## run all chapters anew, store their outputs, draw the cover (or NB="chapters/one-idea.ipynb")
-	$(BIN)/python book/run_notebooks.py $(or $(NB),$(wildcard chapters/*.ipynb))
-	$(BIN)/python book/cover.py
+	$(BIN)/python -m book.notebooks.run $(or $(NB),$(wildcard chapters/*.ipynb))
+	$(BIN)/python -m book.paper.cover
 
 accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite the accuracy tables
 	$(BIN)/python -m tests.accuracy
@@ -48,7 +48,7 @@ mutants: .venv/mutants.done  ## change the package in one place at a time: every
 
 frameworks: .venv-frameworks/done  ## run the naming records and the edge cases on the frameworks (or RECORD=1 to store what they return)
 	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/frameworks $(if $(RECORD),--record)
-	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/test_policies.py
+	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/test_edge_cases.py
 
 links: .venv/book.done  ## ask the web for every address in the book and in the naming records
 	$(BIN)/jupyter-book build -n --builder linkcheck --path-output _build/links --quiet .

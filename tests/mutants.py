@@ -35,8 +35,8 @@ from tests.survivors import REPORT, ROOT, Change, Mutant, arguments, with_counts
 
 # The tests of each half of the package, and which of the promises of accuracy are about it.
 TESTS = {
-    "logitkit": (["links", "simplex", "losses", "linear", "accuracy", "properties", "policies"], "not torch"),
-    "logitkit/torch": (["torch", "accuracy", "policies"], "torch"),
+    "logitkit": (["links", "simplex", "losses", "linear", "accuracy", "properties", "edge_cases"], "not torch"),
+    "logitkit/torch": (["torch", "accuracy", "edge_cases"], "torch"),
 }
 NOT_NUMERICS = ("__init__", "__main__", "cli", "plotting")
 # Of a contract's many alike cases, and of the examples of a property, this many are run.

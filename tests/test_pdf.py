@@ -1,8 +1,6 @@
 """make pdf refuses a book that is not right: each fault that its checks are for is made here and found."""
 
 import re
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,12 +11,10 @@ from pypdf.annotations import Link
 from pypdf.generic import DictionaryObject, Fit, NameObject, TextStringObject
 from sphinx import addnodes
 
+from book.paper import checks
+from book.paper.latex import NamesList, leave_out_code_for_screens, page_of, sort_key
+from book.shared import records
 from logitkit import conventions
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "book"))
-import names
-import pdf_checks
-from pdf_extension import NamesList, leave_out_code_for_screens, page_of, sort_key
 
 # As LaTeX writes them.
 FAULTS = {
@@ -37,7 +33,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("line", "said"), FAULTS.items())
 def test_a_fault_in_the_log_is_found_with_its_page(line, said):
-    problems = list(pdf_checks.in_log(f"[1\n\n{{config}}] [2] (./a.ind [3]\n\n{line}\n\n[4]"))
+    problems = list(checks.in_log(f"[1\n\n{{config}}] [2] (./a.ind [3]\n\n{line}\n\n[4]"))
     assert len(problems) == 1
     assert problems[0].startswith("page 4: ")
     assert said in problems[0]
@@ -52,18 +48,18 @@ def test_a_fault_in_the_log_is_found_with_its_page(line, said):
     ],
 )
 def test_what_nobody_sees_is_let_pass(line):
-    assert not list(pdf_checks.in_log(line))
+    assert not list(checks.in_log(line))
 
 
 def test_a_number_that_differs_from_the_site_is_found():
     numbers = {"chapters/a": {"figure": {"fig-x": (1, 2)}, "displaymath": {"equation-eq-x": (1, 3)}}}
     right = "\\newlabel{chapters/a:fig-x}{{1.2}{7}{}{}{}}\n\\newlabel{equation:chapters/a:eq-x}{{1.3}{7}{}{}{}}"
     env = SimpleNamespace(toc_fignumbers=numbers)
-    assert not list(pdf_checks.in_numbers(env, right))
-    assert list(pdf_checks.in_numbers(env, right.replace("1.3", "1.4"))) == [
+    assert not list(checks.in_numbers(env, right))
+    assert list(checks.in_numbers(env, right.replace("1.3", "1.4"))) == [
         "equation:chapters/a:eq-x is number 1.4, on the site 1.3"
     ]
-    assert list(pdf_checks.in_numbers(env, right.partition("\n")[0])) == ["equation:chapters/a:eq-x has no number"]
+    assert list(checks.in_numbers(env, right.partition("\n")[0])) == ["equation:chapters/a:eq-x has no number"]
 
 
 @pytest.fixture
@@ -91,7 +87,7 @@ def link(writer, action, key, target):
 
 def problems(writer, tmp_path, code=()):
     writer.write(tmp_path / "book.pdf")
-    return list(pdf_checks.in_file(PdfReader(tmp_path / "book.pdf"), ["What is the logit function?"], code))
+    return list(checks.in_file(PdfReader(tmp_path / "book.pdf"), ["What is the logit function?"], code))
 
 
 def test_a_file_without_faults_passes(book, tmp_path):
@@ -134,7 +130,7 @@ def test_a_page_of_another_size_and_missing_facts_are_found(book, tmp_path):
 
 def test_a_heading_that_ends_a_page_is_found():
     pages = ["Text\nMasks\n1", "Masks\ntext\n2", "Text\nReturns\n3", "", "5"]
-    assert list(pdf_checks.headings_alone(pages, ["Masks"])) == [
+    assert list(checks.headings_alone(pages, ["Masks"])) == [
         "page 1: ends with the heading 'Masks'",
         "page 3: ends with the heading 'Returns'",
     ]
@@ -143,17 +139,15 @@ def test_a_heading_that_ends_a_page_is_found():
 def test_an_anchor_that_stays_behind_on_the_page_before_is_found():
     aux = "\\newlabel{chapters/api:logitkit.expit}{{}{%d}{The binary scale}{section*.9}{}}"
     pages = ["The binary scale", "logitkit.expit(x)"]
-    assert not list(pdf_checks.anchors_behind(pages, aux % 2))
-    assert list(pdf_checks.anchors_behind(pages, aux % 1)) == [
-        "page 1: the anchor of logitkit.expit, which is not there"
-    ]
+    assert not list(checks.anchors_behind(pages, aux % 2))
+    assert list(checks.anchors_behind(pages, aux % 1)) == ["page 1: the anchor of logitkit.expit, which is not there"]
 
 
 def test_an_entry_that_the_index_has_twice_is_found():
     once = "  \\item \\spxentry{odds}, \\hyperpage{9}\n    \\subitem \\spxentry{ratio}, \\hyperpage{7}\n"
     other = "  \\item \\spxentry{logit()}\\spxextra{in logitkit}, \n\t\t\\hyperpage{8}\n"
-    assert not list(pdf_checks.in_index(once + other + other.replace("logitkit", "logitkit.torch")))
-    assert list(pdf_checks.in_index(once + "  \\item \\spxentry {odds}\n")) == ["the index has \\spxentry{odds} twice"]
+    assert not list(checks.in_index(once + other + other.replace("logitkit", "logitkit.torch")))
+    assert list(checks.in_index(once + "  \\item \\spxentry {odds}\n")) == ["the index has \\spxentry{odds} twice"]
 
 
 @pytest.mark.parametrize(
@@ -200,7 +194,7 @@ def test_code_that_only_draws_or_only_checks_is_left_out_and_no_other():
 def test_the_list_of_names_says_what_the_table_says():
     for record in conventions.table():
         entry = NamesList.entry(record)
-        said = names.facts(record)
+        said = records.facts(record)
         del said["framework"]  # the heading
         assert not [fact for fact in said.values() if fact.replace("`", "") not in entry.astext()], record.symbol
         assert next(entry.findall(nodes.reference))["refuri"] == record.docs
@@ -210,7 +204,7 @@ def test_code_in_the_list_of_names_is_not_set_as_text_whose_quotes_and_dashes_ar
     for record in conventions.table():
         entry = NamesList.entry(record)
         literals = [literal.astext() for literal in entry.findall(nodes.literal)]
-        for fact in names.facts(record).values():
+        for fact in records.facts(record).values():
             assert set(fact.split("`")[1::2]) <= set(literals), record.symbol
         for text in entry.findall(nodes.Text):
             assert isinstance(text.parent, nodes.literal) or "`" not in text, record.symbol

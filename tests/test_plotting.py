@@ -13,7 +13,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from logitkit import plotting
 
-BOOK = Path(__file__).parents[1] / "book"
+ROOT = Path(__file__).parents[1]
 LIGHT_PAGE, DARK_PAGE = "#ffffff", "#121212"  # the theme's backgrounds
 
 DRAW = """
@@ -122,6 +122,6 @@ def test_notebook_shows_figures_as_svg_only(figure):
 
 
 def test_cover_is_what_its_code_draws():
-    draw = "from cover import draw, plotting; print(plotting.figure_svg(draw()), end='')"
-    drawn = subprocess.run([sys.executable, "-c", draw], cwd=BOOK, capture_output=True, text=True, check=True).stdout
-    assert drawn == (BOOK / "cover.svg").read_text("utf-8"), "run book/cover.py"
+    draw = "from book.paper.cover import draw, plotting; print(plotting.figure_svg(draw()), end='')"
+    drawn = subprocess.run([sys.executable, "-c", draw], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert drawn == (ROOT / "book" / "paper" / "cover.svg").read_text("utf-8"), "run python -m book.paper.cover"

@@ -182,10 +182,10 @@ def test_link_check_asks_for_the_page_of_every_record_and_the_registry_for_every
     (tmp_path / "index.rst").write_text(
         "`one <https://doi.org/10.1093/biomet/71.1.1>`_, `other <https://a.org>`_", "utf-8"
     )
-    settings = ["extensions=links", "linkcheck_ignore=.*", "linkcheck_report_timeouts_as_broken=0"]
+    settings = ["extensions=book.pages.link_check", "linkcheck_ignore=.*", "linkcheck_report_timeouts_as_broken=0"]
     options = [word for setting in settings for word in ("-D", setting)]
     command = [BIN / "sphinx-build", "-C", "-q", "-b", "linkcheck", *options, tmp_path, tmp_path / "out"]
-    done = run(*command, env={**os.environ, "PYTHONPATH": str(ROOT / "book")})
+    done = run(*command, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode == 0, done.stderr
     lines = (tmp_path / "out/output.json").read_text("utf-8").splitlines()
     asked = {json.loads(line)["uri"] for line in lines}

@@ -9,8 +9,6 @@ from typing import Any
 from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-import cards
-import origin
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -19,6 +17,8 @@ from sphinx.util.index_entries import split_index_msg
 from sphinx.util.osutil import relative_uri
 
 import logitkit
+from book.shared import origin
+from book.site import cards
 
 NUMBER = re.compile(r"\d+(\.\d+)?")
 NOTEBOOKS = "notebooks"  # in the site, and the name of the branch that Colab opens them from

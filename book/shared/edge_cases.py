@@ -1,4 +1,4 @@
-"""The table of policies, chapters/policies.yml, as the book shows it and the tests run it."""
+"""The table of edge cases, chapters/edge-cases.yml, as the book shows it and the tests run it."""
 
 from collections import Counter
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-PATH = Path(__file__).parent.parent / "chapters" / "policies.yml"
+PATH = Path(__file__).parents[2] / "chapters" / "edge-cases.yml"
 LIBRARIES = ("logitkit", "exact", "logitkit.torch", "SciPy", "PyTorch", "JAX")  # in the order in which they are shown
 
 

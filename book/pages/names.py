@@ -1,39 +1,67 @@
-"""The registry of logitkit.conventions as the book shows it: every record in a table, one loss in every framework."""
+"""The records of logitkit.conventions: all in a table with a filter, and one loss in every framework in tabs."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from html import escape
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
 import logitkit as lk
+from book.shared.records import AGREED_LOG_ODDS, COLUMNS, FILES, best_covered_first, facts, parts
 from logitkit import conventions
-from logitkit.conventions import IMPORTED_AS, SCALES, Check, Record
-
-FOLDER = Path(conventions.__file__).parent
-FILES = (FOLDER / "results.json", *sorted((FOLDER / "records").glob("*.toml")))
-
-# What a row has, in its order: the name by which static/names.js sorts, and the heading.
-COLUMNS = {
-    "framework": "Framework",
-    "function": "Function",
-    "argument": "Argument",
-    "holds": "Must hold",
-    "applies": "Applies itself",
-    "target": "Target",
-    "reduction": "Reduction",
-    "right": "Right number",
-    "wrong": "Wrong number",
-    "checked": "Checked",
-    "trap": "Trap",
-}
+from logitkit.conventions import IMPORTED_AS, SCALES, Record
 
 AGREED = [2.0, 0.0, -1.0]  # the scores of three classes on which the records agree; the true class is the first
-AGREED_LOG_ODDS = 2.0  # and the log-odds of a yes
 FROM_SCORES = {"multiclass loss": "unnormalised scores", "binary loss": "log-odds"}
 BINDINGS = {"Python": "{} = {}", "JavaScript": "const {} = {}", "R": "{} <- {}"}
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Add the directives, and the script of the filter."""
+    app.add_directive("names-table", NamesTable)
+    app.add_directive("names-tabs", NamesTabs)
+    app.connect("html-page-context", add_the_filter_of_names)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def add_the_filter_of_names(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Load the script of the table of names on its page only."""
+    if '<table class="names"' in context.get("body", ""):
+        app.add_js_file("names.js", loading_method="defer")
+
+
+class NamesTable(SphinxDirective):
+    """All records of logitkit.conventions."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table as HTML, since docutils knows neither forms nor the scope of a heading."""
+        note_names(self)
+        html = nodes.raw("", table(conventions.table()), format="html")
+        return [nodes.container("", html)]  # the places of index entries need an element that can bear them
+
+
+class NamesTabs(SphinxDirective):
+    """One loss, such as ``multiclass loss``, on the same numbers in each framework: the call and what it gave."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return a set of tabs."""
+        note_names(self)
+        return self.parse_text_to_nodes(tabs(self.arguments[0]))
+
+
+def note_names(directive: SphinxDirective) -> None:
+    """Make the page depend on the records and on what came of them."""
+    for path in FILES:
+        directive.env.note_dependency(str(path))
 
 
 def table(records: list[Record]) -> str:
@@ -62,32 +90,9 @@ def table(records: list[Record]) -> str:
 """
 
 
-def best_covered_first(records: list[Record]) -> list[Record]:
-    """Return the records framework by framework, that with the most records first."""
-    counts = Counter(record.framework for record in conventions.table())
-    return sorted(records, key=lambda record: -counts[record.framework])
-
-
 def _choice(name: str, label: str, values: Iterable[str]) -> str:
     options = "".join(f"<option>{escape(value)}</option>" for value in values)
     return f'<label>{label} <select name="{name}"><option value="">any</option>{options}</select></label>'
-
-
-def facts(record: Record) -> dict[str, str]:
-    """Return what each column says of a record, with code in backticks."""
-    return {
-        "framework": record.framework,
-        "function": record.symbol,
-        "argument": record.argument,
-        "holds": record.holds,
-        "applies": record.normalises + (", fused" if record.fused else ""),
-        "target": record.target or "",
-        "reduction": record.reduction or "",
-        "right": _outcome(record, record.check),
-        "wrong": f"{record.wrong.passes}: {_outcome(record, record.wrong)}" if record.wrong else "",
-        "checked": f"{'read' if record.not_run else 'run'}, {', '.join(record.versions)}",
-        "trap": record.trap,
-    }
 
 
 def _row(record: Record) -> str:
@@ -112,20 +117,6 @@ def _cell(name: str, heading: str, content: str) -> str:
 def _marked(text: str) -> str:
     """Return text as HTML, with what stands in backticks as code."""
     return "".join(f"<code>{escape(part)}</code>" if code else escape(part) for code, part in parts(text))
-
-
-def parts(text: str) -> list[tuple[bool, str]]:
-    """Return the parts of a text, each with whether it stood in backticks."""
-    return [(place % 2 == 1, part) for place, part in enumerate(text.split("`")) if part]
-
-
-def _outcome(record: Record, check: Check) -> str:
-    """Return what came of a call, and in parentheses how it was made and for which prediction, if not as usual."""
-    said = [check.how] if check.how else []
-    p = check.p or record.check.p
-    if p and not math.isclose(p[-1], lk.expit(AGREED_LOG_ODDS), rel_tol=1e-5):
-        said.append(f"for p = {p[1] if len(p) == 2 else p}")
-    return f"{check.outcome} ({', '.join(said)})" if said else check.outcome
 
 
 class Outcome(NamedTuple):

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from itertools import groupby, pairwise
 from typing import Any
 
-import names
 from docutils import nodes
 from sphinx.addnodes import index, start_of_file, tabular_col_spec
 from sphinx.application import Sphinx
@@ -17,6 +16,10 @@ from sphinx.util.texescape import escape
 from sphinx.writers.latex import LaTeXTranslator
 from sphinx_exercise import nodes as exercises
 from sphinx_proof import nodes as proofs
+
+from book.shared import records
+from logitkit import conventions
+from logitkit.conventions import Record
 
 ROWS_OF_A_SHORT_TABLE = 12
 CHARACTERS_OF_A_LINE = 80
@@ -123,7 +126,7 @@ class Writer(LaTeXTranslator):
         start, rows = len(self.body), node.parent.children
         super().depart_row(node)
         place = rows.index(node)
-        if "policies" in node.parent.parent.parent["classes"]:
+        if "edge-cases" in node.parent.parent.parent["classes"]:
             together = place + 1 < len(rows) and "case" not in rows[place + 1]["classes"]
         else:
             together = len(rows) > 2 and place in {0, len(rows) - 2}
@@ -192,7 +195,7 @@ class Tables(SphinxPostTransform):
             widths = [max(len(cell.astext()) for cell in column) for column in columns]
             if sum(widths) > CHARACTERS_OF_A_LINE:
                 table["classes"].append("colwidths-given")
-                if "policies" not in table["classes"]:  # which has widths of its own
+                if "edge-cases" not in table["classes"]:  # which has widths of its own
                     for column, width in zip(table.findall(nodes.colspec), widths, strict=True):
                         column["colwidth"] = min(width, CHARACTERS_OF_A_COLUMN) + CHARACTERS_BETWEEN_COLUMNS
             if len(rows) > ROWS_OF_A_SHORT_TABLE:
@@ -275,9 +278,9 @@ class NamesList(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the pages of the frameworks from A to Z, and for each its name and a list of its functions."""
-        records = sorted(names.conventions.table(), key=lambda record: record.framework.lower())
+        ordered = sorted(conventions.table(), key=lambda record: record.framework.lower())
         contents, found = [], nodes.container(classes=["names"])
-        for number, (framework, group) in enumerate(groupby(records, key=lambda record: record.framework)):
+        for number, (framework, group) in enumerate(groupby(ordered, key=lambda record: record.framework)):
             name, label = escape(framework), f"names:{number}"
             contents.append(rf"\bookframeworkpage{{{name}}}{{{label}}}")
             found += latex(rf"\bookframework{{{name}}}{{{label}}}")
@@ -287,9 +290,9 @@ class NamesList(SphinxDirective):
         return [latex("\n".join([r"\begin{bookframeworks}", *contents, r"\end{bookframeworks}"])), found]
 
     @staticmethod
-    def entry(record: names.Record) -> nodes.definition_list_item:
+    def entry(record: Record) -> nodes.definition_list_item:
         """Return what the row of a record says."""
-        facts = names.facts(record)
+        facts = records.facts(record)
         link = nodes.reference("", "", nodes.literal("", facts["function"]), refuri=record.docs)
         argument = [nodes.Text("argument "), nodes.literal("", record.argument)]
         if record.argument.startswith("("):  # as (returned value)
@@ -297,7 +300,7 @@ class NamesList(SphinxDirective):
         said = nodes.paragraph()
         for name in ("holds", "applies", "target", "reduction", "right", "wrong", "checked"):
             if facts[name]:
-                said += [nodes.emphasis("", names.COLUMNS[name]), *marked(f" {facts[name]}. ")]
+                said += [nodes.emphasis("", records.COLUMNS[name]), *marked(f" {facts[name]}. ")]
         return nodes.definition_list_item(
             "",
             nodes.term("", "", link, nodes.Text(", "), *argument),
@@ -307,4 +310,4 @@ class NamesList(SphinxDirective):
 
 def marked(text: str) -> list[nodes.Node]:
     """Return text as nodes, with what stands in backticks as code."""
-    return [nodes.literal("", part) if code else nodes.Text(part) for code, part in names.parts(text)]
+    return [nodes.literal("", part) if code else nodes.Text(part) for code, part in records.parts(text)]

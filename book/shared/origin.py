@@ -13,7 +13,7 @@ from sphinx.config import Config
 
 import logitkit
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def repository(config: Config) -> str:

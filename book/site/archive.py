@@ -5,7 +5,7 @@ from pathlib import Path
 
 import logitkit
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
 ARCHIVE = ROOT / "dist" / f"logits-book-{logitkit.__version__}.zip"
 ONLY_ON_THE_WEB = (".", "404.html", "robots.txt", "sitemap.xml", "objects.inv", "_static/cards/")

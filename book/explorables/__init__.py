@@ -14,11 +14,12 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import origin
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.fileutil import copy_asset_file
+
+from book.shared import origin
 
 FOLDER = Path(__file__).parent
 STYLE = "explorables.css"

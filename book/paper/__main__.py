@@ -9,16 +9,16 @@ from shutil import copyfile, rmtree, which
 from time import gmtime, strftime, time
 from typing import Any
 
-import pdf_checks
 import yaml
 from jupyter_book.config import get_final_config
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 import logitkit
+from book.paper import checks
 
-ROOT = Path(__file__).parent.parent
-BOOK = Path(__file__).parent
+PAPER = Path(__file__).parent
+ROOT = PAPER.parents[1]
 BUILD = ROOT / "_build" / "pdf"
 LATEX = BUILD / "latex"
 NAME = f"logits-{logitkit.__version__}"
@@ -66,7 +66,7 @@ def settings(date: str) -> dict[str, Any]:
         "latex_documents": [(contents["root"], f"{NAME}.tex", site["project"], site["author"], "manual")],
         "latex_engine": "xelatex",
         "latex_elements": elements,
-        "latex_additional_files": ["book/logits.sty"],
+        "latex_additional_files": ["book/paper/logits.sty"],
         "latex_use_xindy": False,
         "latex_domain_indices": False,
         "nb_mime_priority_overrides": [["latex", "image/svg+xml", 5]],
@@ -111,7 +111,7 @@ def write_latex() -> Sphinx:
         cli_config={"external_toc_path": "_toc.yml", "latex_individualpages": False, "nitpicky": True},
     )
     config["extensions"].remove("sphinx_jupyterbook_latex")  # Jupyter Book's own idea of a book
-    config["extensions"].append("pdf_extension")
+    config["extensions"].append("book.paper")
     config |= settings(strftime("%-d %B %Y", gmtime(int(os.environ["SOURCE_DATE_EPOCH"]))))
     with patch_docutils(), docutils_namespace():
         app = Sphinx(
@@ -120,7 +120,7 @@ def write_latex() -> Sphinx:
         app.build()
     if app.statuscode:
         sys.exit("make pdf: Sphinx has warned, see above")
-    subprocess.run(["rsvg-convert", "--format=pdf", f"--output={LATEX / 'cover.pdf'}", BOOK / "cover.svg"], check=True)
+    subprocess.run(["rsvg-convert", "--format=pdf", f"--output={LATEX / 'cover.pdf'}", PAPER / "cover.svg"], check=True)
     return app
 
 
@@ -158,7 +158,7 @@ def main() -> None:
     finished = typeset()
     print("Checking the file", flush=True)
     pages = [page for page in app.env.external_site_map if page not in (app.config.root_doc, "genindex")]
-    problems = list(pdf_checks.problems(LATEX, NAME, app.env, pages))
+    problems = list(checks.problems(LATEX, NAME, app.env, pages))
     if problems or not finished:
         print("\n".join(problems[:MOST_PROBLEMS]))
         sys.exit(f"make pdf: {len(problems)} problems; LaTeX's log is {LATEX / NAME}.log")

@@ -8,14 +8,15 @@ from typing import Any
 
 import pypdf
 from docutils import nodes
-from pdf_extension import leave_out_code_for_screens
 from sphinx.environment import BuildEnvironment
+
+from book.paper.latex import leave_out_code_for_screens
 
 # Points that a line may be too wide and a page too full: less than the gap between two columns of a table, and a third
 # of the way to the page number.
 TOLERATED = {"hbox": 4.0, "vbox": 10.0}
 
-# What is wrong, and how the log says it. The log has one message a line, since pdf.py sets max_print_line.
+# What is wrong, and how the log says it. The log has one message a line, since __main__.py sets max_print_line.
 MESSAGES = {
     "LaTeX stopped": r"^(?:! |\S+:\d+: )(?P<what>.+)",
     "a character that its font does not have": r"^Missing character: There is no (?P<what>.+)!$",

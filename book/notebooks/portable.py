@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import origin
-import pages
 from docutils import nodes
-from markdown_writer import MarkdownWriter
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 from sphinx_exercise.nodes import solution_node
+
+from book.notebooks.markdown import MarkdownWriter
+from book.shared import origin
+from book.site import head
 
 PACKAGES = {"sklearn": "scikit-learn"}  # where a package is not called as its module
 REFERENCE = re.compile(r"\{?\{ref\}\}?`([^`]+)`")  # in a table that code prints, also as an f-string has it
@@ -56,7 +57,7 @@ for name in {files}:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Write the notebook of a chapter whenever its page is written."""
-    app.connect("html-page-context", write_notebook, priority=950)  # what pages says of the page is needed
+    app.connect("html-page-context", write_notebook, priority=950)  # what site.head says of the page is needed
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -68,7 +69,7 @@ def write_notebook(
         return
     path = Path(app.env.doc2path(pagename))
     notebook = nbformat.read(path, as_version=4)
-    folder = Path(app.outdir, pages.NOTEBOOKS)
+    folder = Path(app.outdir, head.NOTEBOOKS)
     files = data_files(notebook, path.parent)
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +89,7 @@ def title(app: Sphinx, context: dict[str, Any]) -> str:
     """Return what a reader who has only this file needs to know of it."""
     page = context["page"]
     return (
-        f"# {pages.plain(context['title'])}\n\n"
+        f"# {head.plain(context['title'])}\n\n"
         f"From the book [{app.config.project}]({app.config.html_baseurl}), made with {page['version']}. "
         f"The same chapter [as a page]({page['url']}).\n\n"
         f"© {app.config.copyright} {app.config.author}. Text and figures: CC BY 4.0. Code: MIT."

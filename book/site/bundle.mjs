@@ -29,7 +29,7 @@ const purged = await new PurgeCSS().purge({
 // takes a selector that is nothing but pseudo-classes for unused, whatever stands in their brackets.
 const dropped = purged[1].rejected.map((selector) => selector.trim());
 if (dropped.length) {
-  console.error(`rules of book/static that no page or script uses: ${dropped.join(", ")}`);
+  console.error(`rules of book/theme/static that no page or script uses: ${dropped.join(", ")}`);
   process.exit(1);
 }
 

@@ -1,0 +1,1 @@
+"""What only the book needs: README.md says what each room is for."""

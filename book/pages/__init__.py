@@ -1,0 +1,10 @@
+"""What the text of the pages needs that Sphinx does not have: directives, the bibliography, the link check."""
+
+from sphinx.application import Sphinx
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Load the modules that add it."""
+    for module in ("names", "edge_cases", "api", "bibliography", "link_check"):
+        app.setup_extension(f"book.pages.{module}")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

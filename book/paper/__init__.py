@@ -1,0 +1,9 @@
+"""The book on paper: one PDF, set with LaTeX and checked."""
+
+from sphinx.application import Sphinx
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Load the module that writes the LaTeX."""
+    app.setup_extension("book.paper.latex")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
