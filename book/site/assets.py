@@ -22,7 +22,6 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.transforms.post_transforms import SphinxPostTransform
-from sphinx.util.fileutil import copy_asset
 from sphinx.writers.html5 import HTML5Translator
 from sphinx_exercise.nodes import depart_solution_node, solution_node, visit_solution_node
 
@@ -41,7 +40,6 @@ OTHERS = (
     "exercise.css",
     "sphinx-design.min.css",
     "katex/katex.min.css",
-    "katex-math.css",
 )
 OWN = ("frame.css", "text.css", "tables.css", "print.css")
 STYLES = (*OTHERS, *OWN)
@@ -87,7 +85,6 @@ AUTHORS = (
     "sphinx-proof",
     "sphinx-exercise",
     "sphinx-design",
-    "sphinxcontrib-katex",
     "Pygments",
 )
 
@@ -244,9 +241,6 @@ def join(app: Sphinx, error: Exception | None) -> None:
     if error is not None or app.builder.format != "html":
         return
     static = Path(app.outdir, "_static")
-    copy_asset(KATEX / "dist" / "katex.min.css", static / "katex")
-    for font in (KATEX / "dist" / "fonts").glob("*.woff2"):  # which every browser of the last ten years reads
-        copy_asset(font, static / "katex" / "fonts")
     pages = sorted(path for path in Path(app.outdir).rglob("*.html") if static not in path.parents)
     script = "\n".join((static / name).read_text("utf-8") for name in SCRIPTS)
     alone = sorted(path for path in static.glob("*.js") if path.name not in {*SCRIPTS, *REPLACED, "bundle.js"})
