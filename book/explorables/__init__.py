@@ -22,9 +22,8 @@ from sphinx.util.fileutil import copy_asset_file
 from book.shared import origin
 
 FOLDER = Path(__file__).parent
-STYLE = "explorables.css"
+STYLE = FOLDER / "explorables.css"
 SHARED = ["numerics", "explorable"]
-STILL = "In a browser that runs scripts a figure can be moved at {}. What to do with it, and what it shows:"
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -40,16 +39,14 @@ def copy_files(app: Sphinx) -> None:
     if app.builder.format == "html":
         static = Path(app.outdir, "_static", FOLDER.name)
         static.mkdir(parents=True, exist_ok=True)
-        for path in (*FOLDER.glob("*.js"), FOLDER / STYLE):
+        for path in (*FOLDER.glob("*.js"), STYLE):
             copy_asset_file(path, static)
 
 
-def add_style(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
-) -> None:
+def add_style(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Load the style on the pages that have an explorable."""
-    if '<div class="explorable">' in context.get("body", ""):
-        app.add_css_file(f"{FOLDER.name}/{STYLE}")
+    if doctree and any("explorable" in box["classes"] for box in doctree.findall(nodes.container)):
+        app.add_css_file(f"{FOLDER.name}/{STYLE.name}")
 
 
 class Explorable(SphinxDirective):
@@ -60,28 +57,30 @@ class Explorable(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """Return the title, the scripts, and the text; what encloses them is HTML, and nothing elsewhere."""
+        """Return the box: the title, the scripts, where to find the figure if nothing moves, and the text."""
         name, title = self.arguments
         if not (FOLDER / f"{name}.js").is_file():
             raise self.error(f"no explorable {name!r}: there is no {name}.js in {FOLDER.name}/")
         loaded = self.env.temp_data.setdefault("explorables", [])  # by the boxes above on the same page
         scripts = [script for script in (*SHARED, name) if script not in loaded]
         loaded += scripts
-        return [
-            nodes.raw("", '<div class="explorable">', format="html"),
-            nodes.paragraph("", "", nodes.strong("", title), classes=["explorable-title"], ids=[f"explorable-{name}"]),
-            nodes.raw("", "\n".join(map(self.tag, scripts)), format="html"),
-            self.still(f"explorable-{name}"),
-            *self.parse_content_to_nodes(),
-            nodes.raw("", "</div>", format="html"),
-        ]
-
-    def still(self, anchor: str) -> nodes.paragraph:
-        """Return the sentence that leads to the list where nothing moves: without scripts, and on paper."""
+        anchor = f"explorable-{name}"
         address = f"{origin.site(self.config)}{self.env.docname}.html#{anchor}"
-        link = nodes.reference("", address, refuri=address)
-        before, after = map(nodes.Text, STILL.split("{}"))
-        return nodes.paragraph("", "", before, link, after, classes=["explorable-still"])
+        still = nodes.paragraph(
+            "", "In a browser that runs scripts a figure can be moved at ", classes=["explorable-still"]
+        )
+        still += nodes.reference("", address, refuri=address)
+        still += nodes.Text(". What to do with it, and what it shows:")
+        return [
+            nodes.container(
+                "",
+                nodes.paragraph("", "", nodes.strong("", title), classes=["explorable-title"], ids=[anchor]),
+                nodes.raw("", "\n".join(map(self.tag, scripts)), format="html"),
+                still,
+                *self.parse_content_to_nodes(),
+                classes=["explorable"],
+            )
+        ]
 
     def tag(self, script: str) -> str:
         """Return the element that loads a script, anew whenever it has changed."""

@@ -16,119 +16,81 @@
   }
 
   const diamond = (x, y) => path(`M${x - 6},${y}L${x},${y - 7}L${x + 6},${y}L${x},${y + 7}Z`, "blue solid");
-  const all = (change) => (state) => Object.fromEntries(CLASSES.map((i) => [`logit_${i}`, change(state[`logit_${i}`])]));
-
-  function scaled(state) {
-    return CLASSES.map((i) => state[`logit_${i}`] / state.temperature);
-  }
+  const ofClasses = (entries) => Object.fromEntries(CLASSES.flatMap(entries));
+  const tempered = (state) => CLASSES.map((i) => state[`logit_${i}`] / state.temperature);
 
   explorable.start({
     state: { logit_0: 2, logit_1: 0, logit_2: -1, constant: 0, temperature: 1 },
     controls: [
-      ...CLASSES.map((i) => ({
-        name: `logit_${i}`,
-        label: `Logit z of class ${i}`,
-        min: -LIMITS.logit,
-        max: LIMITS.logit,
-        step: 0.1,
-        text: (values) => signed(1)(values[`logit_${i}`]),
-      })),
-      {
-        name: "constant",
-        label: "Constant c added to all",
-        min: -LIMITS.constant,
-        max: LIMITS.constant,
-        step: 0.1,
-        output: "constant",
-        text: (values) => signed(2)(values.constant),
-      },
-      {
-        name: "temperature",
-        label: "Temperature T",
-        min: 0.5,
-        max: 5,
-        step: 0.1,
-        text: (values) => fixed(1)(values.temperature),
-      },
+      ...CLASSES.map((i) => {
+        return { name: `logit_${i}`, label: `Logit z of class ${i}`, range: [-LIMITS.logit, LIMITS.logit, 0.1] };
+      }),
+      { name: "constant", label: "Constant c added to all", range: [-LIMITS.constant, LIMITS.constant, 0.1] },
+      { name: "temperature", label: "Temperature T", range: [0.5, 5, 0.1] },
       {
         name: "meet",
         label: "Make logit 0 its own log-odds",
-        press: (state) => ({ constant: -numerics.logsumexp(scaled(state).slice(1)) }),
+        press: (state) => ({ constant: -numerics.logsumexp(tempered(state).slice(1)) }),
       },
-      { name: "equal", label: "All logits equal", press: all(() => 0) },
+      { name: "equal", label: "All logits equal", press: () => ofClasses((i) => [[`logit_${i}`, 0]]) },
     ],
     values(state) {
-      const raw = scaled(state).map((z) => z + state.constant);
-      const logOdds = numerics.classLogOdds(raw);
-      const probs = numerics.softmax(raw);
-      const rows = CLASSES.map((i) => [
-        [`raw_${i}`, raw[i]],
-        [`log_odds_${i}`, logOdds[i]],
-        [`prob_${i}`, probs[i]],
-      ]);
-      return { ...state, ...Object.fromEntries(rows.flat()) };
+      const raw = tempered(state).map((z) => z + state.constant);
+      const [logOdds, probs] = [numerics.classLogOdds(raw), numerics.softmax(raw)];
+      const entries = (i) => [[`raw_${i}`, raw[i]], [`log_odds_${i}`, logOdds[i]], [`prob_${i}`, probs[i]]];
+      return { ...state, ...ofClasses(entries) };
     },
-    readouts: [
-      explorable.table(
-        "What the softmax is given, and what it says",
-        ["Class", "Logit z\u00a0/\u00a0T\u00a0+\u00a0c", "Log-odds", "Probability"],
-        CLASSES.map((i) => [String(i), `raw_${i}`, `log_odds_${i}`, `prob_${i}`]),
-      ),
-    ],
-    formats: Object.fromEntries([
-      ["constant", signed(2)],
-      ...CLASSES.flatMap((i) => [
-        [`raw_${i}`, signed(2)],
-        [`log_odds_${i}`, signed(2)],
-        [`prob_${i}`, percent],
-      ]),
-    ]),
-    say: (values) =>
-      CLASSES.map(
-        (i) =>
-          `Class ${i}: logit ${signed(2)(values[`raw_${i}`])}, log-odds ${signed(2)(values[`log_odds_${i}`])}, ` +
-          `probability ${percent(values[`prob_${i}`])}.`,
-      ).join(" "),
+    formats: {
+      constant: signed(2),
+      temperature: fixed(1),
+      ...ofClasses((i) => [[`logit_${i}`, signed(1)], [`raw_${i}`, signed(2)]]),
+      ...ofClasses((i) => [[`log_odds_${i}`, signed(2)], [`prob_${i}`, percent]]),
+    },
+    readouts: explorable.table(
+      "What the softmax is given, and what it says",
+      ["Class", "Logit z\u00a0/\u00a0T\u00a0+\u00a0c", "Log-odds", "Probability"],
+      CLASSES.map((i) => [String(i), `raw_${i}`, `log_odds_${i}`, `prob_${i}`]),
+    ),
+    say: (texts) =>
+      CLASSES.map((i) => {
+        const [raw, logOdds, prob] = ["raw", "log_odds", "prob"].map((name) => texts[`${name}_${i}`]);
+        return `Class ${i}: logit ${raw}, log-odds ${logOdds}, probability ${prob}.`;
+      }).join(" "),
 
     height: FIRST + 2 * ROW + 60,
-    draw(width, values) {
+    draw(width, values, texts) {
       const { room, bars, nats, share } = scales(width);
       const bottom = FIRST + 2 * ROW + 26;
-      const rows = CLASSES.flatMap((i) => {
-        const y = FIRST + i * ROW;
-        const [raw, logOdds, prob] = ["raw", "log_odds", "prob"].map((name) => values[`${name}_${i}`]);
-        return [
-          text(8, y + 5, String(i)),
-          line(room[0], y, room[1], y, "faint"),
-          line(nats(raw), y, nats(logOdds), y, "ink"),
-          dot(nats(raw), y, "ink hollow", 10),
-          diamond(nats(logOdds), y),
-          rect(bars[0], y - 10, bars[1] - bars[0], 20, "empty"),
-          rect(bars[0], y - 10, share(prob) - bars[0], 20, "blue bar"),
-          text(bars[1] + 6, y + 5, percent(prob), "", "start"),
-        ];
-      });
+      const narrow = width < 460;
       return [
         dot(room[0] + 8, 12, "ink hollow", 6),
-        text(room[0] + 20, 17, width < 460 ? "logit" : "logit z / T + c", "", "start"),
-        diamond(room[0] + (width < 460 ? 74 : 132), 12),
-        text(room[0] + (width < 460 ? 86 : 144), 17, "log-odds", "", "start"),
+        text(room[0] + 20, 17, narrow ? "logit" : "logit z / T + c", "", "start"),
+        diamond(room[0] + (narrow ? 74 : 132), 12),
+        text(room[0] + (narrow ? 86 : 144), 17, "log-odds", "", "start"),
         text(bars[0], 17, "probability", "", "start"),
         line(nats(0), 34, nats(0), bottom, "zero"),
         line(share(0.5), 34, share(0.5), bottom, "zero"),
-        ...rows,
-        ...axis(nats, room, bottom, (width < 460 ? [-10, 0, 10] : [-15, -10, -5, 0, 5, 10, 15]).map((each) => [each])),
-        ...axis(share, bars, bottom, [0, 0.5, 1].map((each) => [each, String(each)])),
+        ...CLASSES.flatMap((i) => {
+          const y = FIRST + i * ROW;
+          const [raw, logOdds, prob] = ["raw", "log_odds", "prob"].map((name) => values[`${name}_${i}`]);
+          return [
+            text(8, y + 5, String(i)),
+            line(room[0], y, room[1], y, "faint"),
+            line(nats(raw), y, nats(logOdds), y, "ink"),
+            dot(nats(raw), y, "ink hollow", 10),
+            diamond(nats(logOdds), y),
+            rect(bars[0], y - 10, bars[1] - bars[0], 20, "empty"),
+            rect(bars[0], y - 10, share(prob) - bars[0], 20, "blue bar"),
+            text(bars[1] + 6, y + 5, texts[`prob_${i}`], "", "start"),
+          ];
+        }),
+        ...axis(nats, room, bottom, narrow ? [-10, 0, 10] : [-15, -10, -5, 0, 5, 10, 15]),
+        ...axis(share, bars, bottom, [0, [0.5, "0.5"], 1]),
       ];
     },
-    grab({ x, y, width }) {
-      const { room } = scales(width);
-      const row = clamp(Math.round((y - FIRST) / ROW), 0, 2);
-      return x < room[1] + 10 ? row : null;
-    },
+    grab: ({ x, y, width }) => (x < scales(width).room[1] + 10 ? clamp(Math.round((y - FIRST) / ROW), 0, 2) : null),
     drag(row, { x, width }, state) {
-      const { nats } = scales(width);
-      const logit = (nats.invert(x) - state.constant) * state.temperature;
+      const logit = (scales(width).nats.invert(x) - state.constant) * state.temperature;
       return { [`logit_${row}`]: clamp(Math.round(10 * logit) / 10, -LIMITS.logit, LIMITS.logit) };
     },
   });

@@ -2,13 +2,18 @@
 "use strict";
 
 {
-  const { axis, clamp, dot, fixed, line, path, plain, scale, signed, text } = explorable;
+  const { axis, clamp, dot, fixed, line, nats, path, scale, signed, text } = explorable;
+  const { expit, logit } = numerics;
   const LIMIT = 7; // nats, a probability of 0.999
   const DECIBANS = 10 / Math.LN10; // in a nat
-  const STEPS = { nat: 1, decibans: Math.LN10, double: Math.LN2 }; // in nats
-  const STEP_NAMES = { nat: "1 nat", decibans: "10 decibans", double: "log 2 nats" };
+  const STEPS = {
+    decibans: { size: Math.LN10, name: "10 decibans", factor: "10" },
+    nat: { size: 1, name: "1 nat", factor: "2.718" },
+    double: { size: Math.LN2, name: "log 2 nats", factor: "2" },
+  };
+  const ROWS = { probability: 34, odds: 140, log_odds: 226 };
   const within = (logOdds) => clamp(logOdds, -LIMIT, LIMIT);
-  const move = (direction) => (state) => ({ log_odds: within(state.log_odds + direction * STEPS[state.step]) });
+  const move = (direction) => (state) => ({ log_odds: within(state.log_odds + direction * STEPS[state.step].size) });
 
   // Odds with the larger number in full: 1 to 1,000 or 4.00 to 1.
   function toOne(odds) {
@@ -16,8 +21,6 @@
     const words = larger >= 1000 ? Number(larger).toLocaleString("en-GB") : larger;
     return odds < 1 ? `1 to ${words}` : `${words} to 1`;
   }
-
-  const ROWS = { probability: 34, odds: 140, log_odds: 226 };
 
   function scales(width) {
     const room = [26, width - 26];
@@ -30,119 +33,80 @@
       {
         name: "probability",
         label: "Probability",
-        min: 0.001,
-        max: 0.999,
-        step: 0.001,
-        read: (p) => ({ log_odds: numerics.logit(p) }),
-        show: (state) => numerics.expit(state.log_odds),
-        output: "probability",
-        text: (values) => fixed(3)(values.probability),
+        range: [0.001, 0.999, 0.001],
+        read: (p) => ({ log_odds: logit(p) }),
+        show: (state) => expit(state.log_odds),
       },
       {
         name: "odds",
         label: "Odds",
-        min: -3, // the slider moves in decibans, tenths of the logarithm to base ten
-        max: 3,
-        step: 0.1,
+        range: [-3, 3, 0.1], // the slider moves in decibans, tenths of the logarithm to base ten
         read: (logarithm) => ({ log_odds: logarithm * Math.LN10 }),
         show: (state) => state.log_odds / Math.LN10,
-        output: "odds",
-        text: (values) => toOne(values.odds),
       },
-      {
-        name: "log_odds",
-        label: "Log-odds",
-        min: -LIMIT,
-        max: LIMIT,
-        step: 0.1,
-        output: "log_odds",
-        text: (values) => `${signed(2)(values.log_odds)} nats`,
-      },
+      { name: "log_odds", label: "Log-odds", range: [-LIMIT, LIMIT, 0.1] },
       {
         name: "step",
         label: "Step",
-        options: [
-          ["decibans", "10 decibans: odds × 10"],
-          ["nat", "1 nat: odds × 2.718"],
-          ["double", "log 2 nats: odds × 2"],
-        ],
+        options: Object.entries(STEPS).map(([value, { name, factor }]) => [value, `${name}: odds × ${factor}`]),
       },
       { name: "down", label: "One step down", press: move(-1) },
       { name: "up", label: "One step up", press: move(1) },
     ],
-    values(state) {
-      const step = STEPS[state.step];
-      const probability = numerics.expit(state.log_odds);
+    values({ log_odds, step }) {
+      const next = log_odds + STEPS[step].size;
       return {
-        ...state,
-        probability,
-        odds: Math.exp(state.log_odds),
-        decibans: state.log_odds * DECIBANS,
-        size: step,
-        next_probability: numerics.expit(state.log_odds + step),
-        next_odds: Math.exp(state.log_odds + step),
+        ...{ step, log_odds, probability: expit(log_odds), odds: Math.exp(log_odds), decibans: log_odds * DECIBANS },
+        ...{ next_probability: expit(next), next_odds: Math.exp(next) },
       };
     },
-    readouts: [
-      explorable.list([
-        ["In decibans", "decibans"],
-        ["Odds one step up", "next_odds"],
-        ["Probability one step up", "next_probability"],
-      ]),
-    ],
     formats: {
-      probability: fixed(3),
-      odds: toOne,
-      log_odds: (logOdds) => `${signed(2)(logOdds)} nats`,
-      decibans: signed(1),
-      next_odds: toOne,
-      next_probability: fixed(3),
+      ...{ probability: fixed(3), odds: toOne, log_odds: nats(2), decibans: signed(1) },
+      ...{ next_odds: toOne, next_probability: fixed(3) },
     },
-    say: (values) =>
-      `Probability ${fixed(3)(values.probability)} is odds of ${toOne(values.odds)} and log-odds of ` +
-      `${signed(2)(values.log_odds)} nats, ${signed(1)(values.decibans)} decibans. ` +
-      `${STEP_NAMES[values.step]} more: odds ${toOne(values.next_odds)}, ` +
-      `probability ${fixed(3)(values.next_probability)}.`,
+    readouts: explorable.list([
+      ["In decibans", "decibans"],
+      ["Odds one step up", "next_odds"],
+      ["Probability one step up", "next_probability"],
+    ]),
+    say: (texts, { step }) =>
+      `Probability ${texts.probability} is odds of ${texts.odds} and log-odds of ${texts.log_odds}, ${texts.decibans} ` +
+      `decibans. ${STEPS[step].name} more: odds ${texts.next_odds}, probability ${texts.next_probability}.`,
 
     height: 284,
-    draw(width, values) {
+    draw(width, { log_odds: now, probability: p, step }) {
       const { room, probability, logOdds } = scales(width);
-      const { log_odds: now, size } = values;
+      const { size, factor } = STEPS[step];
+      // A line from a number among the probabilities down to the same number among the odds and the log-odds.
       const rung = (at, style) => {
-        const [top, bottom] = [probability(numerics.expit(at)), logOdds(at)];
+        const [top, bottom] = [probability(expit(at)), logOdds(at)];
         const middle = (ROWS.probability + ROWS.odds) / 2;
-        return path(
-          `M${top},${ROWS.probability}C${top},${middle + 12} ${bottom},${middle} ${bottom},${ROWS.odds}V${ROWS.log_odds}`,
-          style,
-        );
+        const bend = `${top},${middle + 12} ${bottom},${middle} ${bottom},${ROWS.odds}`;
+        return path(`M${top},${ROWS.probability}C${bend}V${ROWS.log_odds}`, style);
       };
-      const ladder = [];
-      for (let k = Math.ceil((-LIMIT - now) / size); now + k * size <= LIMIT; k++) {
-        if (k !== 0) ladder.push(rung(now + k * size, "faint"));
-      }
+      const ladder = Array.from({ length: 41 }, (_, i) => now + (i - 20) * size).filter((each) => Math.abs(each) <= LIMIT);
       const near = now + size <= LIMIT ? now + size : now - size; // the step that is named
       const [left, right] = [logOdds(Math.min(now, near)), logOdds(Math.max(now, near))];
       const y = (ROWS.odds + ROWS.log_odds) / 2 + 6;
-      const middle = clamp((left + right) / 2, room[0] + 40, room[1] - 40);
       const odds = width < 460 ? [0.01, 1, 100] : [0.001, 0.01, 0.1, 1, 10, 100, 1000];
       return [
-        ...ladder,
+        ...ladder.map((each) => rung(each, "faint")),
         rung(near, "blue dashed"),
         rung(now, "blue thick"),
-        ...axis(probability, room, ROWS.probability, [0, 0.25, 0.5, 0.75, 1].map((p) => [p, String(p)])),
+        ...axis(probability, room, ROWS.probability, [0, 0.25, 0.5, 0.75, 1].map((each) => [each, String(each)])),
         ...axis(logOdds, room, ROWS.odds, odds.map((each) => [Math.log(each), each < 1 ? `1/${1 / each}` : String(each)])),
-        ...axis(logOdds, room, ROWS.log_odds, [-6, -4, -2, 0, 2, 4, 6].map((each) => [each])),
+        ...axis(logOdds, room, ROWS.log_odds, [-6, -4, -2, 0, 2, 4, 6]),
         ...[-30, -20, -10, 0, 10, 20, 30].map((each) =>
           text(logOdds(each / DECIBANS), ROWS.log_odds + 36, fixed(0)(each), "tick"),
         ),
         text(room[1], ROWS.log_odds + 54, "upper line in nats, lower line in decibans", "tick", "end"),
         line(left, y, right, y, "blue"),
         path(`M${right - 7},${y - 4}L${right},${y}L${right - 7},${y + 4}`, "blue"),
-        text(middle, y - 7, `odds × ${plain(Math.exp(size))}`, "halo"),
+        text(clamp((left + right) / 2, room[0] + 40, room[1] - 40), y - 7, `odds × ${factor}`, "halo"),
         text(room[0], 12, "probability", "title", "start"),
         text(room[0], ROWS.odds - 12, "odds", "title", "start"),
         text(room[0], ROWS.log_odds - 12, "log-odds", "title", "start"),
-        dot(probability(values.probability), ROWS.probability, "blue filled"),
+        dot(probability(p), ROWS.probability, "blue filled"),
         dot(logOdds(now), ROWS.odds, "blue filled"),
         dot(logOdds(now), ROWS.log_odds, "blue filled"),
       ];
@@ -151,7 +115,7 @@
     drag(held, { x, width }) {
       const { probability, logOdds } = scales(width);
       if (held === "probability") {
-        return { log_odds: numerics.logit(clamp(Math.round(1000 * probability.invert(x)) / 1000, 0.001, 0.999)) };
+        return { log_odds: logit(clamp(Math.round(1000 * probability.invert(x)) / 1000, 0.001, 0.999)) };
       }
       const unit = held === "odds" ? Math.LN10 / 100 : 0.01;
       return { log_odds: within(Math.round(logOdds.invert(x) / unit) * unit) };

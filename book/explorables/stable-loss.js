@@ -2,7 +2,7 @@
 "use strict";
 
 {
-  const { axis, clamp, curve, dot, fixed, line, scale, short, signed, steps, text } = explorable;
+  const { axis, clamp, curve, dot, fixed, line, nats, scale, short, steps, text } = explorable;
 
   // What each format shows: margins up to a limit, in steps that it holds exactly, and losses down to a power of ten.
   const FORMATS = {
@@ -11,12 +11,12 @@
     float64: { limit: 800, step: 1, ticks: [-700, 0, 700], lowest: -325, decades: [0, -100, -200, -300], epsilon: 2 ** -53 },
   };
 
-  // The loss of class 0 with logits (margin, 0).
+  // The loss of class 0 with logits (margin, 0), by three programs, and the strokes of their curves.
   const PROGRAMS = {
     two_calls: {
       label: "log of softmax",
       style: "ink",
-      width: "dotted",
+      stroke: "dotted",
       loss(margin, round) {
         const [first, second] = exponentials(margin, round);
         return 0 - round(Math.log(round(first / round(first + second))));
@@ -25,7 +25,7 @@
     fused: {
       label: "fused log-softmax",
       style: "vermillion",
-      width: "thick",
+      stroke: "thick",
       loss(margin, round) {
         const [first, second] = exponentials(margin, round);
         return round(round(Math.log(round(first + second))) - Math.min(margin, 0));
@@ -34,19 +34,14 @@
     log_odds: {
       label: "from the log-odds",
       style: "blue",
-      width: "wide",
-      loss(margin, round) {
-        const tail = round(Math.log1p(round(Math.exp(-Math.abs(margin)))));
-        return round(Math.max(-margin, 0) + tail);
-      },
+      stroke: "wide",
+      loss: (margin, round) =>
+        round(Math.max(-margin, 0) + round(Math.log1p(round(Math.exp(-Math.abs(margin)))))),
     },
   };
 
   // Both exponentials, with the larger logit taken off, as every softmax does that does not overflow.
-  function exponentials(margin, round) {
-    const largest = Math.max(margin, 0);
-    return [margin - largest, 0 - largest].map((each) => round(Math.exp(each)));
-  }
+  const exponentials = (margin, round) => [margin, 0].map((each) => round(Math.exp(each - Math.max(margin, 0))));
 
   const HEIGHT = 340;
   const LANES = { top: 44, high: 60, low: HEIGHT - 96, zero: HEIGHT - 74 }; // side by side where they are 0
@@ -54,22 +49,15 @@
   function scales(width, format) {
     const room = [52, width - 12];
     const { limit, lowest } = FORMATS[format];
-    return {
-      room,
-      margins: scale([-limit, limit], room),
-      powers: scale([lowest, Math.log10(2 * limit)], [LANES.low, LANES.high]),
-    };
+    const powers = scale([lowest, Math.log10(2 * limit)], [LANES.low, LANES.high]);
+    return { room, margins: scale([-limit, limit], room), powers };
   }
 
-  const cells = Object.keys(PROGRAMS).map((program) => [
-    PROGRAMS[program].label,
-    ...Object.keys(FORMATS).map((format) => `${program}_${format}`),
-  ]);
+  const CELLS = Object.keys(PROGRAMS).flatMap((program) => Object.keys(FORMATS).map((format) => [program, format]));
 
   // A number that is off by more than one in a hundred is marked, unless the format has no better one.
-  function marked(value, exact) {
-    return (Math.abs(value - exact) > 0.01 * exact ? "≠ " : "") + short(value);
-  }
+  const marked = (format) => (value, values) =>
+    (Math.abs(value - values[`exact_${format}`]) > 0.01 * values[`exact_${format}`] ? "≠ " : "") + short(value);
 
   explorable.start({
     state: { format: "float32", margin: 12 },
@@ -77,12 +65,7 @@
       {
         name: "margin",
         label: "Margin of the right class",
-        limits: ({ format }) => ({
-          min: -FORMATS[format].limit,
-          max: FORMATS[format].limit,
-          step: FORMATS[format].step,
-        }),
-        text: (values) => `${signed(2)(values.margin)} nats`,
+        range: ({ format }) => [-FORMATS[format].limit, FORMATS[format].limit, FORMATS[format].step],
       },
       {
         name: "format",
@@ -91,32 +74,30 @@
         read: (format, { margin }) => ({ format, margin: clamp(margin, -FORMATS[format].limit, FORMATS[format].limit) }),
       },
     ],
-    values(state) {
-      const values = { ...state, exact: numerics.softplus(-state.margin) };
-      for (const [format, round] of Object.entries(numerics.rounding)) {
-        values[`exact_${format}`] = round(values.exact);
-        for (const [name, program] of Object.entries(PROGRAMS)) {
-          values[`${name}_${format}`] = program.loss(state.margin, round);
-        }
-      }
-      return values;
+    values({ format, margin }) {
+      const { rounding, softplus } = numerics;
+      const exact = softplus(-margin);
+      const rounded = Object.keys(FORMATS).map((each) => [`exact_${each}`, rounding[each](exact)]);
+      const losses = CELLS.map(([program, each]) => [`${program}_${each}`, PROGRAMS[program].loss(margin, rounding[each])]);
+      return { format, margin, exact, ...Object.fromEntries([...rounded, ...losses]) };
     },
-    readouts: [
-      explorable.table("Loss in nats; ≠ is off by more than 1 %", ["", ...Object.keys(FORMATS)], cells),
-      explorable.list([["Exact loss", "exact"]]),
-    ],
-    formats: Object.fromEntries([
-      ["exact", short],
-      ...cells.flatMap(([, ...names]) =>
-        names.map((name) => [name, (value, values) => marked(value, values[`exact_${name.split("_").at(-1)}`])]),
-      ),
-    ]),
-    say: ({ format, margin, ...values }) =>
-      `Margin ${signed(2)(margin)} nats, exact loss ${short(values.exact)}. In ${format}: ` +
-      Object.entries(PROGRAMS)
-        .map(([name, program]) => `${program.label} ${short(values[`${name}_${format}`])}`)
-        .join(", ") +
-      ".",
+    formats: {
+      margin: nats(2),
+      exact: short,
+      ...Object.fromEntries(CELLS.map(([program, format]) => [`${program}_${format}`, marked(format)])),
+    },
+    readouts:
+      explorable.table(
+        "Loss in nats; ≠ is off by more than 1 %",
+        ["", ...Object.keys(FORMATS)],
+        Object.entries(PROGRAMS).map(([program, { label }]) => [
+          label,
+          ...Object.keys(FORMATS).map((format) => `${program}_${format}`),
+        ]),
+      ) + explorable.list([["Exact loss", "exact"]]),
+    say: (texts, { format, ...values }) =>
+      `Margin ${texts.margin}, exact loss ${texts.exact}. In ${format}: ` +
+      `${Object.entries(PROGRAMS).map(([name, { label }]) => `${label} ${short(values[`${name}_${format}`])}`).join(", ")}.`,
 
     height: HEIGHT,
     draw(width, { format, margin, ...values }) {
@@ -125,12 +106,13 @@
       const height = (value, place) =>
         value === 0 ? LANES.zero + 6 * place : value === Infinity ? LANES.top : powers(Math.log10(value));
       const every = steps(-limit, limit, 384);
-      const [curves, dots] = [[], []];
-      Object.entries(PROGRAMS).forEach(([name, { style, width, loss }], place) => {
-        const points = every.map((each) => [margins(each), height(loss(each, numerics.rounding[format]), place)]);
-        curves.unshift(curve(points, `${style} ${width}`));
-        dots.unshift(dot(margins(margin), height(values[`${name}_${format}`], place), `${style} filled`, 8 - 1.5 * place));
-      });
+      const programs = Object.entries(PROGRAMS).map(([name, { style, stroke, loss }], place) => ({
+        curve: curve(
+          every.map((each) => [margins(each), height(loss(each, numerics.rounding[format]), place)]),
+          `${style} ${stroke}`,
+        ),
+        dot: dot(margins(margin), height(values[`${name}_${format}`], place), `${style} filled`, 8 - 1.5 * place),
+      }));
       const label = Math.min(margins(limit / 3), room[1] - 118);
       const wall = margins(-Math.log(epsilon));
       return [
@@ -142,13 +124,13 @@
         text(room[0] - 6, LANES.top + 4, "∞", "tick", "end"),
         text(room[0] - 6, LANES.zero + 10, "0", "tick", "end"),
         line(margins(margin), LANES.top, margins(margin), LANES.zero + 20, "zero"),
-        ...curves,
+        ...programs.map((each) => each.curve).reverse(),
         text(room[0], LANES.top - 9, "log of softmax: ∞", "halo", "start"),
         text(wall - 8, LANES.zero - 10, "log of softmax", "halo", "end"),
         text(wall - 8, LANES.zero + 8, "and fused: exactly 0", "halo", "end"),
         text(label, powers(-margins.invert(label) * Math.LOG10E) - 8, "from the log-odds", "halo", "start"),
-        ...dots.reverse(),
-        ...axis(margins, room, LANES.zero + 26, ticks.map((each) => [each])),
+        ...programs.map((each) => each.dot),
+        ...axis(margins, room, LANES.zero + 26, ticks),
         text((room[0] + room[1]) / 2, HEIGHT - 8, "margin of the right class (nats)", "tick"),
       ];
     },

@@ -152,7 +152,8 @@ def numbers_of_scales(log_odds, step):
 def numbers_of_softmax(logits, constant, temperature):
     raw = np.array(logits) / temperature + constant
     columns = {"raw": raw, "log_odds": lk.class_log_odds(raw), "prob": lk.softmax(raw)}
-    return {"constant": constant} | {f"{name}_{i}": column[i] for name, column in columns.items() for i in range(3)}
+    positions = {"constant": constant, "temperature": temperature} | {f"logit_{i}": z for i, z in enumerate(logits)}
+    return positions | {f"{name}_{i}": column[i] for name, column in columns.items() for i in range(3)}
 
 
 def numbers_of_doubled_softmax(margin, count):
@@ -166,6 +167,7 @@ def numbers_of_doubled_softmax(margin, count):
     along[0] = probs[0] * lk.expit(-lk.class_log_odds(logits)[0])
     return {
         "classes": count,
+        "margin": margin,
         "loss": loss,
         "loss_twice": loss_twice,
         "slope": grad[0],
@@ -182,7 +184,7 @@ def rounded(function, value, dtype):
 
 def numbers_of_programs(margin):
     """The three programs, each step in NumPy's arithmetic of the format."""
-    found = {"exact": lk.softplus(-margin)}
+    found = {"margin": margin, "exact": lk.softplus(-margin)}
     for name, dtype in FORMATS.items():
         with np.errstate(divide="ignore", under="ignore", over="ignore"):
             z = np.array([margin, 0], dtype=dtype)
@@ -209,6 +211,7 @@ def numbers_of_base_rate(threshold, prior):
     recall, false_alarm_rate = (1 + p) * below, below**2
     hits, false_alarms = base_rate * recall, lk.expit(-prior) * false_alarm_rate
     return {
+        "threshold": threshold,
         "base_rate": base_rate,
         "recall": recall,
         "false_alarm_rate": false_alarm_rate,
