@@ -130,24 +130,26 @@ def _lines(records: Sequence[Record]) -> Iterable[str]:
     framework = max(len(record.framework) for record in records)
     symbol = max(len(record.symbol) for record in records)
     for record in records:
-        yield f"{record.framework:{framework}}  {record.symbol:{symbol}}  {record.argument}: {record.holds}"
+        yield f"{record.framework:{framework}}  {record.symbol:{symbol}}  {record.argument}: {record.scale}"
 
 
 def _page(record: Record) -> str:
-    output = record.role in conventions.OUTPUT
+    output = record.case.role in conventions.OUTPUT
     reduction = f"; reduction: {record.reduction}" if record.reduction else ""
     rows = {
-        "Returns" if output else "Pass": record.holds if output else f"{record.holds} as `{record.argument}`",
-        "Applies": f"{record.normalises}{', fused' if record.fused else ''}{reduction}",
-        "Target": record.target or "",
-        "Order": record.signature,
-        "Trap": record.trap,
-        "Right": f"{record.check.outcome}{_of(record)}",
-        "Wrong": f"{record.wrong.outcome} if they are passed as {record.wrong.passes}" if record.wrong else "",
-        "Call": record.check.call,
+        "Returns" if output else "Pass": record.scale if output else f"{record.scale} as `{record.argument}`",
+        "Applies": f"{record.case.applies}{', fused' if record.fused else ''}{reduction}",
+        "Target": record.case.target or "",
+        "Order": record.callable.signature,
+        "Trap": record.case.trap,
+        "Right": f"{record.case.check.outcome}{_of(record)}",
+        "Wrong": f"{record.case.wrong.outcome} if they are passed as {record.case.wrong.passes}"
+        if record.case.wrong
+        else "",
+        "Call": record.case.check.call,
         "Elsewhere": _elsewhere(record),
         "Checked": _how_checked(record),
-        "Docs": record.docs,
+        "Docs": record.case.docs,
     }
     body = [_row(label, text) for label, text in rows.items() if text]
     return "\n".join([f"{record.symbol}   ({record.framework})", *body])
@@ -165,20 +167,20 @@ def _elsewhere(record: Record) -> str:
 
 def _of(record: Record) -> str:
     """How the check was made, and its input where it is the same for all: a distribution, put on the record's scale."""
-    how = f" ({record.check.how})" if record.check.how else ""
-    if record.check.x or record.check.probabilities:
+    how = f" ({record.case.check.how})" if record.case.check.how else ""
+    if record.case.check.x or record.case.check.probabilities:
         return how
-    if record.check.p:
-        p = f"p = {record.check.p}"
+    if record.case.check.p:
+        p = f"p = {record.case.check.p}"
     else:
         p = "p = sigmoid(2), y = 1" if record.is_binary else "p = softmax([2, 0, -1]), y = 0"
-    return f"{how} for {p}" if record.role in conventions.OUTPUT else f"{how} for {p}, passed as {record.holds}"
+    return f"{how} for {p}" if record.case.role in conventions.OUTPUT else f"{how} for {p}, passed as {record.scale}"
 
 
 def _how_checked(record: Record) -> str:
     if record.not_run:
-        return f"read in {record.source}; not run: {record.not_run}"
-    return f"run with {record.package} {', '.join(record.versions)}; {record.source}"
+        return f"read in {record.case.source}; not run: {record.not_run}"
+    return f"run with {record.package} {', '.join(record.versions)}; {record.case.source}"
 
 
 def _row(label: str, text: str) -> str:

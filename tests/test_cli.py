@@ -31,11 +31,11 @@ def test_page_says_what_to_pass_the_trap_what_is_the_same_elsewhere_and_where_it
     for part in [
         "log-odds as `input`",
         "sigmoid, fused",
-        record.trap,
+        record.case.trap,
         "0.126928 for p = sigmoid(2), y = 1",
         "0.346742 if",
-        record.source,
-        record.docs,
+        record.case.source,
+        record.case.docs,
     ]:
         assert part in text
     assert "TensorFlow: tf.nn.sigmoid_cross_entropy_with_logits" in text
@@ -60,7 +60,7 @@ def test_name_of_many_frameworks_is_listed_a_line_each(capsys) -> None:
     assert code == 0
     assert (empty, hint.split()[:2]) == ("", ["`logitkit", "explain"])
     assert len(lines) == len(conventions.find("log_softmax")) > 3
-    assert any("PyTorch" in line and "unnormalised scores" in line for line in lines)
+    assert any("PyTorch" in line and "logits" in line for line in lines)
 
 
 def test_framework_alone_lists_all_it_has(capsys) -> None:
@@ -78,7 +78,7 @@ def test_json_is_for_machines(capsys) -> None:
     code, out, _ = said(capsys, "explain", "F.cross_entropy", "--framework", "pytorch", "--json")
     (record,) = json.loads(out)
     assert code == 0
-    assert record["holds"] == "unnormalised scores"
+    assert record["holds"] == "logits"
     assert record["check"]["gives"] == 0.169846
     assert record["wrong"] == {
         "call": record["check"]["call"],

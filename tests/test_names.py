@@ -71,7 +71,7 @@ def test_every_record_is_in_the_table_once(rows):
 
 def test_every_symbol_links_to_its_documentation(page):
     links = {(link.get_text(), link["href"]) for link in page.select("tbody th[scope=row] > a")}
-    assert links == {(record.symbol, record.docs) for record in RECORDS}
+    assert links == {(record.symbol, record.case.docs) for record in RECORDS}
 
 
 def test_every_row_says_what_its_record_says(rows):
@@ -79,21 +79,21 @@ def test_every_row_says_what_its_record_says(rows):
     for record in RECORDS:
         row = cells[record.framework, record.symbol]
         assert row["argument"] == record.argument
-        assert row["holds"] == record.holds
-        assert row["applies"] == bare(record.normalises) + (", fused" if record.fused else "")
-        assert row["target"] == bare(record.target or "")
+        assert row["holds"] == record.scale
+        assert row["applies"] == bare(record.case.applies) + (", fused" if record.fused else "")
+        assert row["target"] == bare(record.case.target or "")
         assert row["reduction"] == bare(record.reduction or "")
-        assert row["trap"] == bare(record.trap)
+        assert row["trap"] == bare(record.case.trap)
         assert row["checked"].startswith("read, " if record.not_run else "run, ")
         assert all(version in row["checked"] for version in record.versions)
-        if isinstance(record.check.gives, float):
-            assert float(row["right"].partition(" ")[0]) == pytest.approx(record.check.gives, nan_ok=True)
-        if record.check.how:
-            assert f"({bare(record.check.how)}" in row["right"]
-        if record.wrong:
-            assert row["wrong"].startswith(f"{record.wrong.passes}: ")
-        if record.wrong and isinstance(record.wrong.raises, str):
-            assert row["wrong"].endswith(record.wrong.raises)
+        if isinstance(record.case.check.gives, float):
+            assert float(row["right"].partition(" ")[0]) == pytest.approx(record.case.check.gives, nan_ok=True)
+        if record.case.check.how:
+            assert f"({bare(record.case.check.how)}" in row["right"]
+        if record.case.wrong:
+            assert row["wrong"].startswith(f"{record.case.wrong.passes}: ")
+        if record.case.wrong and isinstance(record.case.wrong.raises, str):
+            assert row["wrong"].endswith(record.case.wrong.raises)
 
 
 def test_code_of_a_trap_is_code_on_the_page(page):
@@ -129,7 +129,7 @@ def test_table_can_be_read_without_the_script_and_without_sight(page):
 
 @pytest.mark.parametrize("holds", conventions.SCALES)
 def test_filter_by_scale_leaves_the_records_of_this_scale(rows, holds):
-    assert symbols(filtered(rows, holds=holds)) == names_of(conventions.table(holds=holds))
+    assert symbols(filtered(rows, scale=holds)) == names_of(conventions.table(scale=holds))
 
 
 def test_filter_by_framework_does_not_take_one_for_another_that_begins_alike(rows):
@@ -147,10 +147,10 @@ def test_filter_by_words_finds_what_a_user_types_in_any_order(rows):
 
 
 def test_filters_combine_and_an_empty_one_leaves_everything(rows):
-    found = filtered(rows, find="cross", framework="PyTorch", holds="log-odds")
+    found = filtered(rows, find="cross", framework="PyTorch", scale="log-odds")
     assert ("PyTorch", "torch.nn.functional.binary_cross_entropy_with_logits") in symbols(found)
     assert {(row["cells"]["framework"], row["cells"]["holds"]) for row in found} == {("PyTorch", "log-odds")}
-    assert len(filtered(rows, find="", framework="", holds="")) == len(filtered(rows)) == len(RECORDS)
+    assert len(filtered(rows, find="", framework="", scale="")) == len(filtered(rows)) == len(RECORDS)
 
 
 def test_headings_sort_up_and_down_with_empty_cells_last(rows):
@@ -192,5 +192,5 @@ def test_tabs_show_the_recorded_run_of_one_loss_a_framework(role):
     for outcome in found:
         assert float(outcome.right) == pytest.approx(0.169846 if role == "multiclass loss" else 0.126928, abs=1e-5)
         assert f"{{tab-item}} {outcome.record.framework}\n" in text
-        assert outcome.record.check.call in text
+        assert outcome.record.case.check.call in text
         assert outcome.versions

@@ -15,7 +15,7 @@ def add_records(app: Sphinx) -> None:
     """Add the records, since their table is written as HTML, in which the link check does not look."""
     if isinstance(app.builder, CheckExternalLinksBuilder):
         for record in conventions.table():
-            for address in (record.docs, record.source):
+            for address in (record.case.docs, record.case.source):
                 if address.startswith("http"):  # others are a file at a version or commit
                     app.builder.hyperlinks[address] = Hyperlink(address, PAGE, app.env.doc2path(PAGE), -1)
 

@@ -14,9 +14,10 @@ import logitkit as lk
 from book.shared.records import AGREED_LOG_ODDS, COLUMNS, FILES, best_covered_first, facts, parts
 from logitkit import conventions
 from logitkit.conventions import IMPORTED_AS, SCALES, Record
+from logitkit.conventions._schema import frozen
 
 AGREED = [2.0, 0.0, -1.0]  # the scores of three classes on which the records agree; the true class is the first
-FROM_SCORES = {"multiclass loss": "unnormalised scores", "binary loss": "log-odds"}
+FROM_SCORES = {"multiclass loss": "logits", "binary loss": "log-odds"}
 BINDINGS = {"Python": "{} = {}", "JavaScript": "const {} = {}", "R": "{} <- {}"}
 
 
@@ -97,11 +98,11 @@ def _choice(name: str, label: str, values: Iterable[str]) -> str:
 
 def _row(record: Record) -> str:
     cells = {name: _marked(fact) for name, fact in facts(record).items()}
-    link = f'<a class="reference external" href="{escape(record.docs)}"><code>{cells["function"]}</code></a>'
+    link = f'<a class="reference external" href="{escape(record.case.docs)}"><code>{cells["function"]}</code></a>'
     cells |= {"function": link, "argument": f"<code>{cells['argument']}</code>"}
     row = "".join(_cell(name, heading, cells[name]) for name, heading in COLUMNS.items())
     # The filter also finds a record by its role and its other spellings, such as F. for torch.nn.functional.
-    also = [record.role, *record.aliases]
+    also = [record.case.role, *record.names]
     also += [
         record.symbol.replace(long, short, 1) for short, long in IMPORTED_AS.items() if f"{long}." in record.symbol
     ]
@@ -131,9 +132,9 @@ class Outcome(NamedTuple):
 def outcomes(role: str) -> list[Outcome]:
     """Return one loss a framework that was run: its first that takes scores, or else its first of any scale."""
     chosen: dict[str, Record] = {}
-    for record in sorted(conventions.table(), key=lambda record: record.holds != FROM_SCORES[role]):
-        agreed = record.formula is None and record.check.p is None and record.check.x is None
-        if record.role == role and agreed and record.wrong:
+    for record in sorted(conventions.table(), key=lambda record: record.scale != FROM_SCORES[role]):
+        agreed = record.case.formula is None and record.case.check.p is None and record.case.check.x is None
+        if record.case.role == role and agreed and record.case.wrong:
             chosen.setdefault(record.framework, record)
     found = []
     for record in best_covered_first(list(chosen.values())):
@@ -144,7 +145,9 @@ def outcomes(role: str) -> list[Outcome]:
                 for part in ("check", "wrong")
             }
             versions = {package: number for run in runs for package, number in run["versions"].items()}
-            right, wrong = (replace(getattr(record, part), gives=numbers).outcome for part, numbers in given.items())
+            right, wrong = (
+                replace(getattr(record.case, part), gives=frozen(numbers)).outcome for part, numbers in given.items()
+            )
             found.append(Outcome(record, versions, right, wrong))
     return found
 
@@ -161,29 +164,29 @@ def _tab(outcome: Outcome) -> str:
 :::{{tab-item}} {record.framework}
 :sync: {record.framework}
 
-[`{record.symbol}`](<{record.docs}>) of {record.holds}:
+[`{record.symbol}`](<{record.case.docs}>) of {record.scale}:
 
 ```{record.language.lower()}
 {_inputs(record)}
-{record.check.call}
+{record.case.check.call}
 ```
 
-gives **{outcome.right}**; with {record.wrong.passes} in their place: {outcome.wrong}. Run with {versions}.
+gives **{outcome.right}**; with {record.case.wrong.passes} in their place: {outcome.wrong}. Run with {versions}.
 :::
 """
 
 
 def _inputs(record: Record) -> str:
     """Return the assignments of what the call uses, on the scale that it wants."""
-    if record.role == "binary loss":
+    if record.case.role == "binary loss":
         probability = round(float(lk.expit(AGREED_LOG_ODDS)), 6)
-        x, y, onehot = [AGREED_LOG_ODDS if record.holds == "log-odds" else probability], 1, [1.0]
+        x, y, onehot = [AGREED_LOG_ODDS if record.scale == "log-odds" else probability], 1, [1.0]
     else:
         on_scale = {"probabilities": lk.softmax, "log-probabilities": lk.log_softmax, "log-odds": lk.class_log_odds}
-        convert = on_scale.get(record.holds, list)
+        convert = on_scale.get(record.scale, list)
         x, y, onehot = [round(float(each), 6) for each in convert(AGREED)], 0, [1.0, 0.0, 0.0]
     values = {"x": x, "y": y, "onehot": onehot}
-    used = [name for name in values if name in _words(record.check.call)]
+    used = [name for name in values if name in _words(record.case.check.call)]
     return "\n".join(BINDINGS[record.language].format(name, _literal(values[name], record.language)) for name in used)
 
 

@@ -41,14 +41,14 @@ def facts(record: Record) -> dict[str, str]:
         "framework": record.framework,
         "function": record.symbol,
         "argument": record.argument,
-        "holds": record.holds,
-        "applies": record.normalises + (", fused" if record.fused else ""),
-        "target": record.target or "",
+        "holds": record.scale,
+        "applies": record.case.applies + (", fused" if record.fused else ""),
+        "target": record.case.target or "",
         "reduction": record.reduction or "",
-        "right": _outcome(record, record.check),
-        "wrong": f"{record.wrong.passes}: {_outcome(record, record.wrong)}" if record.wrong else "",
+        "right": _outcome(record, record.case.check),
+        "wrong": f"{record.case.wrong.passes}: {_outcome(record, record.case.wrong)}" if record.case.wrong else "",
         "checked": f"{'read' if record.not_run else 'run'}, {', '.join(record.versions)}",
-        "trap": record.trap,
+        "trap": record.case.trap,
     }
 
 
@@ -60,7 +60,7 @@ def parts(text: str) -> list[tuple[bool, str]]:
 def _outcome(record: Record, check: Check) -> str:
     """Return what came of a call, and in parentheses how it was made and for which prediction, if not as usual."""
     said = [check.how] if check.how else []
-    p = check.p or record.check.p
+    p = check.p or record.case.check.p
     if p and not math.isclose(p[-1], lk.expit(AGREED_LOG_ODDS), rel_tol=1e-5):
         said.append(f"for p = {p[1] if len(p) == 2 else p}")
     return f"{check.outcome} ({', '.join(said)})" if said else check.outcome

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,7 +70,7 @@ def _distinct(run: Run) -> list[Job]:
     for record in run.framework.records:
         for scale in SCALES:
             with suppress(MisfitError):
-                todo |= dict.fromkeys(jobs(replace(record, holds=scale)).values())
+                todo |= dict.fromkeys(jobs(record.on(scale)).values())
     return list(todo)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,13 +56,13 @@ def on_scale(p: np.ndarray, scale: str, shift: float | None = None) -> list[floa
 
     Unnormalised scores are shifted so that the second is 0, as in [2, 0, -1], or by `shift`.
     """
-    if len(p) == 2 and scale == "unnormalised scores":
+    if len(p) == 2 and scale == "logits":
         raise MisfitError("one number for two classes is their log-odds: it cannot be shifted")
     scores = {
         "probabilities": lambda: p,
         "log-probabilities": lambda: np.log(p),
         "log-odds": lambda: logit(p),
-        "unnormalised scores": lambda: np.log(p) + (-np.log(p[1]) if shift is None else shift),
+        "logits": lambda: np.log(p) + (-np.log(p[1]) if shift is None else shift),
     }[scale]()
     return [float(score) for score in (scores[1:] if len(p) == 2 else scores)]
 
@@ -84,46 +85,50 @@ def target(record: Record, check: Check) -> int:
 
 def input_scale(record: Record) -> str:
     """The scale of x; a record of an output says what returns, and the model is given its scores."""
-    if record.role in OUTPUT:
-        return "log-odds" if record.holds == "log-odds" else "unnormalised scores"
-    return record.holds
+    if record.case.role in OUTPUT:
+        return "log-odds" if record.scale == "log-odds" else "logits"
+    return record.scale
 
 
 def fresh(record: Record) -> list[tuple[np.ndarray, int, float]]:
     """Distributions, targets and shifts that no record has seen; none where the input is fixed or no formula known."""
-    if record.check.x is not None or record.check.probabilities or not (formula(record) or record.role in OUTPUT):
+    if (
+        record.case.check.x is not None
+        or record.case.check.probabilities
+        or not (formula(record) or record.case.role in OUTPUT)
+    ):
         return []
     rng = np.random.default_rng(7)
-    classes = len(distribution(record, record.check))
+    classes = len(distribution(record, record.case.check))
     counts = [2] * FRESH if classes == 2 else range(3, 3 + FRESH)
     # Every probability is at least 0.03, so that float32 and the frameworks' clipping at 1e-7 do not show.
     return [(0.03 + (1 - 0.03 * n) * rng.dirichlet(np.ones(n)), int(rng.integers(n)), rng.normal(0, 3)) for n in counts]
 
 
 def formula(record: Record) -> str | None:
-    return record.formula or FORMULAS.get(record.role)
+    return record.case.formula or FORMULAS.get(record.case.role)
 
 
 def jobs(record: Record) -> dict[str, Job]:
     """All calls of a record, by name."""
-    check, scale = record.check, input_scale(record)
+    check, scale = record.case.check, input_scale(record)
     p, y = distribution(record, check), target(record, check)
     todo = {"check": job(check, check.call, p, y, scale)}
     if check.probabilities:
         todo["probabilities"] = job(check, check.probabilities, p, y, scale)
-    if record.language == "Python" and record.role != "distribution attribute":
-        claimed = "".join(f", {names}" for names in parameters(record.signature))
+    if record.language == "Python" and record.case.role != "distribution attribute":
+        claimed = "".join(f", {names}" for names in parameters(record.callable.signature))
         symbol = re.split(r"[( ]", record.symbol)[0]
         todo["signature"] = Job(f"in_order({symbol!r}{claimed})", (0.0,), 0, (0.0,))
-    if record.wrong:
-        wrong = record.wrong if record.wrong.p or record.wrong.x else check
-        todo["wrong"] = job(wrong, check.call, distribution(record, wrong), y, record.wrong.passes)
-    for number, each in enumerate(record.also):
+    if record.case.wrong:
+        wrong = record.case.wrong if record.case.wrong.p or record.case.wrong.x else check
+        todo["wrong"] = job(wrong, check.call, distribution(record, wrong), y, record.case.wrong.passes)
+    for number, each in enumerate(record.case.also):
         todo[f"also {number}"] = job(each, each.call, distribution(record, each), target(record, each), scale)
     for number, (p, y, shift) in enumerate(fresh(record)):
         todo[f"fresh {number}"] = job(check, check.call, p, y, scale, shift)
-        if record.holds == "log-probabilities" and record.role in FORMULAS and len(p) > 2:
-            todo[f"shifted {number}"] = job(check, check.call, p, y, "unnormalised scores", shift)
+        if record.scale == "log-probabilities" and record.case.role in FORMULAS and len(p) > 2:
+            todo[f"shifted {number}"] = job(check, check.call, p, y, "logits", shift)
     return todo
 
 
@@ -144,25 +149,32 @@ def verdict(record: Record, outcomes: dict[str, dict], backend: str | None = Non
         jobs(record)
     except MisfitError as error:
         return [f"holds: {error}"]
-    faults = [f"check: {fault}" for fault in _compare(record.check, outcomes["check"], backend, record.check.tolerance)]
+    faults = [
+        f"check: {fault}"
+        for fault in _compare(record.case.check, outcomes["check"], backend, record.case.check.tolerance)
+    ]
     if "raises" in outcomes.get("signature", {}):
         faults.append(f"signature: {outcomes['signature']['message']}")
-    if record.wrong:
-        faults += [f"wrong: {fault}" for fault in _compare(record.wrong, outcomes["wrong"], backend, _slack(record))]
-        if record.wrong.passes == record.holds:
-            faults.append(f"wrong: it passes {record.holds}, which is what the argument holds")
+    if record.case.wrong:
+        faults += [
+            f"wrong: {fault}" for fault in _compare(record.case.wrong, outcomes["wrong"], backend, _slack(record))
+        ]
+        if record.case.wrong.passes == record.scale:
+            faults.append(f"wrong: it passes {record.scale}, which is what the argument holds")
         elif _equal(outcomes["wrong"], outcomes["check"], _slack(record)):
-            faults.append(f"wrong: {record.wrong.passes} give the right number, so they are not wrong here")
-    for number, each in enumerate(record.also):
+            faults.append(f"wrong: {record.case.wrong.passes} give the right number, so they are not wrong here")
+    for number, each in enumerate(record.case.also):
         found = outcomes[f"also {number}"]
         faults += [f"also ({each.says}): {fault}" for fault in _compare(each, found, backend, each.tolerance)]
-    return faults + (_output_faults(record, outcomes) if record.role in OUTPUT else _formula_faults(record, outcomes))
+    return faults + (
+        _output_faults(record, outcomes) if record.case.role in OUTPUT else _formula_faults(record, outcomes)
+    )
 
 
 def _formula_faults(record: Record, outcomes: dict[str, dict]) -> list[str]:
-    if not formula(record) or record.check.x is not None:
+    if not formula(record) or record.case.check.x is not None:
         return []
-    check = record.check
+    check = record.case.check
     cases = {"check": (distribution(record, check), target(record, check))}
     cases |= {f"fresh {number}": (p, y) for number, (p, y, _) in enumerate(fresh(record))}
     faults = []
@@ -170,12 +182,12 @@ def _formula_faults(record: Record, outcomes: dict[str, dict]) -> list[str]:
         wanted = expected(record, p, y)
         if not _equal(outcomes[name], {"value": wanted}, _slack(record)):
             faults.append(
-                f"{name}: given {record.holds} of p = {_show(p)}, y = {y}, it was {_show_outcome(outcomes[name])}, "
+                f"{name}: given {record.scale} of p = {_show(p)}, y = {y}, it was {_show_outcome(outcomes[name])}, "
                 f"but {formula(record)} = {_show(wanted)}"
             )
         shifted = outcomes.get(name.replace("fresh", "shifted")) if name != "check" else None
         if shifted and _equal(shifted, {"value": wanted}, _slack(record)):
-            faults.append(f"{name}: it takes log p plus any constant, so it holds unnormalised scores")
+            faults.append(f"{name}: it takes log p plus any constant, so it holds logits")
     return faults
 
 
@@ -186,7 +198,7 @@ def expected(record: Record, p: np.ndarray, y: int) -> np.ndarray:
 
 
 def _output_faults(record: Record, outcomes: dict[str, dict]) -> list[str]:
-    cases = {"check": distribution(record, record.check)}
+    cases = {"check": distribution(record, record.case.check)}
     cases |= {f"fresh {number}": p for number, (p, _, _) in enumerate(fresh(record))}
     faults = []
     for name, p in cases.items():
@@ -198,7 +210,7 @@ def _output_faults(record: Record, outcomes: dict[str, dict]) -> list[str]:
             if "value" not in outcomes["probabilities"]:
                 return [f"probabilities: {_show_outcome(outcomes['probabilities'])}"]
             p = np.array(outcomes["probabilities"]["value"])
-        faults += [f"{name}: {fault}" for fault in _misread(output, p, record.holds, _slack(record))]
+        faults += [f"{name}: {fault}" for fault in _misread(output, p, record.scale, _slack(record))]
     return faults
 
 
@@ -210,24 +222,24 @@ def _misread(output: np.ndarray, p: np.ndarray, holds: str, slack: float) -> lis
         "probabilities": lambda: output,
         "log-probabilities": lambda: np.exp(output),
         "log-odds": lambda: expit(output) if len(output) == 1 else expit(output) / expit(output).sum(),
-        "unnormalised scores": lambda: softmax(output) if len(output) > 1 else p,
+        "logits": lambda: softmax(output) if len(output) > 1 else p,
     }[holds]()
     if len(read) != len(p) or not np.allclose(read, p, rtol=slack, atol=slack):
         return [f"read as {holds}, {_show(output)} are the probabilities {_show(read)}, but the model's are {_show(p)}"]
-    if holds == "unnormalised scores" and len(output) > 1 and abs(logsumexp(output)) < 1e-3:
+    if holds == "logits" and len(output) > 1 and abs(logsumexp(output)) < 1e-3:
         return [f"{_show(output)} are normalised: they are log-probabilities"]
-    if holds == "unnormalised scores" and len(output) == 1 and np.allclose(output, logit(p), rtol=1e-3):
+    if holds == "logits" and len(output) == 1 and np.allclose(output, logit(p), rtol=1e-3):
         return [f"{_show(output)} is the log-odds of {_show(p)}"]
     return []
 
 
 def _slack(record: Record) -> float:
-    return record.check.tolerance
+    return record.case.check.tolerance
 
 
 def _compare(check: Check, outcome: dict, backend: str | None, slack: float) -> list[str]:
     claim = check.raises if check.gives is None else check.gives
-    if isinstance(claim, dict):
+    if isinstance(claim, Mapping):
         if backend not in claim:
             return [f"the record says nothing of the backend {backend}"]
         claim = claim[backend]

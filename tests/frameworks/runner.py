@@ -49,12 +49,12 @@ class Run:
 
     def packages(self) -> list[str]:
         """The distributions whose versions are recorded."""
-        backend = self.framework.backends[self.backend] if self.backend else None
+        backend = self.(framework.backends or {})[self.backend] if self.backend else None
         return [package for package in dict.fromkeys((self.framework.package, backend)) if package]
 
 
 def runs(framework: Framework) -> list[Run]:
-    return [Run(framework, backend) for backend in framework.backends or (None,)]
+    return [Run(framework, backend) for backend in (framework.backends or {}) or (None,)]
 
 
 def execute(run: Run, todo: Sequence[Job]) -> tuple[dict[str, str], dict[Job, dict]]:

@@ -40,7 +40,7 @@ def test_results_are_those_recorded(run: Run, answers: Answers, request: pytest.
     assert then, f"{run} has no recorded results: `make frameworks RECORD=1` records them"
     if not run.pinned:
         then[0]["versions"] = now["versions"]
-    changes = drift(then[0], now, {record.symbol: record.check.tolerance for record in run.framework.records})
+    changes = drift(then[0], now, {record.symbol: record.case.check.tolerance for record in run.framework.records})
     assert not changes, "\n".join([f"{run} has changed since {then[0]['date']}:", *changes])
 
 

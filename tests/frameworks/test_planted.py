@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from .runner import Run
 
 def another(gives: object, slack: float) -> object:
     """A number that is not this one by a little."""
-    if isinstance(gives, dict):
+    if isinstance(gives, Mapping):
         return {backend: another(each, slack) for backend, each in gives.items()}
     if isinstance(gives, list):
         return [another(gives[0], slack), *gives[1:]]
@@ -30,18 +31,18 @@ def planted(check: Check, slack: float) -> Check:
 
 def test_another_scale_fails(run: Run, record: Record, answers: Answers) -> None:
     for scale in SCALES:
-        if scale != record.holds:
-            wrong = replace(record, holds=scale)
+        if scale != record.scale:
+            wrong = record.on(scale)
             assert verdict(wrong, answers.outcomes(run, wrong), run.backend), f"{scale} passes"
 
 
 def test_another_number_fails(run: Run, record: Record, answers: Answers) -> None:
     outcomes = answers.outcomes(run, record)
-    slack = record.check.tolerance
-    wrongs = [replace(record, check=planted(record.check, slack))]
-    wrongs += [replace(record, wrong=planted(record.wrong, slack))] if record.wrong else []
-    for number, each in enumerate(record.also):
-        also = [*record.also[:number], planted(each, each.tolerance), *record.also[number + 1 :]]
+    slack = record.case.check.tolerance
+    wrongs = [replace(record, check=planted(record.case.check, slack))]
+    wrongs += [replace(record, wrong=planted(record.case.wrong, slack))] if record.case.wrong else []
+    for number, each in enumerate(record.case.also):
+        also = [*record.case.also[:number], planted(each, each.tolerance), *record.case.also[number + 1 :]]
         wrongs.append(replace(record, also=also))
     for wrong in wrongs:
         assert verdict(wrong, outcomes, run.backend)
@@ -49,7 +50,7 @@ def test_another_number_fails(run: Run, record: Record, answers: Answers) -> Non
 
 # What is planted in a copy of PyTorch's records, by the symbol whose record it spoils.
 PLANTED = {
-    "torch.nn.functional.nll_loss": ('holds = "log-probabilities"', 'holds = "unnormalised scores"'),
+    "torch.nn.functional.nll_loss": ('holds = "log-probabilities"', 'holds = "logits"'),
     "torch.nn.functional.cross_entropy": ("gives = 0.169846", "gives = 0.169746"),
     "torch.nn.CrossEntropyLoss": ("gives = 0.657846", "gives = 0.657746"),
     "torch.nn.BCELoss": ('raises = "RuntimeError"', 'raises = "ValueError"'),
