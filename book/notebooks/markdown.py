@@ -50,20 +50,28 @@ class MarkdownWriter:
         """Return nodes as paragraphs."""
         return "\n\n".join(filter(None, map(self.write, children)))
 
+    def _inline(self, node: nodes.Element) -> str:
+        return "".join(map(self.write, node.children))
+
+    def _blocks(self, node: nodes.Element) -> str:
+        return self.blocks(node.children)
+
+    def _nothing(self, node: nodes.Node) -> str:
+        return ""
+
     # Within a line
 
     def _Text(self, node: nodes.Text) -> str:  # noqa: N802
         text = SPECIAL.sub(r"\\\g<0>", node.astext().replace("\n", " "))
         return text.replace("|", r"\|") if self.in_table else text
 
-    def _inline(self, node: nodes.inline) -> str:
-        return "".join(map(self.write, node.children))
-
     def _emphasis(self, node: nodes.emphasis) -> str:
         return f"*{self.inline(node)}*"
 
-    def _strong(self, node: nodes.strong) -> str:
+    def _strong(self, node: nodes.Element) -> str:
         return f"**{self.inline(node)}**"
+
+    _term = _sd_tab_label = _strong
 
     def _literal(self, node: nodes.literal) -> str:
         text = node.astext().replace("\n", " ")
@@ -84,15 +92,13 @@ class MarkdownWriter:
     def _image(self, node: nodes.image) -> str:
         raise ExtensionError(f"only code cells draw figures, and {node['uri']} is an image file")
 
-    def _target(self, node: nodes.Node) -> str:
-        return ""
-
-    _index = _comment = _meta = _target
+    _target = _index = _comment = _meta = _sd_tab_input = _nothing
 
     # Blocks
 
-    def _paragraph(self, node: nodes.paragraph) -> str:
-        return self.inline(node)
+    _paragraph = inline
+    _definition_list = _definition_list_item = _definition = _container = _blocks
+    _section = _blocks  # of a theorem's or an exercise's text
 
     def _math_block(self, node: nodes.math_block) -> str:
         tex = re.sub(r"\n\s*\n", "\n", node.astext().strip())
@@ -106,37 +112,20 @@ class MarkdownWriter:
         return "\n".join(self.item("- ", item) for item in node.children)
 
     def _enumerated_list(self, node: nodes.enumerated_list) -> str:
-        first = node.get("start", 1)
-        return "\n".join(self.item(f"{number}. ", item) for number, item in enumerate(node.children, first))
+        return "\n".join(self.item(f"{n}. ", item) for n, item in enumerate(node.children, node.get("start", 1)))
 
     def item(self, mark: str, node: nodes.list_item) -> str:
         """Return one item of a list, what follows its first line indented below it."""
         return mark + indent(self.blocks(node.children), " " * len(mark)).lstrip()
 
-    def _definition_list(self, node: nodes.definition_list) -> str:
-        return self.blocks(node.children)
-
-    def _definition_list_item(self, node: nodes.definition_list_item) -> str:
-        return self.blocks(node.children)
-
-    def _term(self, node: nodes.term) -> str:
-        return f"**{self.inline(node)}**"
-
-    def _definition(self, node: nodes.definition) -> str:
-        return self.blocks(node.children)
-
     def _table(self, node: nodes.table) -> str:
         self.in_table = True
-        rows = [[self.cell(entry) for entry in row.children] for row in node.findall(nodes.row)]
+        rows = [["<br>".join(map(self.write, entry.children)) for entry in row] for row in node.findall(nodes.row)]
         self.in_table = False
         if not node.next_node(nodes.thead):
             rows.insert(0, [""] * len(rows[0]))
         rows.insert(1, ["---"] * len(rows[0]))
         return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-    def cell(self, node: nodes.entry) -> str:
-        """Return one cell of a table on one line."""
-        return "<br>".join(map(self.write, node.children))
 
     def _admonition(self, node: nodes.Element) -> str:
         if isinstance(node.children[0], nodes.title):
@@ -151,31 +140,17 @@ class MarkdownWriter:
 
     _warning = _tip = _important = _caution = _hint = _note
 
-    def _numbered(self, node: nodes.Element) -> str:
-        """Return a theorem or an exercise with its number."""
+    def _theorem_node(self, node: nodes.Element) -> str:
         kind = node.get("countertype") or "exercise"
         title, *rest = node.children
         name = f"{node.get('realtype', kind).title()} {self.number(kind, node)} {self.inline(title)}"
         return f"**{name.strip()}**\n\n{self.blocks(rest)}"
 
-    _theorem_node = _proposition_node = _corollary_node = _lemma_node = _numbered
-    _definition_node = _exercise_enumerable_node = _numbered
+    _proposition_node = _corollary_node = _lemma_node = _definition_node = _exercise_enumerable_node = _theorem_node
 
     def _proof_node(self, node: nodes.Element) -> str:
         text = self.blocks(node.children).replace("Proof.", "*Proof.*", 1)
         return text + ("\n\n∎" if text.endswith("$$") else " ∎")
-
-    def _section(self, node: nodes.section) -> str:  # of a theorem's or an exercise's text
-        return self.blocks(node.children)
-
-    def _container(self, node: nodes.container) -> str:
-        return self.blocks(node.children)
-
-    def _sd_tab_input(self, node: nodes.Element) -> str:
-        return ""
-
-    def _sd_tab_label(self, node: nodes.Element) -> str:
-        return f"**{self.inline(node)}**"
 
     def _dropdown_main(self, node: nodes.Element) -> str:
         title, *rest = node.children

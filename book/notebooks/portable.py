@@ -110,17 +110,16 @@ def install(app: Sphinx, notebook: nbformat.NotebookNode, files: list[str]) -> s
     return code
 
 
-def trees(notebook: nbformat.NotebookNode) -> Iterator[ast.AST]:
+def syntax(notebook: nbformat.NotebookNode) -> list[ast.AST]:
     """Return everything that the code of a notebook consists of."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            yield from ast.walk(ast.parse(cell.source))
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    return list(ast.walk(ast.parse(code)))
 
 
 def imported(notebook: nbformat.NotebookNode) -> list[str]:
     """Return the modules that a notebook imports and that Python and a kernel do not bring."""
     names = set()
-    for node in trees(notebook):
+    for node in syntax(notebook):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -130,8 +129,9 @@ def imported(notebook: nbformat.NotebookNode) -> list[str]:
 
 def data_files(notebook: nbformat.NotebookNode, folder: Path) -> list[str]:
     """Return the files beside the chapters that a notebook names."""
-    strings = {node.value for node in trees(notebook) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return sorted(name for name in strings if Path(name).suffix and len(name) < 100 and (folder / name).is_file())
+    constants = {node.value for node in syntax(notebook) if isinstance(node, ast.Constant)}
+    names = {value for value in constants if isinstance(value, str) and Path(value).suffix and len(value) < 100}
+    return sorted(name for name in names if (folder / name).is_file())
 
 
 class Chapter:

@@ -1,7 +1,6 @@
 """Set the whole book as one PDF with LaTeX, and refuse one that is not right: make pdf."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,29 +15,43 @@ from sphinx.util.docutils import docutils_namespace, patch_docutils
 
 import logitkit
 from book.paper import checks
+from book.shared.origin import ROOT, git
 
-PAPER = Path(__file__).parent
-ROOT = PAPER.parents[1]
 BUILD = ROOT / "_build" / "pdf"
 LATEX = BUILD / "latex"
 NAME = f"logits-{logitkit.__version__}"
 MOST_PROBLEMS = 30
 
-# What is used, and the Debian packages that have it: where all of it is found, nothing is installed.
+# What is used, and the command that brings it: where all of it is found, nothing is installed.
 COMMANDS = ("fc-list", "kpsewhich", "latexmk", "makeindex", "rsvg-convert", "xelatex")
-FILES = (
-    "pzdr.tfm",
-    "tabulary.sty",
-    "texgyreheros-bold.otf",
-    "texgyrepagella-math.otf",
-    "titlesec.sty",
-    "unicode-math.sty",
-)
+FILES = ("pzdr.tfm", "tabulary.sty", "texgyreheros-bold.otf", "texgyrepagella-math.otf", "titlesec.sty")
 FONT = "DejaVuSansMono-Oblique"
-PACKAGES = [
-    *("fontconfig", "fonts-dejavu-core", "fonts-dejavu-extra", "fonts-texgyre", "fonts-texgyre-math", "latexmk"),
-    *("librsvg2-bin", "texlive-fonts-recommended", "texlive-latex-extra", "texlive-latex-recommended", "texlive-xetex"),
-]
+INSTALL = (
+    "apt-get install --yes --no-install-recommends fontconfig fonts-dejavu-core fonts-dejavu-extra fonts-texgyre "
+    "fonts-texgyre-math latexmk librsvg2-bin texlive-fonts-recommended texlive-latex-extra texlive-latex-recommended "
+    "texlive-xetex"
+)
+
+
+def find_tools() -> None:
+    """Install what is missing where that is allowed, or end with a line that says what to install."""
+    if tools_are_there():
+        return
+    if not (which("apt-get") and os.geteuid() == 0):
+        sys.exit(f"make pdf needs XeLaTeX, rsvg-convert and fonts. On Debian and Ubuntu: sudo {INSTALL}")
+    print("Installing LaTeX and fonts", flush=True)
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    for command in ("apt-get update", INSTALL):
+        if subprocess.run(command.split(), env=environment, stdout=subprocess.DEVNULL).returncode:
+            sys.exit(f"make pdf: {command} did not work, see above")
+
+
+def tools_are_there() -> bool:
+    """Return whether the commands, the style files and the fonts are there."""
+    if not all(map(which, COMMANDS)):
+        return False
+    found = subprocess.run(["kpsewhich", *FILES], stdout=subprocess.DEVNULL).returncode == 0  # only if it finds all
+    return found and FONT in subprocess.run(["fc-list"], capture_output=True, text=True, check=True).stdout
 
 
 def settings(date: str) -> dict[str, Any]:
@@ -52,20 +65,19 @@ def settings(date: str) -> dict[str, Any]:
         "bookaddress": site["repository"]["url"],
     }
     preamble = [*(rf"\newcommand{{\{name}}}{{{fact}}}" for name, fact in facts.items()), r"\usepackage{logits}"]
-    elements = {
-        "papersize": "a4paper",
-        "pointsize": "11pt",
-        "extraclassoptions": "oneside,openany",
-        "fontpkg": "",  # logits.sty sets the fonts
-        "fncychap": "",
-        "figure_align": "htb",  # where there is room: the text goes on below its place
-        "preamble": "\n".join(preamble),
-    }
     return {
         "today": date,
         "latex_documents": [(contents["root"], f"{NAME}.tex", site["project"], site["author"], "manual")],
         "latex_engine": "xelatex",
-        "latex_elements": elements,
+        "latex_elements": {
+            "papersize": "a4paper",
+            "pointsize": "11pt",
+            "extraclassoptions": "oneside,openany",
+            "fontpkg": "",  # logits.sty sets the fonts
+            "fncychap": "",
+            "figure_align": "htb",  # where there is room: the text goes on below its place
+            "preamble": "\n".join(preamble),
+        },
         "latex_additional_files": ["book/paper/logits.sty"],
         "latex_use_xindy": False,
         "latex_domain_indices": False,
@@ -73,54 +85,21 @@ def settings(date: str) -> dict[str, Any]:
     }
 
 
-def find_tools() -> None:
-    """Install what is missing where that is allowed, or end with a line that says what to install."""
-    if tools_are_there():
-        return
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", *PACKAGES]
-    if not (which("apt-get") and os.geteuid() == 0):
-        sys.exit(f"make pdf needs XeLaTeX, rsvg-convert and fonts. On Debian and Ubuntu: sudo {' '.join(install)}")
-    print("Installing LaTeX and fonts", flush=True)
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update"], install):
-        if subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode:
-            sys.exit(f"make pdf: {' '.join(command)} did not work, see above")
-
-
-def tools_are_there() -> bool:
-    """Return whether the commands, the style files and the fonts are there."""
-    if not all(map(which, COMMANDS)):
-        return False
-    found = [subprocess.run(["kpsewhich", name], stdout=subprocess.DEVNULL, check=False).returncode for name in FILES]
-    return not any(found) and FONT in subprocess.run(["fc-list"], capture_output=True, text=True, check=True).stdout
-
-
-def epoch() -> str:
-    """Return the second that the book is dated to: that of the last commit, so that two builds are the same."""
-    if "SOURCE_DATE_EPOCH" in os.environ:
-        return os.environ["SOURCE_DATE_EPOCH"]
-    commit = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return commit.stdout.strip() or str(int(time()))
-
-
 def write_latex() -> Sphinx:
-    """Let Sphinx write the LaTeX, with the configuration of the site but for what settings says."""
-    config, _ = get_final_config(
-        user_yaml=ROOT / "_config.yml",
-        sourcedir=ROOT,
-        cli_config={"external_toc_path": "_toc.yml", "latex_individualpages": False, "nitpicky": True},
-    )
+    """Let Sphinx write the LaTeX, with the configuration of the site except for what settings says."""
+    given = {"external_toc_path": "_toc.yml", "latex_individualpages": False, "nitpicky": True}
+    config, _ = get_final_config(user_yaml=ROOT / "_config.yml", sourcedir=ROOT, cli_config=given)
     config["extensions"].remove("sphinx_jupyterbook_latex")  # Jupyter Book's own idea of a book
     config["extensions"].append("book.paper")
     config |= settings(strftime("%-d %B %Y", gmtime(int(os.environ["SOURCE_DATE_EPOCH"]))))
+    folders = (ROOT, None, LATEX, BUILD / "doctrees")
     with patch_docutils(), docutils_namespace():
-        app = Sphinx(
-            ROOT, None, LATEX, BUILD / "doctrees", "latex", config, status=None, warningiserror=True, keep_going=True
-        )
+        app = Sphinx(*folders, "latex", config, status=None, warningiserror=True, keep_going=True)
         app.build()
     if app.statuscode:
         sys.exit("make pdf: Sphinx has warned, see above")
-    subprocess.run(["rsvg-convert", "--format=pdf", f"--output={LATEX / 'cover.pdf'}", PAPER / "cover.svg"], check=True)
+    cover = ["rsvg-convert", "--format=pdf", f"--output={LATEX / 'cover.pdf'}", Path(__file__).with_name("cover.svg")]
+    subprocess.run(cover, check=True)
     return app
 
 
@@ -128,29 +107,15 @@ def typeset() -> bool:
     """Run LaTeX as often as it wants, and return whether it came to an end."""
     command = ["latexmk", "-pdfxe", "-interaction=nonstopmode", "-halt-on-error", f"{NAME}.tex"]
     environment = os.environ | {"FORCE_SOURCE_DATE": "1", "max_print_line": "10000", "LATEXOPTS": ""}
-    with (
-        (LATEX / "latexmk.log").open("w", encoding="utf-8") as record,
-        subprocess.Popen(
-            command,
-            cwd=LATEX,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-        ) as run,
-    ):
-        for line in run.stdout or ():
-            record.write(line)
-            if found := re.match(r"Run number (\d+) of rule '(\w+)", line):
-                print(f"  {found[2]}, run {found[1]}", flush=True)
-    return run.returncode == 0
+    with (LATEX / "latexmk.log").open("wb") as log:
+        return subprocess.run(command, cwd=LATEX, env=environment, stdout=log, stderr=log).returncode == 0
 
 
 def main() -> None:
     """Build the book, and say what is wrong with it or where it is."""
     find_tools()
-    os.environ["SOURCE_DATE_EPOCH"] = epoch()
+    # The book is dated to the last commit, so that two builds are the same.
+    os.environ.setdefault("SOURCE_DATE_EPOCH", git("log", "-1", "--format=%ct") or str(int(time())))
     rmtree(BUILD, ignore_errors=True)  # what is cached warns of nothing
     print("Writing LaTeX", flush=True)
     app = write_latex()

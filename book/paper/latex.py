@@ -30,6 +30,12 @@ FIRST_LINES_OF_A_LONG_BLOCK = 5
 LINES_OF_A_SHORT_OUTPUT = 6
 LINES_OF_AN_ANNOUNCEMENT = 3
 THEOREMS = (*proofs.NODE_TYPES.values(), proofs.unenumerable_node)
+BOXES = {  # the environments of logits.sty
+    "theorem": THEOREMS,
+    "proof": [proofs.proof_node],
+    "exercise": [exercises.exercise_node, exercises.exercise_enumerable_node],
+    "solution": [exercises.solution_node],
+}
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -39,15 +45,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_post_transform(Theorems)
     app.add_post_transform(Parts)
     app.add_post_transform(Tables)
-    app.add_post_transform(Cells)
     app.add_post_transform(Code)
     app.add_directive("names-table", NamesList, override=True)
-    for kind, boxed in (
-        ("theorem", THEOREMS),
-        ("proof", [proofs.proof_node]),
-        ("exercise", [exercises.exercise_node, exercises.exercise_enumerable_node]),
-        ("solution", [exercises.solution_node]),
-    ):
+    for kind, boxed in BOXES.items():
         for node in boxed:
             app.add_node(node, override=True, latex=box(kind))
     to_exercise = exercises.exercise_latex_number_reference
@@ -204,16 +204,6 @@ class Tables(SphinxPostTransform):
                     table.replace_self(nodes.container("", table.deepcopy(), classes=["uncounted"]))
 
 
-class Cells(SphinxPostTransform):
-    """Leave out the code that a reader of paper has no use for."""
-
-    default_priority = 799  # before Code
-
-    def run(self, **_: Any) -> None:
-        """Take it out of the document."""
-        leave_out_code_for_screens(self.document)
-
-
 def leave_out_code_for_screens(document: nodes.document) -> None:
     """Take the code out of cells that do nothing but draw a figure, or nothing but check what others compute."""
     for cell in list(document.findall(nodes.container)):
@@ -232,12 +222,16 @@ def only_checks(code: str) -> bool:
 
 
 class Code(SphinxPostTransform):
-    """Keep a cell's code on one page if it is short, with the line that announces it and a few lines of output."""
+    """Leave out the code that a reader of paper has no use for, and keep short code with what is around it.
+
+    That is the line that announces it, and a few lines of output.
+    """
 
     default_priority = 800
 
     def run(self, **_: Any) -> None:
         """Say before each block how much room it needs, a long one for its first lines."""
+        leave_out_code_for_screens(self.document)
         for target in reversed(list(self.document.findall(nodes.target))):
             if isinstance(target.next_node(ascend=True), nodes.section):
                 target.parent.remove(target)  # a section has all its labels, and would be given them twice
