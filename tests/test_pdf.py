@@ -12,7 +12,7 @@ from pypdf.generic import DictionaryObject, Fit, NameObject, TextStringObject
 from sphinx import addnodes
 
 from book.paper import checks
-from book.paper.latex import NamesList, leave_out_code_for_screens, page_of, sort_key
+from book.paper.latex import NamesList, page_reference, remove_code_for_screens, sort_key
 from book.shared import records
 from logitkit import conventions
 
@@ -33,7 +33,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("line", "said"), FAULTS.items())
 def test_a_fault_in_the_log_is_found_with_its_page(line, said):
-    problems = list(checks.in_log(f"[1\n\n{{config}}] [2] (./a.ind [3]\n\n{line}\n\n[4]"))
+    problems = list(checks.log_problems(f"[1\n\n{{config}}] [2] (./a.ind [3]\n\n{line}\n\n[4]"))
     assert len(problems) == 1
     assert problems[0].startswith("page 4: ")
     assert said in problems[0]
@@ -48,18 +48,18 @@ def test_a_fault_in_the_log_is_found_with_its_page(line, said):
     ],
 )
 def test_what_nobody_sees_is_let_pass(line):
-    assert not list(checks.in_log(line))
+    assert not list(checks.log_problems(line))
 
 
 def test_a_number_that_differs_from_the_site_is_found():
     numbers = {"chapters/a": {"figure": {"fig-x": (1, 2)}, "displaymath": {"equation-eq-x": (1, 3)}}}
     right = "\\newlabel{chapters/a:fig-x}{{1.2}{7}{}{}{}}\n\\newlabel{equation:chapters/a:eq-x}{{1.3}{7}{}{}{}}"
     env = SimpleNamespace(toc_fignumbers=numbers)
-    assert not list(checks.in_numbers(env, right))
-    assert list(checks.in_numbers(env, right.replace("1.3", "1.4"))) == [
+    assert not list(checks.number_problems(env, right))
+    assert list(checks.number_problems(env, right.replace("1.3", "1.4"))) == [
         "equation:chapters/a:eq-x is number 1.4, on the site 1.3"
     ]
-    assert list(checks.in_numbers(env, right.partition("\n")[0])) == ["equation:chapters/a:eq-x has no number"]
+    assert list(checks.number_problems(env, right.partition("\n")[0])) == ["equation:chapters/a:eq-x has no number"]
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def link(writer, action, key, target):
 
 def problems(writer, tmp_path, code=()):
     writer.write(tmp_path / "book.pdf")
-    return list(checks.in_file(PdfReader(tmp_path / "book.pdf"), ["What is the logit function?"], code))
+    return list(checks.file_problems(PdfReader(tmp_path / "book.pdf"), ["What is the logit function?"], code))
 
 
 def test_a_file_without_faults_passes(book, tmp_path):
@@ -130,7 +130,7 @@ def test_a_page_of_another_size_and_missing_facts_are_found(book, tmp_path):
 
 def test_a_heading_that_ends_a_page_is_found():
     pages = ["Text\nMasks\n1", "Masks\ntext\n2", "Text\nReturns\n3", "", "5"]
-    assert list(checks.headings_alone(pages, ["Masks"])) == [
+    assert list(checks.stranded_headings(pages, ["Masks"])) == [
         "page 1: ends with the heading 'Masks'",
         "page 3: ends with the heading 'Returns'",
     ]
@@ -139,15 +139,19 @@ def test_a_heading_that_ends_a_page_is_found():
 def test_an_anchor_that_stays_behind_on_the_page_before_is_found():
     aux = "\\newlabel{chapters/api:logitkit.expit}{{}{%d}{The binary scale}{section*.9}{}}"
     pages = ["The binary scale", "logitkit.expit(x)"]
-    assert not list(checks.anchors_behind(pages, aux % 2))
-    assert list(checks.anchors_behind(pages, aux % 1)) == ["page 1: the anchor of logitkit.expit, which is not there"]
+    assert not list(checks.misplaced_anchors(pages, aux % 2))
+    assert list(checks.misplaced_anchors(pages, aux % 1)) == [
+        "page 1: the anchor of logitkit.expit, which is not there"
+    ]
 
 
 def test_an_entry_that_the_index_has_twice_is_found():
     once = "  \\item \\spxentry{odds}, \\hyperpage{9}\n    \\subitem \\spxentry{ratio}, \\hyperpage{7}\n"
     other = "  \\item \\spxentry{logit()}\\spxextra{in logitkit}, \n\t\t\\hyperpage{8}\n"
-    assert not list(checks.in_index(once + other + other.replace("logitkit", "logitkit.torch")))
-    assert list(checks.in_index(once + "  \\item \\spxentry {odds}\n")) == ["the index has \\spxentry{odds} twice"]
+    assert not list(checks.repeated_index_entries(once + other + other.replace("logitkit", "logitkit.torch")))
+    assert list(checks.repeated_index_entries(once + "  \\item \\spxentry {odds}\n")) == [
+        "the index has \\spxentry{odds} twice"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +166,7 @@ def test_an_entry_that_the_index_has_twice_is_found():
 def test_a_page_is_told_without_parentheses_in_parentheses(before, after, page):
     reference = nodes.reference("", "Masks")
     nodes.paragraph("", "", nodes.Text(before), reference, nodes.Text(after))
-    assert page_of("a:b", reference) == rf"\bookpage{{a:b}}{page}"
+    assert page_reference("a:b", reference) == rf"\bookpage{{a:b}}{page}"
 
 
 def test_the_index_sorts_numbers_as_numbers_and_words_without_latex():
@@ -186,7 +190,7 @@ def test_code_that_only_draws_or_only_checks_is_left_out_and_no_other():
         cell("print(loss)\nplt.show()", said, nodes.figure()),
         cell("loss = 0.7\nassert loss > 0"),
     ]
-    leave_out_code_for_screens(document)
+    remove_code_for_screens(document)
     code = [block.astext() for block in document.findall(nodes.literal_block) if block is not said]
     assert code == ["print(loss)\nplt.show()", "loss = 0.7\nassert loss > 0"]
 

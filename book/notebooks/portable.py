@@ -57,11 +57,11 @@ for name in {files}:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Write the notebook of a chapter whenever its page is written."""
-    app.connect("html-page-context", write_notebook, priority=950)  # what site.head says of the page is needed
+    app.connect("html-page-context", write_portable_notebook, priority=950)  # what site.head says of the page is needed
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def write_notebook(
+def write_portable_notebook(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Write the notebook of a chapter, and the data that it reads, into the site's folder of notebooks."""

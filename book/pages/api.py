@@ -10,13 +10,11 @@ from sphinx.application import Sphinx
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect the function below to autodoc."""
-    app.connect("autodoc-process-docstring", name_the_chapters_that_use_it, priority=900)  # after numpydoc
+    app.connect("autodoc-process-docstring", add_used_in, priority=900)  # after numpydoc
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def name_the_chapters_that_use_it(
-    app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]
-) -> None:
+def add_used_in(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
     """End the entry of a function with links to the chapters whose text or code uses it."""
     module, _, function = name.rpartition(".")
     spellings = {"logitkit": "lk|logitkit", "logitkit.torch": r"lt|logitkit\.torch"}.get(module)

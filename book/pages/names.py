@@ -25,11 +25,11 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Add the directives, and the script of the filter."""
     app.add_directive("names-table", NamesTable)
     app.add_directive("names-tabs", NamesTabs)
-    app.connect("html-page-context", add_the_filter_of_names)
+    app.connect("html-page-context", add_filter_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def add_the_filter_of_names(
+def add_filter_script(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Load the script of the table of names on its page only."""
@@ -42,7 +42,7 @@ class NamesTable(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the table as HTML, since docutils knows neither forms nor the scope of a heading."""
-        note_names(self)
+        depend_on_records(self)
         html = nodes.raw("", table(conventions.table()), format="html")
         return [nodes.container("", html)]  # the places of index entries need an element that can bear them
 
@@ -55,11 +55,11 @@ class NamesTabs(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return a set of tabs."""
-        note_names(self)
+        depend_on_records(self)
         return self.parse_text_to_nodes(tabs(self.arguments[0]))
 
 
-def note_names(directive: SphinxDirective) -> None:
+def depend_on_records(directive: SphinxDirective) -> None:
     """Make the page depend on the records and on what came of them."""
     for path in FILES:
         directive.env.note_dependency(str(path))

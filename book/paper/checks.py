@@ -10,7 +10,7 @@ import pypdf
 from docutils import nodes
 from sphinx.environment import BuildEnvironment
 
-from book.paper.latex import leave_out_code_for_screens
+from book.paper.latex import remove_code_for_screens
 
 # Points that a line may be too wide and a page too full: less than the gap between two columns of a table, and a third
 # of the way to the page number.
@@ -32,7 +32,7 @@ EMBEDDED = {"/FontFile", "/FontFile2", "/FontFile3"}
 KINDS = {"figure": "{page}:{name}", "table": "{page}:{name}", "displaymath": "equation:{page}:{name}"}
 
 
-def in_log(log: str) -> Iterator[str]:
+def log_problems(log: str) -> Iterator[str]:
     """Yield what is wrong according to LaTeX's log."""
     page = 1
     for line in log.splitlines():
@@ -46,7 +46,7 @@ def in_log(log: str) -> Iterator[str]:
             page += int(number) == page
 
 
-def in_numbers(env: BuildEnvironment, aux: str) -> Iterator[str]:
+def number_problems(env: BuildEnvironment, aux: str) -> Iterator[str]:
     """Yield each figure, table and equation whose number is not that of the site."""
     labels = dict(re.findall(r"^\\newlabel\{(.+?)\}\{\{(.*?)\}", aux, re.MULTILINE))
     for page, kinds in env.toc_fignumbers.items():
@@ -60,60 +60,64 @@ def in_numbers(env: BuildEnvironment, aux: str) -> Iterator[str]:
                     yield f"{label} is number {labels[label]}, on the site {on_site}"
 
 
-def in_file(reader: pypdf.PdfReader, chapters: Iterable[str], code: Iterable[str]) -> Iterator[str]:
+def file_problems(reader: pypdf.PdfReader, chapters: Iterable[str], code: Iterable[str]) -> Iterator[str]:
     """Yield what is wrong with the file: chapters are the titles that it must have, code the blocks."""
     facts = reader.metadata or pypdf.DocumentInformation()
     if not (facts.title and facts.author and "/Lang" in reader.root_object):
         yield "the title, the author or the language is missing"
     if small := [n for n, page in enumerate(reader.pages, 1) if (*map(round, page.mediabox[2:]),) != A4]:
         yield f"page {small[0]}: not A4"
-    bookmarks = {plain(each.title) for each in flat(reader.outline)}
-    yield from (f"no bookmark for the chapter {title!r}" for title in chapters if plain(title) not in bookmarks)
-    yield from fonts_left_out(reader)
-    yield from links_to_nothing(reader)
+    bookmarks = {without_spaces(each.title) for each in flatten(reader.outline)}
+    yield from (
+        f"no bookmark for the chapter {title!r}" for title in chapters if without_spaces(title) not in bookmarks
+    )
+    yield from fonts_not_embedded(reader)
+    yield from dead_links(reader)
     texts = [page.extract_text() for page in reader.pages]
-    yield from headings_alone(texts, bookmarks)
-    text = plain("".join(texts))
+    yield from stranded_headings(texts, bookmarks)
+    text = without_spaces("".join(texts))
     for block in code:
         lines = [line for line in block.splitlines() if line.strip()]
-        missing = [line for line in (lines[0], lines[-1]) if plain(line) not in text]
+        missing = [line for line in (lines[0], lines[-1]) if without_spaces(line) not in text]
         yield from (f"a line of code is cut or missing: {line}" for line in missing)
 
 
-def headings_alone(texts: Iterable[str], headings: Iterable[str]) -> Iterator[str]:
+def stranded_headings(texts: Iterable[str], headings: Iterable[str]) -> Iterator[str]:
     """Yield the headings, and the labels of a list, that end a page."""
     headings = {*headings, "Parameters", "Returns", "Raises"}
     for number, text in enumerate(texts, 1):
         *_, last, _ = ["", "", *filter(None, map(str.strip, text.splitlines()))]  # the number of the page is below it
-        if plain(last) in headings:
+        if without_spaces(last) in headings:
             yield f"page {number}: ends with the heading {last!r}"
 
 
-def anchors_behind(texts: list[str], aux: str) -> Iterator[str]:
+def misplaced_anchors(texts: list[str], aux: str) -> Iterator[str]:
     """Yield the entries of the API whose anchor is on another page than they are."""
     for name, page in re.findall(r"^\\newlabel\{chapters/api:(logitkit[\w.]+)\}\{\{.*?\}\{(\d+)\}", aux, re.MULTILINE):
-        if name not in plain(texts[int(page) - 1]):
+        if name not in without_spaces(texts[int(page) - 1]):
             yield f"page {page}: the anchor of {name}, which is not there"
 
 
-def in_index(index: str) -> Iterator[str]:
+def repeated_index_entries(index: str) -> Iterator[str]:
     """Yield the entries that the index has twice."""
-    entries = Counter(plain(entry) for entry in re.findall(r"^  \\item (.+?)(?:, *\\hyper|,? *$)", index, re.MULTILINE))
+    entries = Counter(
+        without_spaces(entry) for entry in re.findall(r"^  \\item (.+?)(?:, *\\hyper|,? *$)", index, re.MULTILINE)
+    )
     yield from (f"the index has {entry} twice" for entry, times in entries.items() if times > 1)
 
 
-def plain(text: str) -> str:
+def without_spaces(text: str) -> str:
     """Return text without white space, since lines break anywhere, and with quotes of one kind."""
     return re.sub(r"\s", "", text).translate(str.maketrans("‘’“”", "''\"\""))
 
 
-def flat(outline: list[Any]) -> Iterator[Any]:
+def flatten(outline: list[Any]) -> Iterator[Any]:
     """Yield the bookmarks of all levels."""
     for each in outline:
-        yield from flat(each) if isinstance(each, list) else [each]
+        yield from flatten(each) if isinstance(each, list) else [each]
 
 
-def fonts_left_out(reader: pypdf.PdfReader) -> Iterator[str]:
+def fonts_not_embedded(reader: pypdf.PdfReader) -> Iterator[str]:
     """Yield the fonts that a reader's machine would have to have."""
     for number, page in enumerate(reader.pages, 1):
         for font in page.get("/Resources", {}).get("/Font", {}).values():
@@ -123,7 +127,7 @@ def fonts_left_out(reader: pypdf.PdfReader) -> Iterator[str]:
                 yield f"page {number}: the font {described.get('/BaseFont')} is not in the file"
 
 
-def links_to_nothing(reader: pypdf.PdfReader) -> Iterator[str]:
+def dead_links(reader: pypdf.PdfReader) -> Iterator[str]:
     """Yield the links that lead nowhere."""
     names = reader.named_destinations
     for number, page in enumerate(reader.pages, 1):
@@ -137,10 +141,10 @@ def links_to_nothing(reader: pypdf.PdfReader) -> Iterator[str]:
                 yield f"page {number}: a link to {target}, which is no address"
 
 
-def long_blocks(doctrees: Iterable[nodes.document]) -> Iterator[str]:
+def long_code_blocks(doctrees: Iterable[nodes.document]) -> Iterator[str]:
     """Yield the code, and the outputs, that could be cut: all of ten lines and more that are printed."""
     for doctree in doctrees:
-        leave_out_code_for_screens(doctree)
+        remove_code_for_screens(doctree)
         for block in doctree.findall(nodes.literal_block):
             if block.astext().count("\n") >= 9:
                 yield block.astext()
@@ -148,12 +152,12 @@ def long_blocks(doctrees: Iterable[nodes.document]) -> Iterator[str]:
 
 def problems(folder: Path, name: str, env: BuildEnvironment, chapters: list[str]) -> Iterator[str]:
     """Yield all that is wrong with what LaTeX has made."""
-    yield from in_log((folder / f"{name}.log").read_text("utf-8", "replace"))
+    yield from log_problems((folder / f"{name}.log").read_text("utf-8", "replace"))
     if (file := folder / f"{name}.pdf").exists():
         aux, index = ((folder / f"{name}{suffix}").read_text("utf-8") for suffix in (".aux", ".ind"))
-        yield from in_numbers(env, aux)
-        yield from in_index(index)
+        yield from number_problems(env, aux)
+        yield from repeated_index_entries(index)
         titles = [env.titles[page].astext() for page in chapters]
         reader = pypdf.PdfReader(file)
-        yield from anchors_behind([page.extract_text() for page in reader.pages], aux)
-        yield from in_file(reader, titles, long_blocks(map(env.get_doctree, chapters)))
+        yield from misplaced_anchors([page.extract_text() for page in reader.pages], aux)
+        yield from file_problems(reader, titles, long_code_blocks(map(env.get_doctree, chapters)))

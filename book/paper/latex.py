@@ -1,4 +1,4 @@
-"""What the printed book needs of Sphinx: its parts, and a form for paper of what is made for a screen."""
+"""The book as LaTeX: its parts, and a form for paper of what is made for a screen. logits.sty says how it looks."""
 
 import ast
 import re
@@ -41,79 +41,79 @@ BOXES = {  # the environments of logits.sty
 def setup(app: Sphinx) -> dict[str, bool]:
     """Replace what the extensions of the site do for LaTeX."""
     app.setup_extension("sphinxcontrib.rsvgconverter")
-    app.set_translator("latex", Writer)
-    app.add_post_transform(Theorems)
-    app.add_post_transform(Parts)
-    app.add_post_transform(Tables)
-    app.add_post_transform(Code)
+    app.set_translator("latex", PaperTranslator)
+    app.add_post_transform(NumberTheorems)
+    app.add_post_transform(ArrangeParts)
+    app.add_post_transform(FitTables)
+    app.add_post_transform(KeepCodeTogether)
     app.add_directive("names-table", NamesList, override=True)
     for kind, boxed in BOXES.items():
         for node in boxed:
             app.add_node(node, override=True, latex=box(kind))
     to_exercise = exercises.exercise_latex_number_reference
-    app.add_node(to_exercise, override=True, latex=(visit_reference_to_exercise, lambda *_: None))
+    app.add_node(to_exercise, override=True, latex=(visit_exercise_reference, lambda *_: None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def box(kind: str) -> tuple[Callable[[LaTeXTranslator, Any], None], Callable[[LaTeXTranslator, Any], None]]:
-    """Return what opens and closes an environment of logits.sty; the node's first child, a title, is its argument."""
+    """Return the functions that open and close an environment of logits.sty, whose argument is the node's title."""
 
-    def visit(writer: LaTeXTranslator, node: Any) -> None:
-        writer.no_latex_floats += 1  # a figure stays in its solution
+    def visit(translator: LaTeXTranslator, node: Any) -> None:
+        translator.no_latex_floats += 1  # a figure stays in its solution
         # Some references to exercises have a form of their own.
-        labels = [writer.hypertarget_to(node), rf"\label{{exercise:{node['label']}}}" if kind == "exercise" else ""]
-        writer.body.append("\n" + rf"\bookanchor{{{''.join(labels)}}}\begin{{book{kind}}}")
+        label = rf"\label{{exercise:{node['label']}}}" if kind == "exercise" else ""
+        translator.body.append("\n" + rf"\bookanchor{{{translator.hypertarget_to(node)}{label}}}\begin{{book{kind}}}")
 
-    def depart(writer: LaTeXTranslator, node: Any) -> None:
-        writer.no_latex_floats -= 1
-        writer.body.append(f"\\end{{book{kind}}}\n")
+    def depart(translator: LaTeXTranslator, node: Any) -> None:
+        translator.no_latex_floats -= 1
+        translator.body.append(f"\\end{{book{kind}}}\n")
 
     return visit, depart
 
 
-def visit_reference_to_exercise(writer: "Writer", node: Any) -> None:
-    """Write a reference to an exercise, and its page."""
+def visit_exercise_reference(translator: "PaperTranslator", node: Any) -> None:
+    """Write a reference to an exercise, with its page."""
     label = f"exercise:{node['refid']}"
-    writer.body.append(rf"\hyperref[{label}]{{{writer.encode(node.astext())}}}{page_of(label, node)}")
+    reference = rf"\hyperref[{label}]{{{translator.encode(node.astext())}}}{page_reference(label, node)}"
+    translator.body.append(reference)
     raise nodes.SkipNode
 
 
-def page_of(label: str, node: nodes.Node) -> str:
-    """Return what tells the page of a label after a reference to it: in parentheses, if it is not in some already."""
+def page_reference(label: str, node: nodes.Node) -> str:
+    """Return the page of a label, to follow a reference to it: in parentheses, unless it's in some already."""
     place = node.parent.index(node)
-    before, after = (
-        "".join(each.astext() for each in part) for part in (node.parent[:place], node.parent[place + 1 :])
-    )
+    parts = node.parent[:place], node.parent[place + 1 :]
+    before, after = ("".join(each.astext() for each in part) for part in parts)
     if before.rfind("(") <= before.rfind(")"):
         return rf"\bookpage{{{label}}}{{ (}}{{)}}"
     return rf"\bookpage{{{label}}}{{, }}{{{'' if after[:1] in set(',.;:)') else ','}}}"
 
 
 def sort_key(text: str) -> str:
-    """Return what the index is sorted by: numbers as makeindex compares them, words as they are without LaTeX."""
+    """Return the sort key of an index entry: numbers so that makeindex compares them, words without LaTeX."""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return f"{float(text) * 10_000:.0f}"
     return text.replace(r"\sphinxhyphen{}", "-").replace(r"\_", "_")
 
 
-class Writer(LaTeXTranslator):
-    """Sphinx's writer, but for what paper needs: pages of headings, an index in order, and rows that stay together."""
+class PaperTranslator(LaTeXTranslator):
+    """Sphinx's translator, with page numbers after references, an index in order, and rows that stay together."""
 
     def hypertarget(self, id: str, withdoc: bool = True, anchor: bool = True) -> str:
-        """Return an anchor that goes with the text after it, also where that begins a page."""
+        """Return an anchor that stays with the text after it, even where that starts a page."""
         label = super().hypertarget(id, withdoc, anchor=False)
         return rf"\bookanchor{{{label}}}" if anchor else label
 
     def depart_reference(self, node: nodes.Element) -> None:
-        """Add the page to a reference to a chapter or a heading."""
+        """Add the page number to a reference to a chapter or a heading."""
         super().depart_reference(node)
         kinds = node[0].get("classes", []) if node.children and isinstance(node[0], nodes.inline) else []
         if not {"doc", "std-ref"}.isdisjoint(kinds) and not self.in_title:
             page, _, target = node.get("refuri", f"%{self.curfilestack[-1]}#{node.get('refid')}")[1:].partition("#")
-            self.body.append(page_of(self.idescape(f"{page}:{target or ':doc'}"), node))
+            self.body.append(page_reference(self.idescape(f"{page}:{target or ':doc'}"), node))
 
     def visit_index(self, node: nodes.Element) -> None:
-        """Give the entries of the index their order."""
+        """Give the entries their sort keys; Sphinx, which writes them here, has no interface for that."""
         start = len(self.body)
         try:
             super().visit_index(node)
@@ -122,7 +122,7 @@ class Writer(LaTeXTranslator):
                 self.body[place] = re.sub(r"(?<=[{!])[^!]+?(?=@\\spxentry)", lambda key: sort_key(key[0]), entry)
 
     def depart_row(self, node: nodes.Element) -> None:
-        """Let no page end within a case, after the first row of a table or before its last."""
+        """Allow no page break within an edge case, after a table's first row or before its last."""
         start, rows = len(self.body), node.parent.children
         super().depart_row(node)
         place = rows.index(node)
@@ -134,8 +134,8 @@ class Writer(LaTeXTranslator):
             self.body[start] = "\\\\*\n"
 
 
-class Theorems(SphinxPostTransform):
-    """Number the theorems as the site does, and free the proofs of the box in a box that they come in."""
+class NumberTheorems(SphinxPostTransform):
+    """Number the theorems as the site does, and take the proofs out of their second box."""
 
     default_priority = 100
 
@@ -155,10 +155,10 @@ class Theorems(SphinxPostTransform):
             first.parent.replace(first, [nodes.emphasis(word, word), nodes.Text(f" {rest}")])
 
 
-class Parts(SphinxPostTransform):
-    """Turn the pages into a book: the front page a chapter, the parts those of _toc.yml, the sources in their place."""
+class ArrangeParts(SphinxPostTransform):
+    """Turn the pages into a book: the front page a chapter, the parts of _toc.yml, the bibliography in its place."""
 
-    default_priority = 800  # after everything that looks for a page by its place
+    default_priority = 800  # after everything that looks for a page by its position
 
     def run(self, **_: Any) -> None:
         """Rearrange the document: the front page, with all other pages in the place of its tables of contents."""
@@ -180,13 +180,13 @@ class Parts(SphinxPostTransform):
                 page.next_node(nodes.section).append(sources)
 
 
-class Tables(SphinxPostTransform):
-    """Let long tables go on over pages, and wide ones share the width of the page."""
+class FitTables(SphinxPostTransform):
+    """Let long tables continue on the next page, and fit wide ones to the width of the page."""
 
     default_priority = 800
 
     def run(self, **_: Any) -> None:
-        """Give the columns of a table that is too wide shares of the page, by what is in them."""
+        """Give each column of a table that is too wide a share of the page, by its longest cell."""
         for halves in list(self.document.findall(tabular_col_spec)):  # which autosummary wants for its columns
             halves.parent.remove(halves)
         for table in list(self.document.findall(nodes.table)):
@@ -204,16 +204,16 @@ class Tables(SphinxPostTransform):
                     table.replace_self(nodes.container("", table.deepcopy(), classes=["uncounted"]))
 
 
-def leave_out_code_for_screens(document: nodes.document) -> None:
-    """Take the code out of cells that do nothing but draw a figure, or nothing but check what others compute."""
+def remove_code_for_screens(document: nodes.document) -> None:
+    """Take the code out of cells that only draw a figure, or only check what other cells compute."""
     for cell in list(document.findall(nodes.container)):
         if cell.get("nb_element") == "cell_code":
             code, *outputs = cell.children
-            if all(isinstance(each, nodes.figure) for each in outputs[0]) if outputs else only_checks(code.astext()):
+            if all(isinstance(each, nodes.figure) for each in outputs[0]) if outputs else only_asserts(code.astext()):
                 cell.remove(code)
 
 
-def only_checks(code: str) -> bool:
+def only_asserts(code: str) -> bool:
     """Return whether each statement of a cell is an assertion, or a loop with one."""
     return all(
         isinstance(each, ast.Assert | ast.For) and any(isinstance(part, ast.Assert) for part in ast.walk(each))
@@ -221,17 +221,14 @@ def only_checks(code: str) -> bool:
     )
 
 
-class Code(SphinxPostTransform):
-    """Leave out the code that a reader of paper has no use for, and keep short code with what is around it.
-
-    That is the line that announces it, and a few lines of output.
-    """
+class KeepCodeTogether(SphinxPostTransform):
+    """Keep short code on one page, with the line that announces it and a few lines of its output."""
 
     default_priority = 800
 
     def run(self, **_: Any) -> None:
-        """Say before each block how much room it needs, a long one for its first lines."""
-        leave_out_code_for_screens(self.document)
+        """Say before each block how much room it needs, a long one for its first lines; drop code for screens."""
+        remove_code_for_screens(self.document)
         for target in reversed(list(self.document.findall(nodes.target))):
             if isinstance(target.next_node(ascend=True), nodes.section):
                 target.parent.remove(target)  # a section has all its labels, and would be given them twice
@@ -241,12 +238,12 @@ class Code(SphinxPostTransform):
                 lines = FIRST_LINES_OF_A_LONG_BLOCK
             elif "output" in following["classes"] and next_lines <= LINES_OF_A_SHORT_OUTPUT:
                 lines += next_lines + 1
-            first, above = self.announced(block)
+            first, above = self.announcement(block)
             first.parent.insert(first.parent.index(first), latex(rf"\bookneeds{{{lines + above}}}"))
 
     @staticmethod
-    def announced(block: nodes.Element) -> tuple[nodes.Element, int]:
-        """Return where the heading and the sentence begin that lead to a block, and how many lines they take."""
+    def announcement(block: nodes.Element) -> tuple[nodes.Element, int]:
+        """Return where the heading and the sentence before a block start, and how many lines they take."""
         first, lines = block, 0
         while not isinstance(first.parent, start_of_file | nodes.document):
             place = first.parent.index(first)
