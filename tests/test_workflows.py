@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from importlib.metadata import metadata, packages_distributions, version
+from importlib.metadata import metadata, packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,19 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-import logitkit
 from logitkit import conventions
 
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"
 BIN = Path(sys.executable).parent
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in sorted(GITHUB.glob("workflows/*.yml"))}
-STEPS = [
-    (f"{name}-{job}-{number}", step)
-    for name, workflow in WORKFLOWS.items()
-    for job, content in workflow["jobs"].items()
-    for number, step in enumerate(content.get("steps", []))
-]
+JOBS = {f"{name}-{job}": content for name, workflow in WORKFLOWS.items() for job, content in workflow["jobs"].items()}
+JOBS["check"] = yaml.safe_load((GITHUB / "actions/check/action.yml").read_text("utf-8"))["runs"]
+STEPS = [(f"{job}-{i}", step) for job, content in JOBS.items() for i, step in enumerate(content.get("steps", []))]
 SCRIPTS = [pytest.param(step["run"], id=name) for name, step in STEPS if "run" in step]
 
 sys.path.insert(0, str(GITHUB / "scripts"))
 import drift  # noqa: E402
-import release  # noqa: E402
 
 
 def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -47,6 +42,7 @@ def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str
     [
         ("vendor.github-workflows", ".github/workflows/*.yml"),
         ("custom.github-workflows-require-timeout", ".github/workflows/*.yml"),
+        ("vendor.github-actions", ".github/actions/*/action.yml"),
         ("vendor.dependabot", ".github/dependabot.yml"),
         ("vendor.github-issue-config", ".github/ISSUE_TEMPLATE/config.yml"),
         ("vendor.github-issue-forms", ".github/ISSUE_TEMPLATE/[!c]*.yml"),
@@ -67,7 +63,7 @@ def test_audit_finds_no_unpinned_action_no_needless_permission_and_no_injection(
 
 
 def test_every_action_is_pinned_to_one_commit_with_its_version() -> None:
-    text = "".join(path.read_text("utf-8") for path in GITHUB.glob("workflows/*.yml"))
+    text = "".join(path.read_text("utf-8") for path in GITHUB.rglob("*.yml"))
     uses = re.findall(r"uses: (\S+)(.*)", text)
     actions = [(name, comment) for name, comment in uses if not name.startswith("./")]  # in this repository
     assert len(actions) > 10
@@ -93,7 +89,7 @@ def test_only_the_jobs_that_publish_may_write() -> None:
         for job, content in workflow["jobs"].items()
     }
     assert {where: what for where, what in may.items() if what} == {
-        ("drift", "report"): {"issues"},
+        ("weekly", "report"): {"issues"},
         ("publish", "pypi"): {"id-token"},
         ("publish", "pages"): {"pages", "id-token"},
         ("publish", "release"): {"contents"},
@@ -111,9 +107,12 @@ def test_shell_of_a_step_is_sound(script: str) -> None:
 def test_every_file_and_make_target_that_a_step_names_is_there() -> None:
     scripts = "\n".join(step["run"] for _, step in STEPS if "run" in step)
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), flags=re.MULTILINE))
-    called = {word for line in re.findall(r"make ((?:[a-z]+ ?)+)", scripts) for word in line.split()}
-    called |= {*WORKFLOWS["drift"]["jobs"]["check"]["strategy"]["matrix"]["target"]}
-    assert {"book", "test", "links"} <= called
+    everything = re.findall(r"set -- (.+)", (ROOT / ".ci/run").read_text("utf-8"))
+    asked = [step["with"]["targets"] for _, step in STEPS if "targets" in step.get("with", {})]
+    lines = [*re.findall(r"make ((?:[a-z]+ ?)+)", scripts), *everything, *asked]
+    called = {word for line in lines for word in line.split() if word.isalpha()}
+    called |= {*WORKFLOWS["weekly"]["jobs"]["newest"]["strategy"]["matrix"]["target"]}
+    assert {"book", "test", "links", "mutants", "browser", "frameworks"} <= called
     assert called <= targets
     files = re.findall(r"(?:\.github/scripts/|\.ci/|@tests/)[\w.-]+", scripts)
     assert files
@@ -122,14 +121,23 @@ def test_every_file_and_make_target_that_a_step_names_is_there() -> None:
     assert [name for name in listed if not (ROOT / name).is_file()] == []
 
 
+def test_every_path_that_starts_a_workflow_is_there() -> None:
+    triggers = [workflow[True] for workflow in WORKFLOWS.values()]  # to YAML, on is a truth value
+    filters = [event["paths"] for trigger in triggers for event in trigger.values() if event and "paths" in event]
+    assert len(filters) >= 6
+    assert [path for paths in filters for path in paths if not any(ROOT.glob(path))] == []
+
+
 def test_every_python_that_the_package_names_is_tested_on_every_system() -> None:
-    matrix = WORKFLOWS["test"]["jobs"]["package"]["strategy"]["matrix"]
+    matrix = WORKFLOWS["package"]["jobs"]["package"]["strategy"]["matrix"]
     classifiers = metadata("logitkit").get_all("Classifier")
     named = [line.rpartition(" ")[2] for line in classifiers if re.search(r"Python :: 3\.\d+$", line)]
     assert matrix["python"] == named
     assert metadata("logitkit")["Requires-Python"] == f">={named[0]}"
     assert [system.partition("-")[0] for system in matrix["system"]] == ["ubuntu", "macos", "windows"]
-    (oldest,) = [s["with"] for s in WORKFLOWS["test"]["jobs"]["oldest"]["steps"] if "setup-python" in s.get("uses", "")]
+    (oldest,) = [
+        s["with"] for s in WORKFLOWS["package"]["jobs"]["oldest"]["steps"] if "setup-python" in s.get("uses", "")
+    ]
     assert oldest["python-version"] == named[0]
 
 
@@ -192,116 +200,3 @@ def test_link_check_asks_for_the_page_of_every_record_and_the_registry_for_every
     assert {"https://doi.org/api/handles/10.1093/biomet/71.1.1", "https://a.org"} <= asked
     assert {record.docs for record in conventions.table()} <= asked
     assert {record.source for record in conventions.table() if record.source.startswith("http")} <= asked
-
-
-class TestRelease:
-    """Package, changelog and citation are of one version and day."""
-
-    def test_everything_agrees_with_the_version(self) -> None:
-        assert release.problems(f"v{logitkit.__version__}") == []
-        assert version("logitkit") == logitkit.__version__
-
-    def test_another_tag_is_refused(self) -> None:
-        for tag in ("v0.0.9", logitkit.__version__):
-            done = run(sys.executable, GITHUB / "scripts/release.py", "check", tag)
-            assert done.returncode == 1
-            assert len(done.stderr.splitlines()) == 3
-
-    def test_another_day_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        (tmp_path / "logitkit").mkdir()
-        for name in ("logitkit/__init__.py", "CITATION.cff", "CHANGELOG.md"):
-            (tmp_path / name).write_text((ROOT / name).read_text("utf-8"), "utf-8")
-        cited = tmp_path / "CITATION.cff"
-        cited.write_text(re.sub(r'(date-released: )".+"', r'\1"1999-12-31"', cited.read_text("utf-8")), "utf-8")
-        monkeypatch.setattr(release, "ROOT", tmp_path)
-        (problem,) = release.problems(f"v{logitkit.__version__}")
-        assert "1999-12-31" in problem
-
-    def test_notes_are_the_section_of_the_changelog(self) -> None:
-        notes = release.notes(f"v{logitkit.__version__}")
-        assert notes
-        assert "## " not in notes
-        assert f"{notes}\n" in (ROOT / "CHANGELOG.md").read_text("utf-8")
-
-
-GH = """#!{python}
-import json, sys
-text = sys.stdin.read() if "-" in sys.argv else ""
-with open("{calls}", "a") as file:
-    file.write(json.dumps([sys.argv[1:], text]) + "\\n")
-print("{number}" if sys.argv[1:3] == ["issue", "list"] else "")
-"""
-LOG = """\
-Successfully installed numpy-99.1 logitkit-0.1.0 torch-{torch}+cpu
-collected 3 items
-\x1b[31mFAILED\x1b[0m tests/test_links.py::test_it - assert 1 == 2
-..........
-1 failed, 2 passed
-"""
-
-
-PINS = dict(re.findall(r"^(\S+)==(\S+)$", (ROOT / "constraints.txt").read_text("utf-8"), flags=re.MULTILINE))
-
-
-class TestDrift:
-    """One issue says what fails with the newest releases."""
-
-    def report(self, folder: Path, result: str, number: str = "") -> list[Any]:
-        """Run the script with a gh that notes how it is called and knows an open issue or none."""
-        (folder / "logs").mkdir(exist_ok=True)
-        gh, calls = folder / "gh", folder / "calls"
-        gh.write_text(GH.format(python=sys.executable, calls=calls, number=number), "utf-8")
-        gh.chmod(0o755)
-        done = run(
-            sys.executable,
-            GITHUB / "scripts/drift.py",
-            *(result, folder / "logs", "https://example.org/run"),
-            env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"},
-        )
-        assert done.returncode == 0, done.stderr
-        return [json.loads(line) for line in calls.read_text("utf-8").splitlines()]
-
-    def test_what_fails_opens_an_issue_with_the_lines_that_tell(self, tmp_path: Path) -> None:
-        (tmp_path / "logs").mkdir()
-        (tmp_path / "logs/test.log").write_text(LOG.format(torch=PINS["torch"]), "utf-8")
-        _, _, (create, text) = self.report(tmp_path, "failure")
-        assert create[:2] == ["issue", "create"]
-        assert "test failed" in create[create.index("--title") + 1]
-        assert create[create.index("--label") + 1] == drift.LABEL
-        assert "\nFAILED tests/test_links.py::test_it" in text
-        assert f"numpy {PINS['numpy']} → 99.1" in text
-        assert "torch" not in text.partition("Newer than the pins")[2]
-        assert "https://example.org/run" in text
-
-    def test_the_open_issue_is_edited_and_none_is_added(self, tmp_path: Path) -> None:
-        (tmp_path / "logs").mkdir()
-        (tmp_path / "logs/links.log").write_text("WARNING: broken link: https://example.org\n", "utf-8")
-        _, (edit, text) = self.report(tmp_path, "failure", "7")
-        assert edit[:3] == ["issue", "edit", "7"]
-        assert "broken link: https://example.org" in text
-
-    def test_issue_is_closed_when_all_is_well_and_nothing_is_done_without_one(self, tmp_path: Path) -> None:
-        assert [call[:3] for call, _ in self.report(tmp_path, "success", "7")][1:] == [["issue", "close", "7"]]
-        (tmp_path / "calls").unlink()
-        assert len(self.report(tmp_path, "success")) == 1
-
-    def test_jobs_that_failed_before_they_wrote_a_log_close_nothing(self, tmp_path: Path) -> None:
-        with pytest.raises(SystemExit, match="before"):
-            drift.report("failure", {}, "")
-
-    def test_long_log_fits_an_issue(self) -> None:
-        log = "\n".join(f"ERROR {i} {'x' * 1000}" for i in range(10_000))
-        assert len(drift.body(dict.fromkeys(["test", "frameworks", "book", "links"], log), "")) < 65_536
-
-
-def test_notebooks_of_a_release_replace_those_of_the_last(tmp_path: Path) -> None:
-    remote = tmp_path / "remote"
-    assert run("git", "init", "--quiet", "--bare", remote).returncode == 0
-    for tag, name in (("v1", "old.ipynb"), ("v2", "new.ipynb")):
-        folder = tmp_path / tag
-        folder.mkdir()
-        (folder / name).write_text("{}", "utf-8")
-        done = run(GITHUB / "scripts/push-notebooks", tag, folder, remote)
-        assert done.returncode == 0, done.stderr
-    assert run("git", "-C", remote, "ls-tree", "--name-only", "notebooks").stdout == "new.ipynb\n"
-    assert "v2" in run("git", "-C", remote, "log", "--format=%s", "notebooks").stdout
