@@ -69,6 +69,7 @@ lint: .venv/dev.done  ## check style and types
 clean:  ## remove everything that make has made
 	rm -rf .venv .venv-frameworks _build dist {book,tests/frameworks,tests/browser}/node_modules
 
+.PRECIOUS: %/bin/python  # or make would remove it as a step on the way
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "Python 3.11 or newer is needed, and '$(PYTHON)' is not: name one with make PYTHON=/path/to/python3" >&2; exit 1; }

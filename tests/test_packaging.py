@@ -7,8 +7,10 @@ import tarfile
 import zipfile
 from importlib.metadata import distribution, distributions
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
@@ -41,6 +43,18 @@ def test_wheel_holds_the_package_its_type_marker_and_nothing_else(dist):
     files = [path for path in (ROOT / "logitkit").rglob("*") if path.suffix in suffixes]
     assert {path.relative_to(ROOT).as_posix() for path in files} <= set(names)
     assert {name.split("/")[0] for name in names} == {"logitkit", f"logitkit-{logitkit.__version__}.dist-info"}
+
+
+def test_pictures_of_the_readme_show_on_pypi_too(dist):
+    (wheel,) = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        text = archive.read(f"logitkit-{logitkit.__version__}.dist-info/METADATA").decode()
+    pictures = re.findall(r"!\[[^\]]+\]\((\S+)\)", text)
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))["repository"]
+    files = f"https://raw.githubusercontent.com{urlsplit(repository['url']).path}/{repository['branch']}/"
+    assert pictures
+    assert [each for each in pictures if not each.startswith(files)] == []
+    assert all((ROOT / each.removeprefix(files)).is_file() for each in pictures)
 
 
 def test_sdist_holds_what_is_needed_to_build_the_book_and_run_the_tests(dist):

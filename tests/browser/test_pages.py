@@ -1,4 +1,4 @@
-"""Every page, in light and dark, on a phone, a tablet and a desktop."""
+"""Every page, on a phone, a tablet and a desktop, in light or dark; one page of each kind in both on all."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,13 @@ from playwright.sync_api import Browser
 
 from .audit import audit
 from .conftest import watch
+from .test_reading import KINDS
 
-THEMES = ("light", "dark")
-WIDTHS = (360, 768, 1400)
+PHONE, TABLET, DESKTOP = 360, 768, 1400
+# The theme decides on colors alone, the width on the rest. A page's own content is all there at any width, so each theme
+# sees it once; what surrounds it differs with the width, and is the same on every page of a kind.
+EVERY_PAGE = [("light", PHONE), ("light", TABLET), ("dark", DESKTOP)]
+EVERY_KIND = [("dark", PHONE), ("dark", TABLET), ("light", DESKTOP)]
 PAPER = 718  # A4 with margins of a centimetre, in CSS pixels
 PROMISES = {
     "errors": "nothing fails and no other host is asked",
@@ -46,11 +50,11 @@ def visit(browser: Browser, site: str, path: str, theme: str, width: int) -> Vis
         wrong["theme"] = audit(page, "theme", theme)
         audit(page, "open")
         wrong |= {name: audit(page, name) for name in ("overflow", "cut", "axe")}
-        if (theme, width) == (THEMES[0], WIDTHS[0]):  # neither decides what these find
+        if (theme, width) == EVERY_PAGE[0]:  # neither decides what these find
             wrong |= {name: audit(page, name) for name in ("images", "math", "structure")}
             page.emulate_media(reduced_motion="reduce")
             wrong["motion"] = audit(page, "motion")
-        if width == WIDTHS[-1]:
+        if width == DESKTOP:
             page.emulate_media(media="print")
             page.set_viewport_size({"width": PAPER, "height": 1000})
             wrong["paper"] = audit(page, "overflow") + audit(page, "cut", True) + audit(page, "theme", "light")
@@ -67,7 +71,8 @@ def findings(visits: list[Visit], name: str) -> str:
 
 
 def test_page(browser, site, path, subtests):
-    visits = [visit(browser, site, path, theme, width) for theme in THEMES for width in WIDTHS]
+    screens = EVERY_PAGE + EVERY_KIND * (path.removesuffix(".html") in KINDS)
+    visits = [visit(browser, site, path, theme, width) for theme, width in screens]
     for name, promise in PROMISES.items():
         with subtests.test(promise):
             if found := findings(visits, name):
