@@ -10,8 +10,8 @@ from .conftest import watch
 from .test_reading import KINDS
 
 PHONE, TABLET, DESKTOP = 360, 768, 1400
-# The theme decides on colors alone, the width on the rest. A page's own content is all there at any width, so each theme
-# sees it once; what surrounds it differs with the width, and is the same on every page of a kind.
+# The theme decides on colors alone, the width on the rest. A page's own content is all there at any width, so that each
+# theme needs one visit; what surrounds it differs with the width, and is the same on every page of a kind.
 EVERY_PAGE = [("light", PHONE), ("light", TABLET), ("dark", DESKTOP)]
 EVERY_KIND = [("dark", PHONE), ("dark", TABLET), ("light", DESKTOP)]
 PAPER = 718  # A4 with margins of a centimetre, in CSS pixels
