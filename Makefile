@@ -16,7 +16,7 @@ BOOK := .venv/book.done book/node_modules/.package-lock.json
 export OMP_NUM_THREADS := 1
 
 .NOTPARALLEL:  # the tests use all processors, and the targets share one environment
-.PHONY: help book archive pdf serve test notebooks accuracy mutants frameworks browser links lint clean
+.PHONY: help book archive pdf serve test notebooks accuracy mutants frameworks browser chromium links lint clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,10 +56,12 @@ frameworks: .venv-frameworks/done  ## run the naming records and the edge cases 
 links: $(BOOK)  ## ask the web for every address in the book and in the naming records
 	$(BIN)/jupyter-book build -n --builder linkcheck --path-output _build/links --quiet .
 
-browser: .venv/browser.done tests/browser/node_modules/.package-lock.json book  ## audit every built page in Chromium and five with Lighthouse (or RECORD=1 to store its figures)
-	$(BIN)/python -m tests.browser.chromium
+browser: chromium tests/browser/node_modules/.package-lock.json book  ## audit every built page in Chromium and five with Lighthouse (or RECORD=1 to store its figures)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal --confcutdir=tests/browser tests/browser
 	$(BIN)/python -m tests.browser.lighthouse $(if $(RECORD),--record)
+
+chromium: .venv/browser.done
+	$(BIN)/python -m tests.browser.chromium
 
 lint: .venv/dev.done  ## check style and types
 	$(BIN)/ruff check .
