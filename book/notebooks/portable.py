@@ -70,30 +70,26 @@ def write_portable_notebook(
     path = Path(app.env.doc2path(pagename))
     notebook = nbformat.read(path, as_version=4)
     folder = Path(app.outdir, head.NOTEBOOKS)
+    folder.mkdir(exist_ok=True)
     files = data_files(notebook, path.parent)
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path.parent / file, folder / file)
-    writer = MarkdownWriter(context["page"]["url"], app.env.toc_fignumbers[pagename])
-    notebook.cells = [
-        new_markdown_cell(title(app, context), id="title"),
-        new_code_cell(install(app, notebook, files), id="install"),
-        *Chapter(notebook, writer).cells(doctree),
-    ]
-    notebook.metadata = {name: notebook.metadata[name] for name in ("kernelspec", "language_info")}
-    folder.mkdir(exist_ok=True)
-    nbformat.write(notebook, folder / path.name)
-
-
-def title(app: Sphinx, context: dict[str, Any]) -> str:
-    """Return what a reader who has only this file needs to know of it."""
     page = context["page"]
-    return (
+    title = (
         f"# {head.plain(context['title'])}\n\n"
         f"From the book [{app.config.project}]({app.config.html_baseurl}), made with {page['version']}. "
         f"The same chapter [as a page]({page['url']}).\n\n"
         f"© {app.config.copyright} {app.config.author}. Text and figures: CC BY 4.0. Code: MIT."
     )
+    writer = MarkdownWriter(page["url"], app.env.toc_fignumbers[pagename])
+    notebook.cells = [
+        new_markdown_cell(title, id="title"),
+        new_code_cell(install(app, notebook, files), id="install"),
+        *Chapter(notebook, writer).cells(doctree),
+    ]
+    notebook.metadata = {name: notebook.metadata[name] for name in ("kernelspec", "language_info")}
+    nbformat.write(notebook, folder / path.name)
 
 
 def install(app: Sphinx, notebook: nbformat.NotebookNode, files: list[str]) -> str:

@@ -25,16 +25,10 @@ def run(path: Path) -> float:
     started = perf_counter()
     notebook = nbformat.read(path, as_version=4)
     normalise_source(notebook)
-    client = NotebookClient(
-        notebook,
-        timeout=SECONDS_A_CELL,
-        kernel_name=KERNEL["name"],
-        record_timing=False,
-        coalesce_streams=True,
-        resources={"metadata": {"path": str(path.parent)}},
-        extra_arguments=["--log-level=40"],  # errors only: the kernel warns of every unencrypted local port
-    )
-    client.execute()
+    resources = {"metadata": {"path": str(path.parent)}}
+    quiet = ["--log-level=40"]  # errors only: the kernel warns of every unencrypted local port
+    given = {"resources": resources, "extra_arguments": quiet, "record_timing": False, "coalesce_streams": True}
+    NotebookClient(notebook, timeout=SECONDS_A_CELL, kernel_name=KERNEL["name"], **given).execute()
     normalise_metadata(notebook)
     nbformat.validate(notebook)
     nbformat.write(notebook, path)

@@ -1,11 +1,14 @@
-"""The entries of the API name the chapters that use a function."""
+"""Every entry of the API ends with links to the chapters that use the function."""
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+
+SPELLINGS = {"logitkit": r"lk|logitkit", "logitkit.torch": r"lt|logitkit\.torch"}
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -15,19 +18,24 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 
 def add_used_in(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
-    """End the entry of a function with links to the chapters whose text or code uses it."""
+    """Add the links to a docstring, in the order of the table of contents; methods have none."""
     module, _, function = name.rpartition(".")
-    spellings = {"logitkit": "lk|logitkit", "logitkit.torch": r"lt|logitkit\.torch"}.get(module)
-    if spellings is None:  # a method
+    if module not in SPELLINGS:
         return
-    pattern = re.compile(rf"\b(?:{spellings})\.{function}\b")
+    use = re.compile(rf"\b(?:{SPELLINGS[module]})\.{function}\b")
     chapters = []
-    for docname in app.env.external_site_map:  # in the order of the table of contents
+    for docname in app.env.external_site_map:
         path = Path(app.env.doc2path(docname))
         if path.suffix == ".ipynb":
             app.env.note_dependency(str(path))
-            cells = json.loads(path.read_text("utf-8"))["cells"]
-            if any(pattern.search("".join(cell["source"])) for cell in cells):
-                chapters.append(docname)
+            if use.search(source(path, path.stat().st_mtime_ns)):
+                chapters.append(f":doc:`/{docname}`")
     if chapters:
-        lines += ["", "Used in: " + ", ".join(f":doc:`/{docname}`" for docname in chapters) + "."]
+        lines += ["", f"Used in: {', '.join(chapters)}."]
+
+
+@cache
+def source(path: Path, _modified: int) -> str:
+    """Return the text and the code of a notebook."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return "\n".join("".join(cell["source"]) for cell in cells)
