@@ -1,0 +1,141 @@
+"""The stored notebooks and the ones that a reader downloads."""
+
+import ast
+import functools
+import re
+import sys
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+import logitkit
+import logitkit.torch
+from book.notebooks.run import normalise_metadata, normalise_source
+from tests.book.common import NOTEBOOKS, REPOSITORY, SITE, TEX
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestPortableNotebook:
+    """The notebook that a reader downloads."""
+
+    @pytest.fixture
+    def portable(self, site, path):
+        return nbformat.read(site[0] / "notebooks" / path.name, as_version=4)
+
+    def test_has_the_code_and_the_outputs_of_the_chapter(self, portable, path):
+        stored = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        install, *code = [cell for cell in portable.cells if cell.cell_type == "code"]
+        assert install.id == "install"
+        assert len(code) == len(stored)
+        for ours, theirs in zip(code, stored, strict=True):
+            assert ours.execution_count == theirs.execution_count
+            if "{ref}" not in f"{theirs.outputs}":
+                assert (ours.source, ours.outputs) == (theirs.source, theirs.outputs)
+
+    def test_has_nothing_that_only_the_build_understands(self, portable):
+        nbformat.validate(portable)
+        roles = re.compile(r"\{(ref|term|doc|eq|numref|func|class|math|cite:[tp]|prf:ref)\}`")
+        for cell in portable.cells:
+            assert not {"mystnb", "tags"} & set(cell.metadata)
+            assert not roles.search(f"{cell.source}{cell.get('outputs', '')}"), cell.source
+            if cell.cell_type == "markdown":
+                assert not re.search(r"^\s*(:::|`{3,}\{|\([\w-]+\)=$|\+\+\+|% )", cell.source, re.MULTILINE), (
+                    cell.source
+                )
+                summaries = re.findall("<summary>(.*)</summary>", cell.source)
+                assert not any(TEX.search(summary) or "$" in summary for summary in summaries)
+                assert cell.source.count("$$") % 2 == 0
+
+    def test_says_where_it_comes_from(self, portable, path):
+        title = portable.cells[0].source
+        assert title.startswith("# ")
+        for words in (f"{SITE}chapters/{path.stem}.html", f"logitkit {logitkit.__version__}", "CC BY 4.0", "MIT"):
+            assert words in title
+
+    def test_links_lead_to_pages_that_exist(self, site, portable):
+        folder, pages = site
+        ids = {page: {element["id"] for element in parsed.select("[id]")} for page, parsed in pages.items()}
+        text = "\n".join(cell.source for cell in portable.cells if cell.cell_type == "markdown")
+        links = re.findall(r"\]\(([^)\s]+)\)", text)
+        assert links
+        for link in links:
+            address, anchor = urldefrag(link)
+            assert urlsplit(address).scheme == "https", link
+            if address.startswith(SITE):
+                page = folder / (address.removeprefix(SITE) or "index.html")
+                assert page in pages, link
+                assert not anchor or unquote(anchor) in ids[page], link
+
+    def test_installs_what_it_imports(self, portable):
+        code = [cell.source for cell in portable.cells if cell.cell_type == "code"]
+        packages = ast.literal_eval(re.search(r"^packages = (\{.*?\})", code[0], re.DOTALL | re.MULTILINE)[1])
+        assert packages["logitkit"].startswith(f"{REPOSITORY}/archive/refs/")
+        imports = {
+            match[1] for source in code[1:] for match in re.finditer(r"^(?:import|from) (\w+)", source, re.MULTILINE)
+        }
+        assert imports - sys.stdlib_module_names - {"IPython"} == set(packages)
+        if "plotting" in "".join(code):
+            assert "matplotlib" in packages
+
+
+@pytest.mark.parametrize("name", ["language-models", "traps"])
+def test_portable_notebook_runs_alone_and_gives_what_it_shows(site, tmp_path, monkeypatch, name):
+    """Also from a folder without the chapter's data, which it fetches, and without installing anything."""
+    folder, _ = site
+    notebook = nbformat.read(folder / "notebooks" / f"{name}.ipynb", as_version=4)
+    shown = [cell.get("outputs") for cell in notebook.cells]
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=folder / "notebooks")
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        install = notebook.cells[1]
+        ours = f"http://127.0.0.1:{server.server_port}"
+        install.source = re.sub(
+            r"https://raw\.githubusercontent\.com/logitkit/logitkit/[^/]+/chapters", ours, install.source
+        )
+        resources = {"metadata": {"path": str(tmp_path)}}
+        NotebookClient(
+            notebook, timeout=120, kernel_name="python3", resources=resources, coalesce_streams=True
+        ).execute()
+        server.shutdown()
+    for cell, before in zip(notebook.cells, shown, strict=True):
+        for output in cell.get("outputs", []):
+            output.pop("execution_count", None)
+        for output in before or []:
+            output.pop("execution_count", None)
+        assert cell.get("outputs") == before, cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestNotebook:
+    def test_was_run_from_top_to_bottom(self, path):
+        cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        assert cells
+        assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+
+    def test_stores_only_what_is_compared(self, path):
+        """A comparison passes over PNG; what is on stderr is a warning or an error that nobody should meet."""
+        for cell in nbformat.read(path, as_version=4).cells:
+            for output in cell.get("outputs", []):
+                assert output.output_type != "error", cell.source
+                assert output.get("name") != "stderr", cell.source
+                assert not {"image/png", "image/jpeg"} & set(output.get("data", {})), cell.source
+
+    def test_skips_and_loosens_no_comparison(self, path):
+        for cell in nbformat.read(path, as_version=4).cells:
+            assert not {"raises-exception", "skip-execution"} & set(cell.metadata.get("tags", []))
+            assert not any(tag.startswith("nbval") for tag in cell.metadata.get("tags", []))
+            assert not re.search(r"#\s*(NBVAL|PYTEST_VALIDATE)", cell.source)
+
+    def test_is_stored_as_make_notebooks_stores_it(self, path):
+        notebook = nbformat.read(path, as_version=4)
+        normalise_source(notebook)
+        normalise_metadata(notebook)
+        assert nbformat.writes(notebook) + "\n" == path.read_text("utf-8"), (
+            f"run make notebooks NB=chapters/{path.name}"
+        )
