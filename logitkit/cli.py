@@ -1,4 +1,4 @@
-"""The command line: ``logitkit explain SYMBOL`` says which scale a framework's function takes."""
+"""The command line: ``logitkit explain NAME`` says which scale a framework's function takes."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import math
 import os
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any, NoReturn
 
 from logitkit import conventions
-from logitkit.conventions import Record
+from logitkit.conventions import Check, Record
 
 WIDTH = 88
-IN_FULL = 3  # more records than these are listed, a line each
+LISTED = 8  # of several hits, so many have a line; --all lists the rest
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     >>> from logitkit.cli import main
     >>> main(["explain", "torch.nn.NLLLoss"])  # doctest: +ELLIPSIS
     torch.nn.NLLLoss   (PyTorch)
-      Pass       log-probabilities as `input`
+      Pass     log-probabilities as `input`
     ...
     0
     """
@@ -54,14 +54,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     explain = commands.add_parser("explain", help="say which scale a function takes", description=_explain.__doc__)
     explain.add_argument(
-        "symbol", nargs="?", metavar="SYMBOL", help="such as F.cross_entropy, or an argument: from_logits"
+        "name", nargs="?", metavar="NAME", help="such as F.cross_entropy, a line of code, or a keyword: from_logits"
     )
-    explain.add_argument("--framework", help="only of this framework, such as keras; without SYMBOL, all it has")
-    explain.add_argument("--holds", choices=conventions.SCALES, help="only what takes this scale")
-    explain.add_argument("--json", action="store_true", help="print the records as JSON")
+    explain.add_argument("--framework", help="only of this framework: torch, tf, sklearn, hf; without NAME, all it has")
+    explain.add_argument("--scale", choices=conventions.SCALES, help="only what takes or returns this scale")
+    explain.add_argument(
+        "--all", action="store_true", help="also the numbers, the sources and what's the same elsewhere"
+    )
+    explain.add_argument("--format", choices=("text", "json"), default="text", help="json is for programs")
     options = parser.parse_args(arguments)
-    if not (options.symbol or options.framework or options.holds):
-        explain.error("name a SYMBOL, a --framework or what it --holds")
+    if not (options.name or options.framework or options.scale):
+        explain.error("give a NAME, a --framework or a --scale")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a console that has no ŷ shows its code
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -77,34 +80,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    """Print what to pass to a function, what it does with it, the trap, and what does the same in other frameworks."""
-    within = conventions.table(options.framework, options.holds)
+    """Say what to pass to a function, what it applies, the trap and the fix."""
+    within = conventions.table(options.framework, options.scale)
     if options.framework and not conventions.table(options.framework):
         frameworks = dict.fromkeys(record.framework for record in conventions.table())
         return _unknown(f"no framework is named {options.framework!r}", f"there are {', '.join(frameworks)}")
     records = within
-    if options.symbol:
-        found = conventions.find(options.symbol)
+    if options.name:
+        found = conventions.find(options.name)
         if not found:
-            near = conventions.suggest(options.symbol)
-            hint = (
-                f"did you mean {' or '.join(near)}?"
-                if near
-                else "`logitkit explain --framework NAME` lists what there is"
-            )
-            return _unknown(f"{options.symbol!r} is not known", hint)
-        records = [record for record in found if record in within]
+            near = conventions.suggest(options.name)
+            hint = f"did you mean {' or '.join(near)}?" if near else "`logitkit explain --framework NAME` lists what is"
+            return _unknown(f"{options.name!r} is not recorded", hint)
+        records = [record for record in found if _within(record, options)]
         if not records:
             frameworks = dict.fromkeys(record.framework for record in found)
-            return _unknown(f"{options.symbol!r} is not there", f"it is in {', '.join(frameworks)}")
-    if options.json:
+            return _unknown(f"{options.name!r} is not recorded there", f"it is in {', '.join(frameworks)}")
+    if options.format == "json":
         print(json.dumps([_plain(record) for record in records], indent=2, allow_nan=False))
-    elif options.symbol and len(records) <= IN_FULL:
-        print("\n\n".join(_page(record) for record in records))
+    elif options.name:
+        print(_answer(records, options.all))
     else:
         print("\n".join(_lines(records)))
-        print(f"\n`logitkit explain {records[0].symbol.partition('(')[0]}` explains one.")
     return 0
+
+
+def _within(record: Record, options: argparse.Namespace) -> bool:
+    framework = options.framework is None or record.framework in conventions.framework_named(options.framework)
+    return framework and options.scale in (None, record.scale)
 
 
 def _unknown(what: str, hint: str) -> int:
@@ -112,51 +115,71 @@ def _unknown(what: str, hint: str) -> int:
     return 1
 
 
-def _plain(record: Record) -> dict[str, object]:
-    same = [{"framework": each.framework, "symbol": each.symbol} for each in conventions.equivalents(record)]
-    return {**_said(asdict(record)), "equivalents": same}
-
-
-def _said(value: Any) -> Any:
-    """What a record says, without what it leaves out. Strict JSON has no NaN and no infinity, so they become text."""
-    if isinstance(value, dict):
-        return {name: _said(each) for name, each in value.items() if each not in (None, [])}
-    if isinstance(value, list):
-        return [_said(each) for each in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+def _answer(records: Sequence[Record], everything: bool) -> str:
+    """The record that's meant, and a line for each of the others."""
+    first, *others = records
+    page = _page(first, everything)
+    if not others:
+        return page
+    shown = others if everything else others[:LISTED]
+    more = [f"  ... and {len(others) - len(shown)} more: --all lists them"] if len(shown) < len(others) else []
+    return "\n".join([page, "", "Also:", *(f"  {line}" for line in _lines(shown)), *more])
 
 
 def _lines(records: Sequence[Record]) -> Iterable[str]:
     framework = max(len(record.framework) for record in records)
     symbol = max(len(record.symbol) for record in records)
     for record in records:
-        yield f"{record.framework:{framework}}  {record.symbol:{symbol}}  {record.argument}: {record.scale}"
+        yield f"{record.framework:{framework}}  {record.symbol:{symbol}}  {_scale(record)}"
 
 
-def _page(record: Record) -> str:
-    output = record.case.role in conventions.OUTPUT
+def _scale(record: Record) -> str:
+    words = conventions.words_for(record.scale)
+    return f"returns {words}" if record.returned else f"{record.argument}: {words}"
+
+
+def _page(record: Record, everything: bool) -> str:
+    case, words = record.case, conventions.words_for(record.scale)
     reduction = f"; reduction: {record.reduction}" if record.reduction else ""
     rows = {
-        "Returns" if output else "Pass": record.scale if output else f"{record.scale} as `{record.argument}`",
-        "Applies": f"{record.case.applies}{', fused' if record.fused else ''}{reduction}",
-        "Target": record.case.target or "",
-        "Order": record.callable.signature,
-        "Trap": record.case.trap,
-        "Right": f"{record.case.check.outcome}{_of(record)}",
-        "Wrong": f"{record.case.wrong.outcome} if they are passed as {record.case.wrong.passes}"
-        if record.case.wrong
-        else "",
-        "Call": record.case.check.call,
-        "Elsewhere": _elsewhere(record),
-        "Checked": _how_checked(record),
-        "Docs": record.case.docs,
+        "Returns" if record.returned else "Pass": words if record.returned else f"{words} as `{record.argument}`",
+        "Applies": f"{case.applies}{_stability(record)}{reduction}",
+        "Target": case.target or "",
+        "Trap": case.trap,
+        "Fix": record.fix or "",
     }
+    if everything:
+        rows |= {
+            "Order": record.callable.signature,
+            **_numbers(record),
+            "Elsewhere": _elsewhere(record),
+            "Checked": _how_checked(record),
+            "Docs": case.docs,
+        }
     body = [_row(label, text) for label, text in rows.items() if text]
     return "\n".join([f"{record.symbol}   ({record.framework})", *body])
 
 
+def _stability(record: Record) -> str:
+    found = record.case.stability
+    if isinstance(found, conventions.ByBackend):
+        return "; " + ", ".join(f"{word} on {backend}" for backend, word in found.items())
+    return {"fused": ", fused", "overflows": "; overflows where the scores are far apart"}.get(found or "", "")
+
+
+def _numbers(record: Record) -> dict[str, str]:
+    check, wrong = record.case.check, record.case.wrong
+    if check is None:
+        return {}
+    return {
+        "Right": f"{check.outcome}{_of(record, check)}",
+        "Wrong": f"{wrong.outcome} if they are passed as {wrong.passes}" if wrong else "",
+        "Call": check.call,
+    }
+
+
 def _elsewhere(record: Record) -> str:
-    """A line for each framework whose records are run, and the names of the others; --json has all symbols."""
+    """A line for each framework whose records are run, and the names of the others; JSON has all symbols."""
     same: dict[str, list[Record]] = {}
     for each in conventions.equivalents(record):
         same.setdefault(each.framework, []).append(each)
@@ -165,16 +188,16 @@ def _elsewhere(record: Record) -> str:
     return "\n".join([*lines, *([f"also in {', '.join(read)}"] if read else [])])
 
 
-def _of(record: Record) -> str:
+def _of(record: Record, check: Check) -> str:
     """How the check was made, and its input where it is the same for all: a distribution, put on the record's scale."""
-    how = f" ({record.case.check.how})" if record.case.check.how else ""
-    if record.case.check.x or record.case.check.probabilities:
+    how = f" ({check.how})" if check.how else ""
+    if check.x or check.probabilities:
         return how
-    if record.case.check.p:
-        p = f"p = {record.case.check.p}"
+    if check.p:
+        p = f"p = {list(check.p)}"
     else:
         p = "p = sigmoid(2), y = 1" if record.is_binary else "p = softmax([2, 0, -1]), y = 0"
-    return f"{how} for {p}" if record.case.role in conventions.OUTPUT else f"{how} for {p}, passed as {record.scale}"
+    return f"{how} for {p}" if record.returned else f"{how} for {p}, passed as {record.scale}"
 
 
 def _how_checked(record: Record) -> str:
@@ -188,7 +211,37 @@ def _row(label: str, text: str) -> str:
         line
         for part in text.split("\n")
         for line in textwrap.wrap(
-            part, WIDTH - 13, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+            part, WIDTH - 11, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
         )
     ]
-    return "\n".join(f"  {label if number == 0 else '':<11}{line}" for number, line in enumerate(lines))
+    return "\n".join(f"  {label if number == 0 else '':<9}{line}" for number, line in enumerate(lines))
+
+
+def _plain(record: Record) -> dict[str, object]:
+    """A record as JSON: what it says of this case, then the whole callable."""
+    said: dict[str, object] = {
+        "framework": record.framework,
+        "symbol": record.symbol,
+        "argument": None if record.returned else record.argument,
+        "scale": record.scale,
+        "returned": record.returned,
+        "fix": record.fix,
+        "reduction": record.reduction,
+        "case": record.case,
+        "callable": record.callable,
+        "equivalents": [
+            {"framework": each.framework, "symbol": each.symbol} for each in conventions.equivalents(record)
+        ],
+    }
+    return {name: _json(value) for name, value in said.items()}
+
+
+def _json(value: Any) -> Any:
+    """A value as JSON has it. Strict JSON has no NaN and no infinity, so they become text."""
+    if is_dataclass(value):
+        value = {each.name: getattr(value, each.name) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {name: _json(each) for name, each in value.items() if each not in (None, ())}
+    if isinstance(value, list | tuple):
+        return [_json(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -148,9 +148,15 @@ def test_every_framework_is_in_one_file() -> None:
 def test_record_names_its_argument_in_its_signature_and_is_found(record: conventions.Record) -> None:
     if record.case.role not in conventions.OUTPUT:
         assert re.findall(r"\w+", record.argument)[0] in re.findall(r"\w+", record.callable.signature)
-    for name in (record.symbol, *record.names):
-        assert record in conventions.find(name)
-        assert record in conventions.find(name.partition("(")[0])
+    assert record in conventions.find(record.symbol)
+
+
+@pytest.mark.parametrize("each", conventions.callables(), ids=lambda each: each.id)
+def test_callable_is_found_by_all_its_names(each: conventions.Callable) -> None:
+    for name in (*each.paths, *each.spellings):
+        assert each in [record.callable for record in conventions.find(name)], name
+    for path in each.paths:
+        assert conventions.resolve(path).id == each.id
 
 
 # The agreed distribution, its scores [2, 0, -1] and log-odds 2, and the formulas of roles that need no other word.
@@ -196,70 +202,37 @@ def test_results_hold_the_numbers_that_the_records_claim() -> None:
             np.testing.assert_allclose(np.array(stored["check"], float), claim, rtol=slack, atol=slack, err_msg=symbol)
 
 
-SPELLINGS = {
-    "PyTorch": {
-        "torch.nn.functional.cross_entropy": [
-            "F.cross_entropy",
-            "torch.nn.functional.cross_entropy",
-            "cross_entropy()",
-        ],
-        "torch.nn.CrossEntropyLoss": [
-            "nn.CrossEntropyLoss",
-            "CrossEntropyLoss",
-            "crossentropyloss",
-            "torch.nn.CrossEntropyLoss()",
-        ],
-        "torch.nn.BCEWithLogitsLoss": [
-            "BCEWithLogitsLoss",
-            "bcewithlogitsloss",
-            "nn.BCEWithLogitsLoss(reduction='none')",
-        ],
-        "torch.nn.NLLLoss": ["nllloss", "nn.NLLLoss", "torch.nn.modules.loss.NLLLoss"],
-        "torch.distributions.Categorical(logits=)": [
-            "Categorical",
-            "Categorical(logits=...)",
-            "dist.Categorical(logits=z)",
-        ],
-        "torch.logit": ["torch.logit", "logit", "Tensor.logit"],
-    },
-    "TensorFlow": {
-        "tf.nn.softmax_cross_entropy_with_logits": [
-            "tf.nn.softmax_cross_entropy_with_logits",
-            "tensorflow.nn.softmax_cross_entropy_with_logits",
-            "softmax_cross_entropy_with_logits",
-            "Softmax-Cross-Entropy-with-Logits",
-        ],
-    },
-    "Keras 3": {
-        "keras.losses.CategoricalCrossentropy(from_logits=True)": [
-            "CategoricalCrossentropy(from_logits=True)",
-            "tf.keras.losses.CategoricalCrossentropy(from_logits=True)",
-            "from_logits",
-            "from_logits=True",
-        ],
-        "keras.losses.BinaryCrossentropy": ["tf.keras.losses.BinaryCrossentropy()", "keras.losses.BinaryCrossentropy"],
-        "keras.losses.binary_crossentropy": [
-            "binary_crossentropy",
-            "loss='binary_crossentropy'",
-            '"binary_crossentropy"',
-        ],
-    },
-    "Optax": {"optax.softmax_cross_entropy": ["optax.softmax_cross_entropy", "optax.losses.softmax_cross_entropy"]},
-    "JAX": {"jax.nn.log_softmax": ["jax.nn.log_softmax", "nn.log_softmax", "log_softmax"]},
-}
+QUERIES = tomllib.loads((Path(__file__).parent / "queries.toml").read_text("utf-8"))["queries"]
 
 
-@pytest.mark.parametrize(
-    ("framework", "symbol", "spelling"),
-    [
-        (framework, symbol, each)
-        for framework, names in SPELLINGS.items()
-        for symbol, many in names.items()
-        for each in many
-    ],
-)
-def test_symbol_is_found_as(framework: str, symbol: str, spelling: str) -> None:
-    assert (framework, symbol) in [(record.framework, record.symbol) for record in conventions.find(spelling)]
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query["ask"])
+def test_query_has_the_answer_that_was_meant(query: Mapping[str, str]) -> None:
+    found = conventions.find(query["ask"])
+    if "path" not in query:
+        assert found == []
+        assert query.get("near") in (None, *conventions.suggest(query["ask"]))
+        return
+    assert query["path"] in found[0].callable.paths
+    assert found[0].scale == query["scale"]
+
+
+def test_path_belongs_to_one_callable() -> None:
+    paths = [path for each in conventions.callables() for path in each.paths]
+    assert len(paths) == len(set(paths))
+
+
+def test_callables_can_be_hashed_and_not_changed() -> None:
+    assert len(set(conventions.callables())) == len(conventions.callables())
+    with pytest.raises(AttributeError):
+        conventions.callables()[0].trap = "none"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("each", conventions.callables(), ids=lambda each: each.id)
+def test_signature_is_one_that_python_reads_or_says_that_it_is_not(each: conventions.Callable) -> None:
+    for parameters in (each.construct, each.call):
+        if parameters is not None:
+            ast.parse(f"def f({parameters}): ...")
+    assert each.written or each.construct is not None or each.call is not None
 
 
 def test_keyword_chooses_between_the_records_of_a_name() -> None:
@@ -296,20 +269,9 @@ def test_name_that_is_none_finds_nothing(nothing: str) -> None:
     assert conventions.find(nothing) == []
 
 
-@pytest.mark.parametrize(
-    ("typed", "meant"),
-    [
-        ("CrossEntropyLos", "CrossEntropyLoss"),
-        ("BCEWithLogitLoss", "BCEWithLogitsLoss"),
-        ("optax.softmax_crossentropy_loss", "optax.softmax_cross_entropy"),
-        ("softmax_cross_entropy_with_logit", "softmax_cross_entropy_with_logits"),
-        ("torch.nn.BCEWithLogitLoss", "torch.nn.BCEWithLogitsLoss"),
-    ],
-)
-def test_near_miss_suggests(typed: str, meant: str) -> None:
-    assert conventions.find(typed) == []
-    assert meant in conventions.suggest(typed)
-    assert all(conventions.find(each) for each in conventions.suggest(typed))
+@pytest.mark.parametrize("query", [query for query in QUERIES if "near" in query], ids=lambda query: query["ask"])
+def test_suggestions_are_found(query: Mapping[str, str]) -> None:
+    assert all(conventions.find(each) for each in conventions.suggest(query["ask"]))
 
 
 def test_far_miss_suggests_nothing() -> None:
@@ -327,8 +289,8 @@ def test_table_is_narrowed_by_framework_and_scale() -> None:
 
 
 def test_table_refuses_a_scale_that_is_none() -> None:
-    with pytest.raises(ValueError, match=r"holds must be one of .*, not 'logits'"):
-        conventions.table(scale="logits")
+    with pytest.raises(ValueError, match=r"scale must be one of .*, not 'logit'"):
+        conventions.table(scale="logit")
 
 
 def test_equivalents_do_the_same_on_the_same_scale_elsewhere() -> None:

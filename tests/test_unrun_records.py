@@ -76,7 +76,7 @@ def value(record: Record, passed: str, p: list[float] | None) -> list[float]:
 
 
 def numbers(gives: object) -> list[float]:
-    return gives if isinstance(gives, list) else [gives]
+    return list(gives) if isinstance(gives, tuple) else [gives]
 
 
 @pytest.mark.parametrize("record", UNRUN, ids=lambda record: f"{record.framework}: {record.symbol}")

@@ -1,7 +1,7 @@
-"""Looking things up: `resolve` for tools, exact, and `find` for people, who type half a name or paste a line of code.
+"""`find`, for people: half a name, another language's call, a framework's short name, or a pasted line of code.
 
-`find` never answers with another symbol's scale. A name that says its package is that symbol or nothing; a name that
-doesn't may be the end of a path. What isn't recorded has no answer, only suggestions.
+It never answers with another symbol's scale. A name that says its package is that symbol or nothing; one that doesn't
+may be the end of a path. What isn't recorded has no answer, only suggestions.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import ast
 import difflib
 import re
+from collections.abc import Callable as Function
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from typing import Any, Final
 
-from logitkit.conventions._load import Record, by_path, callables, rows
-from logitkit.conventions._schema import SCALES, WORDS, Callable, Case, Flag, Scale, Value
+from logitkit.conventions._load import Record, callables, rows
+from logitkit.conventions._resolve import UNKNOWN, framework_named, letters, resolve, values_of_flags
+from logitkit.conventions._schema import Callable
 
-#: A flag's value that a tool can't know. The scales that depend on it are then None.
-UNKNOWN: Final = object()
-
-# What people write for a module after `import ... as ...`, and modules that have moved.
+# What people write for a module after `import ... as ...`.
 IMPORTED_AS: Final = {
     "F": "torch.nn.functional",
     "nn": "torch.nn",
@@ -32,52 +32,29 @@ IMPORTED_AS: Final = {
     "jsp": "jax.scipy",
     "np": "numpy",
     "sp": "scipy",
+    "pm": "pymc",
     "sm": "statsmodels.api",
     "xgb": "xgboost",
     "lgb": "lightgbm",
     "smp": "segmentation_models_pytorch",
     "T": "theano.tensor",
 }
-MOVED: Final = {
-    "tensorflow.keras": "keras",
-    "tf_keras": "keras",
-    "keras.src.losses.losses": "keras.losses",
-    "keras.src": "keras",
-    "torch.nn.modules.loss": "torch.nn",
-    "torch.nn.modules.activation": "torch.nn",
-    "sklearn.linear_model._logistic": "sklearn.linear_model",
-}
-# How people name a framework, beside its own name and that of its package.
-FRAMEWORKS: Final = {
-    "torch": "PyTorch",
-    "tf": "TensorFlow",
-    "keras": "Keras 3",
-    "sklearn": "scikit-learn",
-    "scikit": "scikit-learn",
-    "hf": "Transformers",
-    "huggingface": "Transformers",
-    "hugging face": "Transformers",
-    "tfp": "TensorFlow Probability",
-    "smp": "Segmentation Models PyTorch",
-    "xgb": "XGBoost",
-    "lgb": "LightGBM",
-    "lgbm": "LightGBM",
-    "vw": "Vowpal Wabbit",
-    "tfjs": "TensorFlow.js",
-    "paddle": "PaddlePaddle",
-}
-# What's meant first when several frameworks have a name.
-FIRST: Final = ("PyTorch", "TensorFlow", "Keras 3", "scikit-learn", "JAX")
+# What's meant first when several frameworks have a name; the others follow in alphabetical order.
+FIRST: Final = (
+    *("PyTorch", "TensorFlow", "Keras 3", "scikit-learn", "JAX", "SciPy", "Transformers", "torchvision", "Optax"),
+    *("XGBoost", "LightGBM", "CatBoost", "statsmodels", "R", "TensorFlow Probability", "OpenAI API", "vLLM"),
+)
 # What people call a thing that no framework calls so.
 NICKNAMES: Final = {
     "bce": ("torch.nn.BCEWithLogitsLoss", "torch.nn.BCELoss", "keras.losses.BinaryCrossentropy"),
-    "bceloss with logits": ("torch.nn.BCEWithLogitsLoss",),
+    "ce": ("torch.nn.functional.cross_entropy", "keras.losses.CategoricalCrossentropy", "optax.softmax_cross_entropy"),
     "xent": (
         "torch.nn.functional.cross_entropy",
         "tensorflow.nn.softmax_cross_entropy_with_logits",
         "keras.losses.CategoricalCrossentropy",
         "optax.softmax_cross_entropy",
     ),
+    "nll": ("torch.nn.functional.nll_loss", "torch.nn.NLLLoss"),
     "logits": (
         "torch.nn.functional.cross_entropy",
         "torch.nn.functional.binary_cross_entropy_with_logits",
@@ -87,128 +64,21 @@ NICKNAMES: Final = {
         "torch.distributions.Bernoulli",
     ),
 }
-
-# What stands between the parts of a name in other languages.
-_DOTS: Final = re.compile(r"::|[$/]")
-
-
-def resolve(path: str, /, **flags: Any) -> Callable | None:
-    """The callable of an exact path, with the scales that its flags set; None if it isn't recorded.
-
-    This is the interface for tools. It's exact: a path is a full dotted path as one would import it, and no other
-    symbol is ever given for it. Keywords that change no scale are ignored, so a tool can pass all it sees.
-
-    Parameters
-    ----------
-    path : str
-        The path, such as ``"torch.nn.functional.cross_entropy"``.
-    **flags
-        The values of keywords. One that can't be known is `UNKNOWN`: what depends on it has then the scale None.
-
-    Returns
-    -------
-    Callable or None
-        Its inputs, what it returns, its operations and its cases are those in force under these flags.
-
-    Examples
-    --------
-    >>> from logitkit import conventions
-    >>> loss = conventions.resolve("keras.losses.BinaryCrossentropy", from_logits=True)
-    >>> [(each.name, each.scale) for each in loss.scores]
-    [('y_pred', 'log-odds')]
-    >>> conventions.resolve("torch.nn.CrossEntropy") is None
-    True
-    """
-    found = by_path().get(path)
-    if found is None:
-        return None
-    values = {flag.name: flags.get(flag.name, flag.default) for flag in found.flags}
-    for flag in found.flags:
-        found = _set(found, flag, values[flag.name])
-    cases = tuple(case for case in found.cases if _when(found, case) == values)
-    if len(cases) == 1:
-        (case,) = cases
-        found = replace(found, applies=case.applies, ops=case.ops, stability=case.stability, trap=case.trap)
-    return replace(found, cases=cases or found.cases)
+SAME_WORD: Final = {"divergence": "div", "xent": "crossentropy", "ce": "crossentropy", "bce": "binarycrossentropy"}
+# Old and experimental doors to what has a better one: they come last.
+SIDE_DOORS: Final = ("compat", "raw_ops", "contrib", "quantized")
 
 
-def _set(each: Callable, flag: Flag, value: Any) -> Callable:
-    """A callable with one flag at a value; what the flag could change is unknown if the value is."""
-    for setting in flag.settings:
-        if setting.value == value and type(setting.value) is type(value):
-            scales = dict(setting.scales)
-            inputs = tuple(
-                replace(one, scale=scales[one.name], event=setting.event or one.event) if one.name in scales else one
-                for one in each.inputs
-            )
-            return replace(each, inputs=inputs, returns=setting.returns or each.returns)
-    if value is not UNKNOWN and value == flag.default:
-        return each
-    changed = {name for setting in flag.settings for name, _ in setting.scales}
-    inputs = tuple(replace(one, scale=None) if one.name in changed else one for one in each.inputs)
-    unknown = any(setting.returns for setting in flag.settings)
-    return replace(each, inputs=inputs, returns=None if unknown else each.returns, ops=(), stability=None)
-
-
-def _when(each: Callable, case: Case) -> dict[str, Any]:
-    """The values of all flags in a case."""
-    return {flag.name: flag.default for flag in each.flags} | dict(case.when)
-
-
-def table(framework: str | None = None, scale: Scale | None = None) -> list[Record]:
-    """All rows of the registry, or those of one framework, or those on one scale.
-
-    Parameters
-    ----------
-    framework : str, optional
-        The framework's name in any usual form: ``"sklearn"``, ``"tf"``, ``"hf"``.
-    scale : str, optional
-        One of `SCALES`.
-
-    Returns
-    -------
-    list of Record
-        Sorted by framework, in the order of their files; empty if there is none.
-
-    Raises
-    ------
-    ValueError
-        If `scale` is none of the scales.
-
-    Examples
-    --------
-    >>> from logitkit import conventions
-    >>> [record.symbol for record in conventions.table("pytorch", scale="log-probabilities")][:1]
-    ['torch.nn.functional.nll_loss']
-    """
-    if scale not in (None, *SCALES):
-        raise ValueError(f"scale must be one of {', '.join(SCALES)}, not {scale!r}")
-    named = framework_named(framework) if framework else ()
-    return [
-        record
-        for each in callables()
-        if framework is None or each.framework in named
-        for record in rows(each)
-        if scale in (None, record.scale)
-    ]
-
-
-def framework_named(name: str) -> tuple[str, ...]:
-    """The frameworks of a name as people write it: its own, its package's, a short form, or the beginning of one."""
-    wanted = _letters(name)
-    known = {each.framework: each.package or "" for each in callables()}
-    if short := FRAMEWORKS.get(name.strip().lower()):
-        return (short,) if short in known else ()
-    exact = tuple(own for own, package in known.items() if wanted in (_letters(own), _letters(package)))
-    return exact or tuple(own for own in known if wanted and _letters(own).startswith(wanted))
+TRUTH: Final = {"true": True, "false": False}  # as R, Julia and JavaScript write them
+Same = Function[[str], str]
 
 
 def find(query: str) -> list[Record]:
     """The rows that a person means by a name, the most likely first.
 
-    The name may lack its first modules (``F.cross_entropy``), its case or underscores (``crossentropyloss``), may name
-    its framework (``vllm logprobs``), may be a keyword (``from_logits``), or a line of code that calls it. Keywords
-    that change a scale choose between the rows of one name; others are ignored.
+    The name may lack its first modules (``F.cross_entropy``), its case or underscores (``crossentropyloss``). It may
+    come with its framework (``vllm logprobs``), be a keyword (``from_logits``), or be a line of code that calls it.
+    Arguments that change a scale choose between the rows of one name; others don't matter.
 
     Parameters
     ----------
@@ -228,19 +98,22 @@ def find(query: str) -> list[Record]:
     >>> conventions.find("torch.bernoulli_")
     []
     """
-    query = query.strip().rstrip(":;,")
-    for asked in _asked(query):
-        if found := _look_up(asked):
-            return sorted(found, key=_rank)
+    names = _names_in(query)
+    for look in (_look_up, _of_an_object):
+        for name in names:
+            if found := look(name):
+                return found
     framework, rest = _split_framework(query)
-    if framework and rest:
-        found = [record for record in find(rest) if record.framework in framework]
-        return found or [record for record in _by_words(rest) if record.framework in framework]
-    return []
+    if framework:
+        within = [record for record in find(rest) if record.framework in framework]
+        return within or [record for record in _with_words(rest) if record.framework in framework]
+    return _with_words(query) if " " in query.strip() and not any(name.called for name in names) else []
 
 
 def suggest(query: str, count: int = 5) -> list[str]:
     """Recorded names near to one that isn't; `find` finds each of them.
+
+    Another class's method of the same name isn't near: its scale may be another.
 
     Parameters
     ----------
@@ -260,83 +133,89 @@ def suggest(query: str, count: int = 5) -> list[str]:
     >>> conventions.suggest("cross_entropie")[0]
     'torch.nn.functional.cross_entropy'
     """
-    asked = next(iter(_asked(query.strip())), None)
-    if asked is None:
-        return []
-    dotted = len(asked.path) > 1
-    names = {}
-    for each in sorted(callables(), key=lambda each: _rank(rows(each)[0])):
-        key = _letters(".".join(each.symbol.split(".")[-2:]) if dotted else each.symbol.split(".")[-1])
-        names.setdefault(key, each.symbol)
-    wanted = _letters(".".join(asked.path[-2:]))
-    near = difflib.get_close_matches(wanted, names, n=count, cutoff=0.6)
-    return [names[each] for each in near]
+    near: dict[str, float] = {}
+    for name in _names_in(query):
+        *before, last = map(letters, _expanded(name.parts))
+        for each in sorted(callables(), key=_rank):
+            *others, own = map(letters, _parts(each.symbol))
+            likeness = _ratio(last, own)
+            module = _ratio(before[-1], others[-1]) if before and others else 0.5
+            if likeness > 0.8 and module > (0.75 if last == own else 0.4):
+                near.setdefault(each.symbol, likeness + module / 4)
+    return sorted(near, key=lambda symbol: -near[symbol])[:count]
 
 
-def equivalents(record: Record) -> list[Record]:
-    """What does the same work in other frameworks: the same role, event, formula and target, on the same scale.
-
-    Parameters
-    ----------
-    record : Record
-        The row.
-
-    Returns
-    -------
-    list of Record
-
-    Examples
-    --------
-    >>> from logitkit import conventions
-    >>> loss = conventions.find("torch.nn.functional.cross_entropy")[0]
-    >>> "optax.softmax_cross_entropy" in [each.symbol for each in conventions.equivalents(loss)]
-    True
-    """
-
-    def work(each: Record) -> tuple[Any, ...]:
-        case = each.case
-        signed = any("sign" in one.target for one in each.callable.inputs)
-        return _family(case.role), case.scale, case.event, each.callable.returns, case.formula, signed
-
-    every = (row for each in callables() for row in rows(each))
-    return [each for each in every if work(each) == work(record) and each.framework != record.framework]
-
-
-def _family(role: str) -> str:
-    # log_sigmoid is an inverse link in one file and a log normaliser in another: what returns tells them apart
-    return "transform" if role in ("inverse link", "normaliser", "log normaliser", "link") else role
+def _ratio(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A name that was asked for: its parts, the keywords of its call, and how many arguments stand before them."""
+class _Name:
+    """A name that was asked for, with the arguments of its call."""
 
-    path: tuple[str, ...]
-    keywords: tuple[tuple[str, Value], ...] = ()
-    positional: int = 0
+    parts: tuple[str, ...]
+    arguments: tuple[Any, ...] = ()
+    keywords: tuple[tuple[str, Any], ...] = ()
+    called: bool = False
 
 
-def _asked(query: str) -> Iterator[_Asked]:
-    """What a query may ask for: the calls of a line of code, the outermost first, or the name that it is."""
+def _names_in(query: str) -> list[_Name]:
+    """The names in a query: the calls of a line of code, the outermost first, then its strings; or the whole of it."""
+    return [each for each in _read(query) if each.parts]
+
+
+def _read(query: str) -> Iterator[_Name]:
+    text = query.strip().rstrip(":;,")
+    code = re.sub(r"=\s*(?=[,)])", "=...", _dots(text))
     try:
-        tree = ast.parse(re.sub(r"=(?=[,)])", "=...", query))
+        tree = ast.parse(code)
     except SyntaxError:
-        tree = ast.Module(body=[], type_ignores=[])
-    calls = [each for each in ast.walk(tree) if isinstance(each, ast.Call)]
-    for call in calls:
-        target = call.func
-        if isinstance(target, ast.Call):  # nn.CrossEntropyLoss()(x, y)
-            continue
-        if path := _dotted(target):
+        tree = None
+    odd = ast.AnnAssign | ast.Subscript  # binary:logistic, Layer["Index"]
+    if tree is None or any(
+        isinstance(getattr(each, "value", each), odd) or isinstance(each, odd) for each in tree.body
+    ):
+        yield from _names_elsewhere(text)
+        return
+    nodes = list(ast.walk(tree))
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
+        if parts := _dotted(call.func):
             keywords = tuple((each.arg, _value(each.value)) for each in call.keywords if each.arg)
-            yield _Asked(path, keywords, len(call.args))
-    bare = _DOTS.sub(".", query.partition("(")[0] if calls else query).strip(" .\"'`")
-    assigned = re.fullmatch(r"(\w+)\s*=\s*([\"']?)([\w.:]+)\2", bare)
-    if assigned and not calls:
-        yield _Asked((assigned[1],), ((assigned[1], _literal(assigned[3])),))
-        yield _Asked((assigned[3],))
-    elif not calls or not any(_dotted(each.func) for each in calls):
-        yield _Asked(tuple(part for part in bare.split(".") if part))
+            yield _Name(parts, tuple(map(_value, call.args)), keywords, called=True)
+    strings = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    (statement, *_) = tree.body or [ast.Pass()]
+    if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+        name = statement.targets[0].id
+        value = statement.value
+        if isinstance(value, ast.Constant | ast.Name):  # from_logits=True
+            yield _Name((name,), keywords=((name, _value(value)),))
+        yield _Name(_dotted(value)) if isinstance(value, ast.Attribute) else _Name(())
+    if isinstance(statement, ast.Expr):
+        yield _Name(_dotted(statement.value))
+    yield from (_Name((each,)) for each in strings)
+
+
+def _names_elsewhere(text: str) -> Iterator[_Name]:
+    """A name that isn't Python's: ``stats::qlogis(p, log.p = TRUE)``, ``binary:logistic``, two words."""
+    name, bracket, inside = text.partition("(")
+    keywords = re.findall(r"([\w.]+)\s*=\s*[\"']?([\w.:+-]*)", inside)
+    values = tuple((key, TRUTH.get(value.lower(), value)) for key, value in keywords)
+    yield _Name(_parts(text))
+    yield _Name(_parts(name), keywords=values, called=bool(bracket))
+    if assigned := re.fullmatch(r"([\w.]+)\s*=\s*[\"']?([\w.:+-]+)[\"']?", text):
+        key, value = assigned.groups()
+        yield _Name((key,), keywords=((key, TRUTH.get(value.lower(), value)),))
+        yield _Name((value,))
+
+
+def _dots(name: str) -> str:
+    return re.sub(r"::|\$", ".", name)
+
+
+@cache
+def _parts(name: str) -> tuple[str, ...]:
+    name = _dots(name).strip(" \"'`@")
+    return tuple(part for part in re.split(r"[./]", name) if letters(part)) or ((name,) if letters(name) else ())
 
 
 def _dotted(node: ast.expr) -> tuple[str, ...]:
@@ -344,150 +223,188 @@ def _dotted(node: ast.expr) -> tuple[str, ...]:
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
         node = node.value
+    if isinstance(node, ast.Call) and not parts:  # nn.CrossEntropyLoss()(x, y): that call is asked for itself
+        return ()
     return (*([node.id] if isinstance(node, ast.Name) else []), *reversed(parts))
 
 
 def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Name) and node.id.lower() in TRUTH:
+        return TRUTH[node.id.lower()]
+    if isinstance(node, ast.Attribute | ast.Name):  # criterion=nn.CrossEntropyLoss
+        return _Symbol(_dotted(node)[-1])
     try:
         return ast.literal_eval(node)
     except ValueError:
         return UNKNOWN
 
 
-def _literal(text: str) -> Value:
-    return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+class _Symbol(str):
+    """The last part of a name that was passed: a class, where it's compared with the name of one, or a variable."""
+
+    __slots__ = ()
 
 
-def _look_up(asked: _Asked) -> list[Record]:
-    """The rows of a name: by its exact path, by the end of one, by a spelling, by a keyword, or by a nickname."""
-    if nickname := NICKNAMES.get(".".join(asked.path).lower()):
-        return [record for path in nickname if path in by_path() for record in rows(by_path()[path])[:1]]
-    path = _expanded(asked.path)
-    if exact := by_path().get(".".join(path)):
-        return _agreeing(exact, asked)
-    if path and path[0] in _roots() and len(path) > 1:  # it says its package: it's that symbol or nothing
-        path = ()
-    for same in (str, _letters):
-        ends = [
-            each for each in callables() if path and any(_ends(name, path, same) for name in (each.symbol, *each.paths))
-        ]
-        if ends:
-            return [record for each in ends for record in _agreeing(each, asked)]
-        spelled = [each for each in callables() if _spelled(each, asked, same)]
-        if spelled:
-            return [record for each in spelled for record in _agreeing(each, asked)]
-    return _with_keyword(asked) if len(asked.path) == 1 else []
+def _look_up(name: _Name) -> list[Record]:
+    """The rows of a name: by a nickname, the whole or the end of a path, a spelling, or a keyword."""
+    nicknamed = _nicknamed(name) if len(name.parts) == 1 else []
+    for same in (str, letters):
+        if found := _called(name, same):
+            ranked = sorted(found, key=_rank)
+            return list(dict.fromkeys([*nicknamed, *(record for each in ranked for record in _chosen(each, name))]))
+    return nicknamed or (_with_keyword(name) if len(name.parts) == 1 and not name.called else [])
 
 
-def _expanded(path: tuple[str, ...]) -> tuple[str, ...]:
-    if not path:
-        return ()
-    first = IMPORTED_AS.get(path[0])
-    dotted = ".".join((first, *path[1:]) if first and len(path) > 1 else path)
-    for old, new in MOVED.items():
-        if dotted.startswith(f"{old}."):
-            dotted = new + dotted[len(old) :]
-            break
-    return tuple(dotted.split("."))
+def _called(name: _Name, same: Same) -> list[Callable]:
+    """The callables of a name, with parts that are the `same`: that name in full, or else the end of theirs."""
+    paths, spellings = _index()
+    whole, written = (tuple(map(same, parts)) for parts in (_expanded(name.parts), name.parts))
+    known = [(tuple(map(same, parts)), each) for parts, each in paths.get(letters(written[-1]), ())]
+    exact = [each for parts, each in known if parts in (whole, written)]
+    rooted = whole[0] in _roots() and len(whole) > 1
+    if exact and rooted:
+        return list(dict.fromkeys(exact))
+    ends = [each for parts, each in known if parts[-len(written) :] == written]
+    joined = same(".".join(name.parts))
+    spelled = [each for one, each in spellings.get(letters(joined), ()) if _is_spelled(name, one, same)]
+    return list(dict.fromkeys([*exact, *([] if rooted and whole == written else ends), *spelled]))
+
+
+def _expanded(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """A path with its first module in full: ``F.cross_entropy`` is ``torch.nn.functional.cross_entropy``."""
+    module = IMPORTED_AS.get(parts[0]) if len(parts) > 1 else None
+    return (*module.split("."), *parts[1:]) if module else parts
 
 
 @cache
 def _roots() -> frozenset[str]:
-    return frozenset(path.partition(".")[0] for path in by_path() if "." in path)
+    paths = (each.paths for each in callables() if each.language == "Python")
+    return frozenset(path.partition(".")[0] for path in chain.from_iterable(paths) if "." in path)
 
 
-def _ends(name: str, path: tuple[str, ...], same: Any) -> bool:
-    parts = _DOTS.sub(".", name).split(".")
-    return tuple(map(same, parts[-len(path) :])) == tuple(map(same, path))
+@cache
+def _index() -> tuple[dict[str, list[tuple[tuple[str, ...], Callable]]], dict[str, list[tuple[_Name, Callable]]]]:
+    """Paths by the letters of their last part, and spellings by their letters."""
+    paths: dict[str, list[tuple[tuple[str, ...], Callable]]] = {}
+    spellings: dict[str, list[tuple[_Name, Callable]]] = {}
+    for each in callables():
+        for path in dict.fromkeys((each.symbol, *each.paths)):
+            paths.setdefault(letters(_parts(path)[-1]), []).append((_parts(path), each))
+        for text in each.spellings:
+            for spelling in (next(iter(_names_in(text)), _Name((text,))), _Name((text,))):
+                spellings.setdefault(letters(".".join(spelling.parts)), []).append((spelling, each))
+    return paths, spellings
 
 
-def _spelled(each: Callable, asked: _Asked, same: Any) -> bool:
-    name, given = same(".".join(asked.path)), {keyword for keyword, _ in asked.keywords}
-    for one in each.spellings:
-        bare, _, inside = one.partition("(")
-        needed = set(re.findall(r"(\w+)\s*=", inside))
-        if same(bare.strip("\"' ")) == name and needed <= given:
-            return True
-    return False
+def _is_spelled(name: _Name, spelling: _Name, same: Same) -> bool:
+    """Whether the name has the keywords of this spelling: ``XGBClassifier.predict(output_margin=True)``."""
+    given = dict(name.keywords)
+    alike = same(".".join(name.parts)) == same(".".join(spelling.parts))
+    return alike and all(
+        key in given and (value is ... or given[key] in (value, ..., UNKNOWN)) for key, value in spelling.keywords
+    )
 
 
-def _agreeing(each: Callable, asked: _Asked) -> list[Record]:
-    """The rows that the keywords of a call choose: by the flags they set, or by the input they fill."""
-    keywords = dict(asked.keywords)
-    inputs = {one.name: one for one in each.inputs if one.scale}
-    chosen = [name for name in keywords if name in inputs]
-    if not chosen and len(inputs) > 1 and asked.positional:
-        first = [one.name for one in inputs.values() if one.index is not None and one.index < asked.positional]
-        chosen = first[:1]
-    flags = {flag.name: keywords[flag.name] for flag in each.flags if flag.name in keywords}
-    found = list(rows(each))
-    if chosen:
-        found = [record for record in found if record.case.input in chosen] or found
-    if flags:
-        known = {name: value for name, value in flags.items() if value is not UNKNOWN and value is not ...}
-        found = [record for record in found if known.items() <= _when(each, record.case).items()] or found
-    elif asked.keywords or asked.positional:
-        found = [record for record in found if not record.case.when] or found
-    return found
+def _chosen(each: Callable, name: _Name) -> list[Record]:
+    """The rows that the arguments of a call choose: by the flags that they set, or by the input that they fill."""
+    given = _arguments(each, name)
+    flags = {flag.name: given[flag.name] for flag in each.flags if flag.name in given}
+    asked = {flag.name for flag in each.flags} & set(name.parts)  # raw_score: the rows that set it first
+    every = sorted(rows(each), key=lambda record: not asked and bool(record.case.when))
+    every.sort(key=lambda record: not asked <= dict(record.case.when).keys())
+    filled = [one.name for one in each.inputs if one.name in given and one.scale]
+    every = [record for record in every if record.case.input in filled] or every
+    known = {key: value for key, value in flags.items() if value is not UNKNOWN and value is not ...}
+    if not name.called and not flags:
+        return every
+    values = values_of_flags(each) | flags
+    fitting = [
+        record
+        for record in every
+        if all(values[key] in (UNKNOWN, ..., value) for key, value in values_of_flags(each, record.case).items())
+    ]
+    return fitting or (_derived(each, known) if known else []) or every
 
 
-def _with_keyword(asked: _Asked) -> list[Record]:
+def _arguments(each: Callable, name: _Name) -> dict[str, Any]:
+    """The arguments of a call by name."""
+    where = "construct" if each.construct is not None else "call"
+    given = dict(name.keywords)
+    places = [(one.name, one.where, one.index) for one in each.inputs]
+    places += [(flag.name, flag.where, flag.index) for flag in each.flags]
+    for parameter, place, index in places:
+        if place == where and index is not None and index < len(name.arguments):
+            given[parameter] = name.arguments[index]
+    return given
+
+
+def _derived(each: Callable, flags: dict[str, Any]) -> list[Record]:
+    """A row that nobody ran, where the scale follows from the flags."""
+    found = resolve(each.paths[0], **flags) or each
+    scale = found.scores[0].scale if found.scores else found.returns
+    if scale is None:
+        return []
+    case = replace(each.cases[0], when=tuple(flags.items()), scale=scale, check=None, wrong=None, also=())
+    return [Record(callable=each, case=case)]
+
+
+def _of_an_object(name: _Name) -> list[Record]:
+    """The method of an object, or a class in a module of any name: ``bst.predict(d, output_margin=True)``."""
+    receiver, *rest = name.parts
+    if not rest or not name.called or not receiver.islower() or receiver in IMPORTED_AS or receiver in _roots():
+        return []
+    plain = replace(name, parts=tuple(rest))
+    given = dict(name.keywords)
+    found = _look_up(plain)
+    if rest[-1][:1].isupper():
+        return found
+    methods = [record for record in found if record.callable.form == "method" and record.language == "Python"]
+    return [record for record in methods if any(flag.name in given for flag in record.callable.flags)] or methods
+
+
+def _nicknamed(name: _Name) -> list[Record]:
+    wanted = NICKNAMES.get(name.parts[0].lower(), ())
+    return [record for path in wanted for each in callables() if path in each.paths for record in rows(each)[:1]]
+
+
+def _with_keyword(name: _Name) -> list[Record]:
     """The rows of callables that have a parameter of this name, where it matters for the scale."""
-    (name,) = asked.path
-    values = dict(asked.keywords)
+    (wanted,) = name.parts
+    value = dict(name.keywords).get(wanted, ...)
+    found = []
+    for each in sorted(callables(), key=_rank):
+        if any(flag.name == wanted for flag in each.flags):
+            for record in rows(each):
+                own = values_of_flags(each, record.case)[wanted]
+                if value is ... or own == value:
+                    found.append(record)
+        elif any(one.name == wanted and one.scale for one in each.inputs):
+            found += [record for record in rows(each) if record.case.input == wanted]
+    return sorted(found, key=lambda record: (_rank(record.callable), wanted not in dict(record.case.when)))
 
-    def matters(each: Callable) -> bool:
-        return any(flag.name == name for flag in each.flags) or any(
-            one.name == name and one.scale for one in each.inputs
-        )
 
-    found = [record for each in callables() if matters(each) for record in rows(each)]
-    if name in values:
-        found = [record for record in found if dict(record.case.when).get(name) == values[name]] or found
+def _with_words(text: str) -> list[Record]:
+    """The rows whose symbol, spellings or inputs contain all of these words."""
+    words = [SAME_WORD.get(letters(word), letters(word)) for word in text.split()]
+    found: list[Record] = []
+    for each in sorted(callables(), key=_rank) if all(words) else ():
+        said = letters(" ".join([each.symbol, *each.paths, *each.spellings, *(one.name for one in each.inputs)]))
+        if all(word in said for word in words):
+            found += rows(each)
     return found
-
-
-def _by_words(words: str) -> list[Record]:
-    """The rows whose name, spellings or inputs contain all of these words."""
-    wanted = [_letters(word) for word in words.split()]
-
-    def text(record: Record) -> str:
-        each = record.callable
-        return _letters(" ".join([record.symbol, record.argument, *each.paths, *each.spellings]))
-
-    return [record for each in callables() for record in rows(each) if all(word in text(record) for word in wanted)]
 
 
 def _split_framework(query: str) -> tuple[tuple[str, ...], str]:
-    """A framework that a query begins or ends with, and the rest of it."""
+    """The framework that a query begins or ends with, and the rest of it."""
     words = query.split()
     for count in (2, 1):
         for named, rest in ((words[:count], words[count:]), (words[-count:], words[:-count])):
-            if rest and (found := _exactly_named(" ".join(named))):
+            if rest and (found := framework_named(" ".join(named))):
                 return found, " ".join(rest)
     return (), query
 
 
-def _exactly_named(name: str) -> tuple[str, ...]:
-    wanted = _letters(name)
-    found = framework_named(name)
-    short = name.lower() in FRAMEWORKS
-    return tuple(each for each in found if short or wanted in (_letters(each), *_letters_of_packages(each)))
-
-
-def _letters_of_packages(framework: str) -> tuple[str, ...]:
-    return tuple({_letters(each.package or "") for each in callables() if each.framework == framework})
-
-
-def _rank(record: Record) -> tuple[int, int]:
-    order = FIRST.index(record.framework) if record.framework in FIRST else len(FIRST)
-    return order, "loss" not in record.case.role
-
-
-def _letters(name: str) -> str:
-    return re.sub(r"[^a-z0-9+=<>\u0080-\uffff]", "", name.lower())
-
-
-def words_for(scale: Scale) -> str:
-    """A scale in the words of people: ``logits (of a softmax)``."""
-    return WORDS[scale]
+@cache
+def _rank(each: Callable) -> tuple[bool, int, str]:
+    order = FIRST.index(each.framework) if each.framework in FIRST else len(FIRST)
+    return any(part in SIDE_DOORS for part in _parts(each.symbol)), order, each.framework

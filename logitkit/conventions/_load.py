@@ -30,7 +30,7 @@ SHARED = ("role", "event", "applies", "ops", "stability", "target", "trap", "sou
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Framework:
-    """The callables of one file, and what is needed to run them: a package and its prelude, or else why it isn't run."""
+    """The callables of one file, and what is needed to run them, or else why they aren't run."""
 
     framework: str
     language: str
@@ -38,7 +38,7 @@ class Framework:
     not_run: str | None = None
     needs: str | None = None
     prelude: str = ""
-    backends: ByBackend[str] = ByBackend({})
+    backends: ByBackend[str] | None = None
     versions: tuple[str, ...] = ()
     callables: tuple[Callable, ...]
 
@@ -82,7 +82,7 @@ class Record:
 
     @property
     def symbol(self) -> str:
-        """The name, with the flags that aren't at their default: ``keras.losses.BinaryCrossentropy(from_logits=True)``."""
+        """The name, with the flags that aren't at their default: ``Booster.predict(output_margin=True)``."""
         flags = [f"{name}={_written(value, self.language)}" for name, value in self.case.when]
         several = sum(each.scale is not None and not each.target for each in self.callable.inputs) > 1
         if several and self.case.input and not flags:
@@ -110,6 +110,24 @@ class Record:
         """How the values become one: the default, or the sentence that says more."""
         reduction = self.callable.reduction
         return (reduction.how or reduction.default) if reduction else None
+
+    @property
+    def fix(self) -> str | None:
+        """What to change in front of the call: the record's own advice, or what follows from the scale."""
+        if self.callable.fix or self.returned or "loss" not in self.case.role:
+            return self.callable.fix
+        squash = "softmax" if self.case.event == "categorical" else "sigmoid"
+        others = [
+            f"{flag.name}={_written(setting.value, self.language)}"
+            for flag in self.callable.flags
+            for setting in flag.settings
+            if dict(setting.scales).get(self.argument, self.scale) in {"logits", "log-odds"} - {self.scale}
+        ]
+        if self.scale == "log-probabilities":
+            return f"Pass `log_{squash}` of the model's scores."
+        if self.scale == "probabilities":
+            return f"Pass the {squash} of the scores" + (f", or the scores with `{others[0]}`." if others else ".")
+        return f"Leave out the {squash} in front of it." if self.scale in ("logits", "log-odds") else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -233,13 +251,15 @@ def _setting(fields: dict[str, Any]) -> Setting:
 
 def _case(shared: dict[str, Any], fields: dict[str, Any]) -> Case:
     scores = [each["name"] for each in shared.get("inputs", []) if "scale" in each]
-    own = {name: shared.get(name) for name in SHARED} | {"ops": shared.get("ops", [])}
+    own: dict[str, Any] = {name: shared.get(name) for name in SHARED} | {"ops": shared.get("ops", [])}
     own["input"] = scores[0] if len(scores) == 1 and not _is_output(fields.get("role", shared["role"])) else None
     own |= fields
     call = own.get("check", {}).get("call", "")
-    checks = {name: Check(**_frozen({"call": call, **own.pop(name)})) for name in ("check", "wrong") if name in own}
+    for name in ("check", "wrong"):
+        if name in own:
+            own[name] = Check(**_frozen({"call": call, **own[name]}))
     also = tuple(Check(**_frozen(each)) for each in own.pop("also", []))
-    return Case(when=tuple(own.pop("when", {}).items()), also=also, **checks, **_frozen(own))
+    return Case(when=tuple(own.pop("when", {}).items()), also=also, **_frozen(own))
 
 
 def _is_output(role: str) -> bool:

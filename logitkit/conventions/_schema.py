@@ -1,4 +1,4 @@
-"""What the registry says of a callable, as types: read-only, hashable, and checked against ``schema.json`` in the tests.
+"""What the registry says of a callable, as types: read-only and hashable; ``schema.json`` says the same of the files.
 
 A `Callable` is one function, class, method, attribute or option of a framework, with every input and the flags that
 change a scale. A `Case` is one setting of those flags that was run, or read, with the numbers that came out.
@@ -60,7 +60,7 @@ class ByBackend(Mapping[str, T], Generic[T]):
 class Input:
     """One parameter: where it is passed, and the scale of what it must hold.
 
-    `scale` is None where it depends on a flag whose value isn't known, and for what isn't a score: a target or a weight.
+    `scale` is None where it depends on a flag whose value isn't known, and for what is no score, such as a target.
     """
 
     name: str
@@ -225,7 +225,8 @@ class Callable:
     @property
     def on_wrong(self) -> tuple[tuple[Scale, OnWrong], ...]:
         """What the scales that were tried by mistake do: raise, or go through silently."""
-        return tuple((each.wrong.passes, each.wrong.effect) for each in self.cases[:1] if each.wrong)
+        wrong = (each.wrong for each in self.cases if each.wrong and each.scale == self.cases[0].scale)
+        return tuple((each.passes, each.effect) for each in wrong if each.passes)
 
 
 def frozen(value: Any) -> Any:

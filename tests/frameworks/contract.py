@@ -43,12 +43,13 @@ class MisfitError(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """A call to be made, and its inputs."""
+    """A call to be made, and its inputs: lists, or arrays of one precision."""
 
     call: str
     x: tuple[float, ...]
     y: int
     onehot: tuple[float, ...]
+    dtype: str | None = None
 
 
 def on_scale(p: np.ndarray, scale: str, shift: float | None = None) -> list[float]:

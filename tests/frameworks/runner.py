@@ -49,7 +49,7 @@ class Run:
 
     def packages(self) -> list[str]:
         """The distributions whose versions are recorded."""
-        backend = self.(framework.backends or {})[self.backend] if self.backend else None
+        backend = self.framework.backends[self.backend] if self.backend else None
         return [package for package in dict.fromkeys((self.framework.package, backend)) if package]
 
 
@@ -83,7 +83,14 @@ def execute(run: Run, todo: Sequence[Job]) -> tuple[dict[str, str], dict[Job, di
 
 
 def _python(run: Run, jobs: Mapping[str, Job]) -> str:
-    calls = [f"emit({key!r}, {job.call!r}, {list(job.x)}, {job.y}, {list(job.onehot)})" for key, job in jobs.items()]
+    calls = []
+    for dtype in (None, "float32", "float64"):  # the plain calls first: a precision is set for the whole process
+        calls += [f"precision({dtype!r})"] if dtype else []
+        calls += [
+            f"emit({key!r}, {job.call!r}, {list(job.x)}, {job.y}, {list(job.onehot)}, {dtype!r})"
+            for key, job in jobs.items()
+            if job.dtype == dtype
+        ]
     return "\n".join([run.framework.prelude, f"versions(*{run.packages()})", *calls])
 
 
