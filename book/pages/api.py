@@ -1,41 +1,69 @@
-"""Every entry of the API ends with links to the chapters that use the function."""
+"""Every entry of the API ends with links to the chapters that use the function.
+
+They are added when a page is written, so that a change in a chapter reads no other page again.
+"""
 
 import json
 import re
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from sphinx.addnodes import desc, pending_xref
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 SPELLINGS = {"logitkit": r"lk|logitkit", "logitkit.torch": r"lt|logitkit\.torch"}
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
-    """Connect the function below to autodoc."""
-    app.connect("autodoc-process-docstring", add_used_in, priority=900)  # after numpydoc
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Find the uses when all pages are read, and show them when one is written."""
+    app.connect("env-updated", find_uses)
+    app.add_post_transform(UsedIn)
+    return {"parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}
 
 
-def add_used_in(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
-    """Add the links to a docstring, in the order of the table of contents; methods have none."""
-    module, _, function = name.rpartition(".")
-    if module not in SPELLINGS:
-        return
-    use = re.compile(rf"\b(?:{SPELLINGS[module]})\.{function}\b")
-    chapters = []
-    for docname in app.env.external_site_map:
-        path = Path(app.env.doc2path(docname))
-        if path.suffix == ".ipynb":
-            app.env.note_dependency(str(path))
-            if use.search(source(path, path.stat().st_mtime_ns)):
-                chapters.append(f":doc:`/{docname}`")
-    if chapters:
-        lines += ["", f"Used in: {', '.join(chapters)}."]
+def find_uses(app: Sphinx, env: BuildEnvironment) -> set[str]:
+    """Note which chapters use each function, and return the pages of the functions for which that has changed."""
+    sources = {docname: Path(env.doc2path(docname)) for docname in env.external_site_map}
+    texts = {docname: text(path) for docname, path in sources.items() if path.suffix == ".ipynb"}
+    objects = env.get_domain("py").objects
+    uses = {}
+    for name in objects:
+        module, _, function = name.rpartition(".")
+        if module in SPELLINGS:  # and not a class
+            use = re.compile(rf"\b(?:{SPELLINGS[module]})\.{function}\b")
+            uses[name] = [docname for docname, found in texts.items() if use.search(found)]
+    before, env.used_in = getattr(env, "used_in", {}), uses
+    return {objects[name].docname for name in uses if uses[name] != before.get(name)}
 
 
-@cache
-def source(path: Path, _modified: int) -> str:
+def text(notebook: Path) -> str:
     """Return the text and the code of a notebook."""
-    cells = json.loads(path.read_text("utf-8"))["cells"]
+    cells = json.loads(notebook.read_text("utf-8"))["cells"]
     return "\n".join("".join(cell["source"]) for cell in cells)
+
+
+class UsedIn(SphinxPostTransform):
+    """The links, behind the docstring and before the methods of a class."""
+
+    default_priority = 5  # before references are resolved
+
+    def run(self, **_: Any) -> None:
+        """Add a paragraph to each entry."""
+        for entry in self.document.findall(desc):
+            signature, content = entry[0], entry[-1]
+            chapters = self.env.used_in.get(next(iter(signature.get("ids", ())), ""))
+            if chapters:
+                links = [self.link(docname) for docname in chapters]
+                parts = [part for link in links for part in (nodes.Text(", "), link)][1:]
+                place = content.first_child_matching_class(desc)
+                paragraph = nodes.paragraph("", "", nodes.Text("Used in: "), *parts, nodes.Text("."))
+                content.insert(len(content) if place is None else place, paragraph)
+
+    def link(self, docname: str) -> pending_xref:
+        """Return a reference to a chapter, as the role doc writes it."""
+        attributes = {"refdomain": "std", "reftype": "doc", "reftarget": f"/{docname}", "refexplicit": False}
+        words = nodes.inline("", "", classes=["xref", "std", "std-doc"])
+        return pending_xref("", words, refdoc=self.env.docname, **attributes)
