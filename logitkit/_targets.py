@@ -143,7 +143,9 @@ def binary_targets(
     """Return the four operands of a binary loss: prediction, target, weight and pos_weight."""
     targets = as_floats(target, "target")
     require_same_shape(targets, "target", prediction, "the prediction")
-    require_within(targets, "target", 0, 1, "it is the probability of yes, not a label of -1 or 2, nor a logit")
+    require_within(
+        targets, "target", 0, 1, "it is the probability of the positive class, not a label of -1 or 2, nor a logit"
+    )
     factors = (_factor(weight, "weight", prediction.shape), _factor(pos_weight, "pos_weight", prediction.shape))
     return [prediction, targets, *factors]
 

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from logitkit._arrays import BLOCK, Float64s, Floats, Reduction, as_array, as_floats, by_row, integer, require
 from logitkit._targets import class_indices, divisor_for, reduce
 from logitkit.losses import hard_gradient
-from logitkit.simplex import Shifted, headroom_for, round_to, shift, shift_by
+from logitkit.simplex import Shifted, cancellation_limit_of, round_to, shift, shift_by
 
 BLOCK_BYTES = 1 << 26
 
@@ -117,7 +117,7 @@ def linear_cross_entropy(
     losses = np.zeros(layer.labels.size)
     with np.errstate(all="ignore"):
         for rows, block in layer.row_blocks(row_step):
-            losses[rows] = _scan(layer, block, layer.labels[rows], class_step).surprise[:, 0]
+            losses[rows] = _scan(layer, block, layer.labels[rows], class_step).surprisal[:, 0]
     return reduce(losses.reshape(layer.row_shape), divisor, reduction, layer.dtype)
 
 
@@ -202,8 +202,8 @@ class _Layer:
         return np.result_type(self.features, self.weight, self.bias)
 
     @property
-    def headroom(self) -> float:
-        return headroom_for(self.dtype)
+    def cancellation_limit(self) -> float:
+        return cancellation_limit_of(self.dtype)
 
     def block_shape(self, block_bytes: int) -> tuple[int, int]:
         """Return how many rows and classes a block may have."""
@@ -260,7 +260,7 @@ def _scan(
     target = np.empty_like(largest)
 
     def formula(z: Float64s) -> tuple[Float64s, ...]:
-        row = shift(z, layer.headroom)
+        row = shift(z, layer.cancellation_limit)
         return (row.largest[:, 0], row.rest[:, 0], *([] if pull is None else [row.exps]))
 
     for classes, weight in layer.class_blocks(step):
@@ -268,7 +268,7 @@ def _scan(
         inside = _within(labels, classes)
         target[inside[0], 0] = z[inside]
         block_largest, block_rest, *exps = by_row(formula, [z], 1, np.float64)
-        both = shift(np.column_stack([largest, block_largest]), layer.headroom)
+        both = shift(np.column_stack([largest, block_largest]), layer.cancellation_limit)
         rest = both.rest + (both.exps * np.column_stack([rest, block_rest])).sum(axis=-1, keepdims=True)
         largest = both.largest
         if pull is not None:
@@ -276,7 +276,7 @@ def _scan(
             pull *= both.exps[:, :1]
             pull += both.exps[:, 1:] * (exps[0] @ weight)
         del z, exps  # before the next block needs the room
-    return shift_by(largest, rest, target, layer.headroom)
+    return shift_by(largest, rest, target, layer.cancellation_limit)
 
 
 def _in_one_pass(layer: _Layer, divisor: float, row_step: int, class_step: int) -> tuple[Any, ...]:
@@ -285,8 +285,8 @@ def _in_one_pass(layer: _Layer, divisor: float, row_step: int, class_step: int) 
     d_weight, d_bias = np.zeros(layer.weight.shape), np.zeros(layer.bias.shape)
 
     def formula(z: Float64s, labels: npt.NDArray[np.intp]) -> tuple[Float64s, Float64s]:
-        row = shift(z, layer.headroom)
-        return row.of_class(labels).surprise[:, 0], hard_gradient(row, labels)
+        row = shift(z, layer.cancellation_limit)
+        return row.of_class(labels).surprisal[:, 0], hard_gradient(row, labels)
 
     for classes, weight in layer.class_blocks(class_step):
         for rows, features in layer.row_blocks(row_step):
@@ -311,10 +311,10 @@ def _in_two_passes(layer: _Layer, divisor: float, row_step: int, class_step: int
         total = 1 + own.rest
         push = own.rivals / total
         d_features[rows] = (pull / total - push * layer.weight[labels]) / divisor
-        losses[rows], seen[rows] = own.surprise[:, 0], np.column_stack([own.largest, own.rest, push])
+        losses[rows], seen[rows] = own.surprisal[:, 0], np.column_stack([own.largest, own.rest, push])
 
     def formula(z: Float64s, largest: Float64s, rest: Float64s) -> tuple[Float64s]:
-        row = shift_by(largest[:, None], rest[:, None], z, layer.headroom)
+        row = shift_by(largest[:, None], rest[:, None], z, layer.cancellation_limit)
         return (row.exps / (1 + row.rest),)
 
     for classes, weight in layer.class_blocks(class_step):

@@ -31,7 +31,7 @@ from logitkit._targets import (
     share,
 )
 from logitkit.links import expit64, log1mexp64, softplus64
-from logitkit.simplex import Shifted, headroom_for, log_softmax64, others, shift, softmax64
+from logitkit.simplex import Shifted, cancellation_limit_of, log_softmax64, others, shift, softmax64
 
 
 def cross_entropy(
@@ -107,10 +107,10 @@ def cross_entropy(
     """
     scale, prediction, axis = class_prediction(axis, logits=logits, probs=probs, log_probs=log_probs)
     targets = class_targets(target, prediction, axis, weight, ignore_index, label_smoothing, reduction)
-    headroom = headroom_for(prediction.dtype)
+    cancellation_limit = cancellation_limit_of(prediction.dtype)
 
     def formula(values: Float64s, *t: Any) -> tuple[Float64s]:
-        return (_expectation(0 - _log_probs(values, scale, headroom), targets, *t),)
+        return (_expectation(0 - _log_probs(values, scale, cancellation_limit), targets, *t),)
 
     (losses,) = by_row(formula, [prediction, targets.labels, targets.kept], axis, prediction.dtype)
     return reduce(losses, targets.divisor, reduction, prediction.dtype)
@@ -164,11 +164,13 @@ def cross_entropy_value_and_grad(
     """
     _, prediction, axis = class_prediction(axis, logits=logits)
     targets = class_targets(target, prediction, axis, weight, ignore_index, label_smoothing, reduction)
-    headroom = headroom_for(prediction.dtype)
+    cancellation_limit = cancellation_limit_of(prediction.dtype)
 
     def formula(z: Float64s, *t: Any) -> tuple[Float64s, Float64s]:
-        row = shift(z, headroom)
-        return _expectation(row.surprise, targets, *t), _class_gradient(row, targets, headroom, *t) / targets.divisor
+        row = shift(z, cancellation_limit)
+        return _expectation(row.surprisal, targets, *t), _class_gradient(
+            row, targets, cancellation_limit, *t
+        ) / targets.divisor
 
     losses, grad = by_row(formula, [prediction, targets.labels, targets.kept], axis, prediction.dtype)
     return reduce(losses, targets.divisor, reduction, prediction.dtype), grad
@@ -184,7 +186,7 @@ def binary_cross_entropy(
     pos_weight: npt.ArrayLike | None = None,
     reduction: Reduction = "mean",
 ) -> Any:
-    r"""Cross entropy of a yes-or-no target under a predicted probability of yes.
+    r"""Cross entropy of a binary target under a predicted probability of the positive class.
 
     .. math::
 
@@ -200,13 +202,13 @@ def binary_cross_entropy(
     Parameters
     ----------
     target : array_like
-        Probabilities of yes in [0, 1], often 0 or 1, of the shape of the prediction.
+        Probabilities of the positive class in [0, 1], often 0 or 1, of the shape of the prediction.
     logits, probs, log_probs : array_like
         The prediction, on the scale that the keyword names; exactly one is given. The logits are log-odds in nats.
     weight : array_like, optional
         A factor of at least 0 for each element, of a shape that broadcasts to the prediction's.
     pos_weight : array_like, optional
-        A factor of at least 0 for the yes part, of a shape that broadcasts to the prediction's.
+        A factor of at least 0 for the positive part, of a shape that broadcasts to the prediction's.
     reduction : {"mean", "sum", "none"}
         "none" keeps every value; "mean" divides the sum by the number of elements, weighted or not.
 
@@ -238,8 +240,8 @@ def binary_cross_entropy(
     """
     scale, prediction = binary_prediction(logits=logits, probs=probs, log_probs=log_probs)
     arrays = binary_targets(target, prediction, weight, pos_weight)
-    surprise = _BINARY_LOSSES[scale]
-    (losses,) = by_element(lambda *a: (_times(a[2], surprise(a[0], a[1], a[3])),), arrays, [np.float64])
+    surprisal = _BINARY_LOSSES[scale]
+    (losses,) = by_element(lambda *a: (zero_safe_product(a[2], surprisal(a[0], a[1], a[3])),), arrays, [np.float64])
     return reduce(losses, divisor_for(losses.size, reduction), reduction, prediction.dtype)
 
 
@@ -260,7 +262,8 @@ def binary_cross_entropy_value_and_grad(
         &\quad - a\,y \operatorname{expit}(-x)]
         \end{aligned}
 
-    Without weights this is :math:`\operatorname{expit}(x) - y`; written so, it is 0 in float32 for a confident yes.
+    Without weights this is :math:`\operatorname{expit}(x) - y`; written that way, it is 0 in float32 for a
+    confident positive.
 
     Parameters
     ----------
@@ -293,11 +296,11 @@ def binary_cross_entropy_value_and_grad(
     """
     _, prediction = binary_prediction(logits=logits)
     arrays = binary_targets(target, prediction, weight, pos_weight)
-    divisor, headroom = divisor_for(prediction.size, reduction), headroom_for(prediction.dtype)
+    divisor, cancellation_limit = divisor_for(prediction.size, reduction), cancellation_limit_of(prediction.dtype)
 
     def formula(x: Float64s, y: Float64s, w: Float64s, a: Float64s) -> tuple[Float64s, Float64s]:
-        grad = w * _binary_gradient(x, y, a, headroom) / divisor
-        return _times(w, _binary_loss_of_logits(x, y, a)), grad
+        grad = w * _binary_gradient(x, y, a, cancellation_limit) / divisor
+        return zero_safe_product(w, _binary_loss_of_logits(x, y, a)), grad
 
     losses, grad = by_element(formula, arrays, [np.float64, prediction.dtype])
     return reduce(losses, divisor, reduction, prediction.dtype), grad
@@ -363,12 +366,14 @@ def focal_loss(
     require(hard, targets, "target", "be 0 or 1", "the focal loss is not defined for soft targets")
     exponent = scalar(gamma, "gamma")
     require(exponent >= 0, exponent, "gamma", "be at least 0", "it is the exponent of 1 - p")
-    yes = 1.0 if alpha is None else share(alpha, "alpha")
-    no = 1.0 if alpha is None else 1 - yes
+    positive = 1.0 if alpha is None else share(alpha, "alpha")
+    negative = 1.0 if alpha is None else 1 - positive
 
     def formula(x: Float64s, y: Float64s) -> tuple[Float64s]:
         against = np.where(y == 1, -x, x) + 0 * y  # the log-odds of the wrong answer
-        return (_times(np.where(y == 1, yes, no), expit64(against) ** exponent * softplus64(against)),)
+        return (
+            zero_safe_product(np.where(y == 1, positive, negative), expit64(against) ** exponent * softplus64(against)),
+        )
 
     (losses,) = by_element(formula, [prediction, targets], [np.float64])
     return reduce(losses, divisor_for(losses.size, reduction), reduction, prediction.dtype)
@@ -431,35 +436,41 @@ def kl_divergence(
     scale, prediction, axis = class_prediction(axis, logits=logits, probs=probs, log_probs=log_probs)
     require_same_shape(target, target_name, prediction, scale)
     target_scale, dtype = target_name.removeprefix("target_"), np.result_type(target, prediction)
-    headroom = headroom_for(dtype)
+    cancellation_limit = cancellation_limit_of(dtype)
 
     def formula(t: Float64s, p: Float64s) -> tuple[Float64s]:
-        log_t, log_p = _log_probs(t, target_scale, headroom), _log_probs(p, scale, headroom)
-        return (_divergence(_probs(t, target_scale, headroom), log_t, _probs(p, scale, headroom), log_p),)
+        log_t, log_p = _log_probs(t, target_scale, cancellation_limit), _log_probs(p, scale, cancellation_limit)
+        return (
+            _divergence(
+                _probs(t, target_scale, cancellation_limit), log_t, _probs(p, scale, cancellation_limit), log_p
+            ),
+        )
 
     (losses,) = by_row(formula, [target, prediction], axis, dtype)
     return reduce(losses, divisor_for(losses.size, reduction), reduction, dtype)
 
 
 def _expectation(
-    surprise: Float64s, targets: Targets, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]
+    surprisal: Float64s, targets: Targets, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]
 ) -> Float64s:
-    """Return the weighted mean of the surprise -log p under the target of each row."""
+    """Return the weighted mean of the surprisal -log p under the target of each row."""
     if targets.hard:
-        values = _times(targets.weight[labels], np.take_along_axis(surprise, labels[:, None], axis=-1)[:, 0])
+        values = zero_safe_product(
+            targets.weight[labels], np.take_along_axis(surprisal, labels[:, None], axis=-1)[:, 0]
+        )
     else:
-        values = _add_up(_times(targets.shares(labels), surprise))
+        values = _row_totals(zero_safe_product(targets.shares(labels), surprisal))
     return np.where(kept, values, 0)
 
 
 def _class_gradient(
-    row: Shifted, targets: Targets, headroom: float, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]
+    row: Shifted, targets: Targets, cancellation_limit: float, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]
 ) -> Float64s:
     """Return the derivative of the expectation of -log softmax(z) with respect to z."""
     if targets.hard:
         grad = targets.weight[labels][:, None] * hard_gradient(row, labels)
     else:
-        grad = _soft_gradient(row, targets, headroom, labels)
+        grad = _soft_gradient(row, targets, cancellation_limit, labels)
     return np.where(kept[:, None], grad, 0)
 
 
@@ -471,12 +482,12 @@ def hard_gradient(row: Shifted, labels: npt.NDArray[np.intp]) -> Float64s:
     return grad
 
 
-def _soft_gradient(row: Shifted, targets: Targets, headroom: float, labels: npt.NDArray[Any]) -> Float64s:
+def _soft_gradient(row: Shifted, targets: Targets, cancellation_limit: float, labels: npt.NDArray[Any]) -> Float64s:
     # p_j sum(q) - q_j with the terms i = j taken out of both products, where they would cancel.
     q, total = targets.shares(labels), 1 + row.rest
     pull, push = row.exps * others(q), q * row.rivals
     grad = (pull - push) / total
-    cancelled = np.abs(pull - push) < 0.75 * headroom * np.maximum(pull, push)
+    cancelled = np.abs(pull - push) < 0.75 * cancellation_limit * np.maximum(pull, push)
     rows = cancelled.any(axis=-1)
     if rows.any():
         extended = _soft_gradient_extended(row.difference[rows], row.error[rows], targets, labels[rows])
@@ -499,29 +510,31 @@ def _soft_gradient_extended(
     return _extended.sub(pull, push)[0] / (total[:, None] * classes)
 
 
-def _add_up(terms: Float64s) -> Float64s:
+def _row_totals(terms: Float64s) -> Float64s:
     """Return the sum of each row, added in one order, so that the other rows of its block do not show."""
     return np.ascontiguousarray(terms).sum(axis=-1)
 
 
-def _times(weight: Float64s, values: Float64s) -> Float64s:
-    """Return the product in which nothing counts for nothing, also where the value is infinite."""
+def zero_safe_product(weight: Float64s, values: Float64s) -> Float64s:
+    """Return the product with 0 * inf = 0."""
     return np.where((weight == 0) & np.isinf(values), 0, weight * values)
 
 
 def _binary_loss_of_logits(x: Float64s, y: Float64s, pos_weight: Float64s) -> Float64s:
     # a y softplus(-x) + (1 - y) softplus(x), with the log1p that both share written once: all terms are positive.
-    yes, no = pos_weight * y, 1 - y
+    positive, negative = pos_weight * y, 1 - y
     size = np.abs(x)
-    return (yes + no) * np.log1p(np.exp(-size)) + _times(np.where(x < 0, yes, no), size)
+    return (positive + negative) * np.log1p(np.exp(-size)) + zero_safe_product(
+        np.where(x < 0, positive, negative), size
+    )
 
 
 def _binary_loss_of_probs(p: Float64s, y: Float64s, pos_weight: Float64s) -> Float64s:
-    return _times(pos_weight * y, -np.log(p)) + _times(1 - y, -np.log1p(-p))
+    return zero_safe_product(pos_weight * y, -np.log(p)) + zero_safe_product(1 - y, -np.log1p(-p))
 
 
 def _binary_loss_of_log_probs(log_p: Float64s, y: Float64s, pos_weight: Float64s) -> Float64s:
-    return _times(pos_weight * y, -log_p) + _times(1 - y, -log1mexp64(log_p))
+    return zero_safe_product(pos_weight * y, -log_p) + zero_safe_product(1 - y, -log1mexp64(log_p))
 
 
 _BINARY_LOSSES = {
@@ -531,12 +544,12 @@ _BINARY_LOSSES = {
 }
 
 
-def _binary_gradient(x: Float64s, y: Float64s, pos_weight: Float64s, headroom: float) -> Float64s:
+def _binary_gradient(x: Float64s, y: Float64s, pos_weight: Float64s, cancellation_limit: float) -> Float64s:
     # (1 - y) expit(x) - a y expit(-x) over the common denominator 1 + exp(-|x|).
     e = np.exp(-np.abs(x))
     pull, push = np.where(x < 0, e, 1) * (1 - y), np.where(x < 0, 1, e) * (pos_weight * y)
     difference = pull - push
-    cancelled = np.abs(difference) < 0.75 * headroom * np.maximum(pull, push)
+    cancelled = np.abs(difference) < 0.75 * cancellation_limit * np.maximum(pull, push)
     if cancelled.any():
         difference[cancelled] = _binary_difference_extended(x[cancelled], y[cancelled], pos_weight[cancelled])
     # The rounding error of the sum is known, so its share of the quotient is taken back.
@@ -555,15 +568,15 @@ def _binary_difference_extended(x: Float64s, y: Float64s, pos_weight: Float64s) 
     return _extended.sub(pull, push)[0]
 
 
-def _probs(values: Float64s, scale: str, headroom: float) -> Float64s:
+def _probs(values: Float64s, scale: str, cancellation_limit: float) -> Float64s:
     if scale == "logits":
-        return softmax64(values, headroom)
+        return softmax64(values, cancellation_limit)
     return values if scale == "probs" else np.exp(values)
 
 
-def _log_probs(values: Float64s, scale: str, headroom: float) -> Float64s:
+def _log_probs(values: Float64s, scale: str, cancellation_limit: float) -> Float64s:
     if scale == "logits":
-        return log_softmax64(values, headroom)
+        return log_softmax64(values, cancellation_limit)
     log_p = np.log(values) if scale == "probs" else values
     # A row with an unknown probability does not sum to one, whichever of its classes is asked for.
     return np.where(np.isnan(log_p).any(axis=-1, keepdims=True), np.nan, log_p)
@@ -574,11 +587,11 @@ def _divergence(t: Float64s, log_t: Float64s, p: Float64s, log_p: Float64s) -> F
     # the same, since both sides sum to one, and none of them is negative.
     ratio = log_p - log_t
     near = np.abs(ratio) < 0.5
-    terms = np.where(near, t * _exp_minus_tangent(np.where(near, ratio, 0)), (p - t) - t * ratio)
-    return _add_up(np.where(t == 0, p, terms))
+    terms = np.where(near, t * _exp_minus_1_minus_x(np.where(near, ratio, 0)), (p - t) - t * ratio)
+    return _row_totals(np.where(t == 0, p, terms))
 
 
-def _exp_minus_tangent(x: Float64s) -> Float64s:
+def _exp_minus_1_minus_x(x: Float64s) -> Float64s:
     """exp(x) - 1 - x for small x, as x^2/2 (1 + x/3 (1 + x/4 (...)))."""
     series = np.ones_like(x)
     for n in range(17, 2, -1):

@@ -2,7 +2,7 @@
 
 Every function rests on one decomposition of a row (`shift`): the largest logit m, the exact differences z - m, and
 the sum of the other classes' exponentials *without* the largest one, which is 1. That sum is what is small when the
-network is sure, and it is what log1p, the losses and the gradients need; a sum that contains the 1 has lost it.
+network is confident, and it is what log1p, the losses and the gradients need; a sum that contains the 1 has lost it.
 
 Sources: Blanchard, Higham and Higham, *Accurately computing the log-sum-exp and softmax functions*, IMA J. Numer.
 Anal. 41 (2021), doi:10.1093/imanum/draa038, for the shift and log1p of the rest; the exact error of the shift and
@@ -22,7 +22,7 @@ from logitkit._arrays import Float64s, Floats, as_floats, by_row, require, requi
 # How far the sum of a row of probabilities may be from one: room for float16, and for probabilities made in float32.
 _SUM_TOLERANCE = {2: 2.0**-5, 4: 2.0**-11, 8: 2.0**-11}
 # Down to here the sum of a row, of up to 2^60 terms, does not feel that those below 2^-1022 have fewer digits.
-_FAINT = 2.0**-960
+_SUBNORMAL_SUM = 2.0**-960
 
 
 def logsumexp(z: npt.ArrayLike, axis: int = -1, keepdims: bool = False) -> Any:
@@ -66,7 +66,9 @@ def logsumexp(z: npt.ArrayLike, axis: int = -1, keepdims: bool = False) -> Any:
     """
     logits = as_floats(z, "z")
     axis = require_axis(logits, "z", axis)
-    (result,) = by_row(lambda z: (log_total(z, headroom_for(logits.dtype)),), [logits], axis, logits.dtype)
+    (result,) = by_row(
+        lambda z: (shifted_logsumexp(z, cancellation_limit_of(logits.dtype)),), [logits], axis, logits.dtype
+    )
     result = round_to(result, logits)
     return np.expand_dims(result, axis) if keepdims else result[()]
 
@@ -115,7 +117,7 @@ def log_softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
 
     .. math:: \operatorname{log\_softmax}(z)_i = z_i - \operatorname{logsumexp}(z)
 
-    The log-probability of a sure class keeps its digits: it is computed as :math:`-\log(1 + \text{rest})`.
+    The log-probability of a confident class keeps its digits: it is computed as :math:`-\log(1 + \text{rest})`.
 
     Parameters
     ----------
@@ -349,7 +351,7 @@ class Shifted(NamedTuple):
     rest: Float64s  # sum of the exps but for one largest, which is 1; a column
 
     @property
-    def surprise(self) -> Float64s:
+    def surprisal(self) -> Float64s:
         """Minus the log-probability of each class."""
         return (np.log1p(self.rest) - self.difference) - self.error
 
@@ -366,24 +368,24 @@ class Shifted(NamedTuple):
         return self._replace(difference=difference, error=error, exps=exps)
 
 
-def shift(z: Float64s, headroom: float) -> Shifted:
-    """Return the decomposition of a block of rows; with headroom below one float64's own roundings do not show."""
+def shift(z: Float64s, cancellation_limit: float) -> Shifted:
+    """Return the decomposition of a block of rows; below a limit of one float64's roundings do not show."""
     largest = z.max(axis=-1, keepdims=True, initial=-np.inf)
-    difference, error = _away_from(np.where(np.isinf(largest), 0, largest), z, headroom)
+    difference, error = _difference_from(np.where(np.isinf(largest), 0, largest), z, cancellation_limit)
     exps, equal = np.exp(difference), difference == 0
     # Leaving out all that equal the maximum and adding their number less one needs no index, so no argmax.
     rest, ties = np.where(equal, 0, exps), equal.sum(axis=-1, keepdims=True) - 1
-    if headroom < 1:
+    if cancellation_limit < 1:
         return Shifted(largest, difference, error, exps, rest.sum(axis=-1, keepdims=True) + ties)
     correction = exps * error
     total = _row_sum(rest, correction) + ties
-    faint = (total < _FAINT)[:, 0]
-    if faint.any():
-        total[faint] = _faint_sum(difference[faint], error[faint]) + ties[faint]
+    subnormal = (total < _SUBNORMAL_SUM)[:, 0]
+    if subnormal.any():
+        total[subnormal] = _sum_of_subnormals(difference[subnormal], error[subnormal]) + ties[subnormal]
     return Shifted(largest, difference, error, exps + correction, total)
 
 
-def _faint_sum(difference: Float64s, error: Float64s) -> Float64s:
+def _sum_of_subnormals(difference: Float64s, error: Float64s) -> Float64s:
     """Sums of exponentials that are subnormal or vanish one by one, rounded once at the end; a column."""
     # The square of exp(x/2) 2^512 is exp(x) 2^1024, which leaves the normal numbers only where the sum is 0.
     scaled = (np.exp(difference / 2) * 2.0**512) ** 2
@@ -391,15 +393,15 @@ def _faint_sum(difference: Float64s, error: Float64s) -> Float64s:
     return np.ldexp(_row_sum(rest, rest * error), -1024)
 
 
-def shift_by(largest: Float64s, rest: Float64s, z: Float64s, headroom: float) -> Shifted:
+def shift_by(largest: Float64s, rest: Float64s, z: Float64s, cancellation_limit: float) -> Shifted:
     """Return the decomposition for some classes z of rows whose largest logit and rest, as columns, are known."""
-    difference, error = _away_from(np.where(np.isinf(largest), 0, largest), z, headroom)
+    difference, error = _difference_from(np.where(np.isinf(largest), 0, largest), z, cancellation_limit)
     exps = np.exp(difference)
     return Shifted(largest, difference, error, exps + exps * error, rest)
 
 
-def _away_from(pivot: Float64s, z: Float64s, headroom: float) -> _extended.Extended:
-    if headroom < 1:
+def _difference_from(pivot: Float64s, z: Float64s, cancellation_limit: float) -> _extended.Extended:
+    if cancellation_limit < 1:
         return z - pivot, np.zeros_like(z)
     # At a large offset the rounding of z - m changes exp(z - m) by hundreds of units in the last place.
     difference, error = _extended.two_sum(z, -pivot)
@@ -429,19 +431,19 @@ def others(values: Float64s) -> Float64s:
     return np.where(equal, rest, (rest + largest) - values)
 
 
-def log_total(z: Float64s, headroom: float, origin: Float64s | float = 0.0) -> Float64s:
+def shifted_logsumexp(z: Float64s, cancellation_limit: float, origin: Float64s | float = 0.0) -> Float64s:
     """log(sum(exp(z - origin))) of each row, with twice the digits where it nearly vanishes."""
     origin = np.broadcast_to(np.asarray(origin, dtype=np.float64), z.shape[:-1])
-    row = shift(z, headroom)
+    row = shift(z, cancellation_limit)
     largest = row.largest[..., 0]
     offset, offset_error = _extended.two_sum(largest, -origin)
     coarse, fine = _log1p_in_two(row.rest[..., 0])
     partial, partial_error = _extended.two_sum(offset, coarse)
     result, error = _extended.two_sum(partial, fine)
     result += np.where(np.isfinite(result), error + partial_error + offset_error, 0)
-    cancelled = np.abs(result) < headroom * (coarse + fine)
+    cancelled = np.abs(result) < cancellation_limit * (coarse + fine)
     if cancelled.any():
-        result[cancelled] = _log_total_extended(z[cancelled], origin[cancelled])
+        result[cancelled] = _shifted_logsumexp_extended(z[cancelled], origin[cancelled])
     return np.where(largest == np.inf, np.inf, result)
 
 
@@ -458,7 +460,7 @@ def _log1p_in_two(x: Float64s) -> tuple[Float64s, Float64s]:
     return exponent * _extended.LOG2_HIGH, remainder
 
 
-def _log_total_extended(z: Float64s, origin: Float64s) -> Float64s:
+def _shifted_logsumexp_extended(z: Float64s, origin: Float64s) -> Float64s:
     difference, error = _extended.two_sum(z, np.broadcast_to(-origin[:, None], z.shape))
     exps = _extended.exp((difference, np.where(np.isfinite(difference), error, 0)))
     total, low = _extended.row_sum(exps)
@@ -467,34 +469,34 @@ def _log_total_extended(z: Float64s, origin: Float64s) -> Float64s:
     return np.where(np.abs(excess) < 0.5, np.log1p(excess), np.log(total) + low / total)
 
 
-def headroom_for(dtype: np.dtype[Any]) -> float:
+def cancellation_limit_of(dtype: np.dtype[Any]) -> float:
     """The part of an operand to which a float64 difference may shrink before its error shows in `dtype`."""
     return 1.0 if dtype.itemsize == 8 else 2.0**-18
 
 
 def _each_row(formula: Any, z: npt.ArrayLike, axis: int) -> Any:
     logits, axis = as_logits(z, "z", axis)
-    (result,) = by_row(lambda z: (formula(z, headroom_for(logits.dtype)),), [logits], axis, logits.dtype)
+    (result,) = by_row(lambda z: (formula(z, cancellation_limit_of(logits.dtype)),), [logits], axis, logits.dtype)
     return result
 
 
-def softmax64(z: Float64s, headroom: float) -> Float64s:
+def softmax64(z: Float64s, cancellation_limit: float) -> Float64s:
     """Return the softmax of a block of rows."""
     # Dividing keeps the digits of exps; exp(z - logsumexp) would multiply the error of the exponent by its size.
-    _, _, _, exps, rest = shift(z, headroom)
+    _, _, _, exps, rest = shift(z, cancellation_limit)
     return exps / (1 + rest)
 
 
-def log_softmax64(z: Float64s, headroom: float) -> Float64s:
+def log_softmax64(z: Float64s, cancellation_limit: float) -> Float64s:
     """Return the log-softmax of a block of rows."""
-    _, difference, error, _, rest = shift(z, headroom)
+    _, difference, error, _, rest = shift(z, cancellation_limit)
     return (difference - np.log1p(rest)) + error
 
 
-def _class_log_odds(z: Float64s, headroom: float) -> Float64s:
+def _class_log_odds(z: Float64s, cancellation_limit: float) -> Float64s:
     if z.shape[-1] == 0:
         return z
-    _, difference, error, exps, rest = shift(z, headroom)
+    _, difference, error, exps, rest = shift(z, cancellation_limit)
     top = np.argmax(z, axis=-1, keepdims=True)
     # The rivals of any other class are the largest, whose exponential is 1, and the remaining ones.
     np.put_along_axis(exps, top, 0, axis=-1)
@@ -502,7 +504,7 @@ def _class_log_odds(z: Float64s, headroom: float) -> Float64s:
     # The largest against its rivals is a true difference, which may cancel.
     rivals = z.copy()
     np.put_along_axis(rivals, top, -np.inf, axis=-1)
-    log_odds_of_top = 0 - log_total(rivals, headroom, np.take_along_axis(z, top, axis=-1)[..., 0])
+    log_odds_of_top = 0 - shifted_logsumexp(rivals, cancellation_limit, np.take_along_axis(z, top, axis=-1)[..., 0])
     np.put_along_axis(result, top, log_odds_of_top[..., None], axis=-1)
     return np.where(np.isnan(rest), np.nan, result)
 

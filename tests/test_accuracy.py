@@ -8,16 +8,18 @@ import pytest
 
 from logitkit import _extended
 from tests import oracle
-from tests.accuracy import DTYPES, TABLES, Claim, Table
+from tests.accuracy.draws import DTYPES
+from tests.accuracy.promises import Promise
+from tests.accuracy.table import TABLES, Table
 
 
 @pytest.mark.parametrize(
-    ("claim", "dtype"),
-    [(claim, table.dtype) for table in TABLES for claim in table.claims],
-    ids=[f"{table.ours}-{claim.name}-{table.dtype.__name__}" for table in TABLES for claim in table.claims],
+    ("promise", "dtype"),
+    [(promise, table.dtype) for table in TABLES for promise in table.promises],
+    ids=[f"{table.ours}-{promise.name}-{table.dtype.__name__}" for table in TABLES for promise in table.promises],
 )
-def test_error_stays_within_the_promise(claim: Claim, dtype: type) -> None:
-    assert claim.worst(dtype, claim.ours) <= claim.promise[dtype]
+def test_error_stays_within_the_promise(promise: Promise, dtype: type) -> None:
+    assert promise.worst(dtype, promise.ours) <= promise.bound[dtype]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.path.stem)

@@ -1,6 +1,6 @@
 """What holds for all inputs, tried on many: inverses, invariances, the five identities, signs, and no silent NaN.
 
-Bounds follow from the promises of tests/accuracy.py: a result that is wrong by n units in the last place is wrong by
+Bounds follow from the promises of tests/accuracy: a result that is wrong by n units in the last place is wrong by
 at most n * EPS of itself, and an error of the argument is carried on by the derivative.
 """
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from logitkit.torch._blocks import RowFormula, block_rows, in_blocks, widened
-from logitkit.torch._soft import times
+from logitkit.torch._soft import zero_safe_product
 from logitkit.torch.links import softplus
 
 
@@ -23,7 +23,7 @@ def binary_loss(log_odds: Tensor, target: Tensor, pos_weight: Tensor | None) -> 
 def _composite(log_odds: Tensor, target: Tensor, pos_weight: Tensor | None = None) -> Tensor:
     x, y = widened(log_odds), widened(target)
     of_yes = y if pos_weight is None else pos_weight * y
-    return times(of_yes, softplus(-x)) + times(1 - y, softplus(x))
+    return zero_safe_product(of_yes, softplus(-x)) + zero_safe_product(1 - y, softplus(x))
 
 
 def _value(log_odds: Tensor, target: Tensor, pos_weight: Tensor | None = None) -> Tensor:
@@ -48,8 +48,8 @@ def _gradients(
         push.mul_(y if pos_weight is None else pos_weight * y)
         results.append(pull.mul_(1 - y).sub_(push).div_(below).mul_(grad))
     if wanted[1]:
-        surprise_of_yes = softplus(-x) if pos_weight is None else pos_weight * softplus(-x)
-        results.append(grad * (surprise_of_yes - softplus(x)))
+        loss_if_positive = softplus(-x) if pos_weight is None else pos_weight * softplus(-x)
+        results.append(grad * (loss_if_positive - softplus(x)))
     if wanted[2:] == (True,):
         results.append(grad * y * softplus(-x))
     return results

@@ -29,12 +29,12 @@ class RowFormula:
 
     def value_of_block(self, tensors: Sequence[Tensor]) -> Tensor:
         """Return the values of the rows of a block."""
-        fast = self.value if self.value and can_look(tensors[0]) else self.composite
+        fast = self.value if self.value and values_are_readable(tensors[0]) else self.composite
         return fast(*tensors)
 
     def gradients_of_block(self, wanted: Sequence[bool], cotangent: Tensor, tensors: Sequence[Tensor]) -> Any:
         """Return the cotangents of the wanted tensors."""
-        if self.gradients and can_look(tensors[0]):
+        if self.gradients and values_are_readable(tensors[0]):
             return self.gradients(wanted, cotangent, *tensors)
         return pullback(self.composite, wanted, tensors)(cotangent)
 
@@ -44,7 +44,7 @@ def widened(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
-def can_look(values: Tensor) -> bool:
+def values_are_readable(values: Tensor) -> bool:
     """Whether to branch on values, if any: only a CPU can look at them without being held up, and no compiler can."""
     if torch.compiler.is_compiling() or type(values).__torch_dispatch__ is not Tensor.__torch_dispatch__:
         return False  # a tensor with a dispatch of its own, such as a fake one, may have no values

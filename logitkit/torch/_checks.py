@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from logitkit.torch._blocks import batch_first, can_look
+from logitkit.torch._blocks import batch_first, values_are_readable
 
 
 def require_floats(input: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class _Checked(Function):
     @staticmethod
     def forward(values: Tensor, low: int, high: int, rule: str, hint: str) -> Tensor:
         outside = (values < low) | (values > high)
-        if not can_look(values):
+        if not values_are_readable(values):
             return values.masked_fill(outside, torch.nan) if values.is_floating_point() else values.clone()
         if outside.any():
             place = outside.nonzero()[0].tolist()

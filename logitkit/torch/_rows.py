@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from logitkit.torch._blocks import batch_first, block_rows, blocks, can_look, widened
+from logitkit.torch._blocks import batch_first, block_rows, blocks, values_are_readable, widened
 from logitkit.torch.simplex import exp_of_difference, two_difference
 
 # Up to this many classes a block is stored class by class, so that a reduction runs along the rows.
@@ -42,9 +42,9 @@ class _Rows(NamedTuple):
     pivot: Tensor
 
 
-def _look_at(logits: Tensor, target: Tensor) -> _Rows:
+def _row_of(logits: Tensor, target: Tensor) -> _Rows:
     """Return the rows of a block, whose classes are in the first dimension."""
-    return (_unshifted(logits, target) if can_look(logits) else None) or _shifted(logits, target)
+    return (_unshifted(logits, target) if values_are_readable(logits) else None) or _shifted(logits, target)
 
 
 def _unshifted(logits: Tensor, target: Tensor) -> _Rows | None:
@@ -84,7 +84,7 @@ def _finite(values: Tensor) -> Tensor:
 
 
 def _exps(logits: Tensor, pivot: Tensor) -> Tensor:
-    looking = can_look(pivot)
+    looking = values_are_readable(pivot)
     if looking and not pivot.any():  # the rows of `_unshifted`, and those whose largest rival is 0
         return logits.exp()
     exps = exp_of_difference(_finite(logits), pivot)
@@ -101,7 +101,7 @@ class _HardLoss(Function):
     def forward(logits: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         results = _Rows(*(torch.empty_like(target, dtype=widened(logits).dtype) for _ in _Rows._fields))
         for block in blocks(logits, block_rows(logits)):
-            for result, value in zip(results, _look_at(class_first(logits[block]), target[block]), strict=True):
+            for result, value in zip(results, _row_of(class_first(logits[block]), target[block]), strict=True):
                 result[block] = value
         return tuple(results)
 
@@ -128,7 +128,7 @@ class _HardGradient(Function):
         result = torch.empty_like(logits)
         for block in blocks(logits, block_rows(logits)):
             factor = grad[block]
-            # Nothing counts for nothing, also where the row is NaN.
+            # 0 * NaN = 0 here: a row without a cotangent has no gradient.
             of_rivals, of_own = (torch.where(factor == 0, 0, factor * v[block]) for v in (scale, share))
             exps = _exps(class_first(logits[block]), pivot[block])
             place = result[block].movedim(-1, 0)
@@ -149,7 +149,7 @@ class _HardGradient(Function):
         logits, cotangent = widened(logits), widened(cotangent)
         one_each = _HardGradient.apply(torch.ones_like(grad), logits, *of_rows)
         slope = (one_each * cotangent).sum(dim=-1)
-        # The cotangent less its mean under p: at the target exactly -slope, which is small when the network is sure.
+        # The cotangent minus its mean under p: at the target exactly -slope, small when the network is confident.
         deviation = cotangent - cotangent.gather(-1, of_rows[0][..., None]) - slope[..., None]
         return slope, grad[..., None] * torch.softmax(logits, dim=-1) * deviation, None, None, None, None
 

@@ -31,8 +31,8 @@ def smoothed_loss(logits: Tensor, labels: Tensor, weight: Tensor | None, label_s
     return _loss(kind, logits, labels, weight)
 
 
-def times(weight: Tensor, values: Tensor) -> Tensor:
-    """Return the product in which nothing counts for nothing, also where the value is infinite."""
+def zero_safe_product(weight: Tensor, values: Tensor) -> Tensor:
+    """Return the product with 0 * inf = 0."""
     return weight * values.masked_fill((weight == 0) & values.isinf(), 0)
 
 
@@ -66,7 +66,7 @@ def _composite(shares: Callable[..., Tensor], logits: Tensor, target: Tensor, we
     parts = shares(target, logits, weight)
     if not target.is_floating_point():  # a row that is left out may hold NaN
         logits = logits.masked_fill((target < 0)[..., None], 0)
-    return -times(parts, log_softmax(widened(logits), dim=-1)).sum(dim=-1)
+    return -zero_safe_product(parts, log_softmax(widened(logits), dim=-1)).sum(dim=-1)
 
 
 class _AllShares(NamedTuple):
@@ -135,7 +135,7 @@ class _Row(NamedTuple):
     rest: Tensor  # the sum of the others
 
 
-def _look_at(logits: Tensor) -> _Row | None:
+def _row_of(logits: Tensor) -> _Row | None:
     """Return the rows of a block in which no exponential and no ratio of two leaves the normal numbers; else None."""
     exps = logits.exp()
     top, place = logits.max(dim=0, keepdim=True)
@@ -149,7 +149,7 @@ def _look_at(logits: Tensor) -> _Row | None:
 
 def _value(kind: _Kind, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     z = class_first(logits)
-    row = _look_at(z)
+    row = _row_of(z)
     if row is None:
         return _composite(kind.shares, logits, target, weight)
     q = kind.of_block(target, logits, weight)
@@ -160,7 +160,7 @@ def _value(kind: _Kind, logits: Tensor, target: Tensor, weight: Tensor | None = 
 def _gradients(
     kind: _Kind, wanted: Sequence[bool], grad: Tensor, logits: Tensor, target: Tensor, weight: Tensor | None = None
 ) -> Any:
-    row = _look_at(class_first(logits)) if wanted[0] and not any(wanted[1:]) else None
+    row = _row_of(class_first(logits)) if wanted[0] and not any(wanted[1:]) else None
     if row is None:
         tensors = (logits, target) if weight is None else (logits, target, weight)
         return pullback(partial(_composite, kind.shares), wanted, tensors)(grad)

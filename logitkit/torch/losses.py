@@ -13,7 +13,7 @@ from logitkit.torch._binary import binary_loss
 from logitkit.torch._blocks import widened
 from logitkit.torch._checks import require_class, require_factor, require_floats, require_proportion, require_scale
 from logitkit.torch._rows import hard_loss
-from logitkit.torch._soft import loss_of_distributions, smoothed_loss, times
+from logitkit.torch._soft import loss_of_distributions, smoothed_loss, zero_safe_product
 
 
 def cross_entropy(
@@ -118,7 +118,7 @@ def binary_cross_entropy_with_logits(
     input : Tensor
         Log-odds x in nats, of any shape.
     target : Tensor
-        Probabilities y in [0, 1] of a yes, of the shape of `input`.
+        Probabilities y in [0, 1] of the positive class, of the shape of `input`.
     weight : Tensor, optional
         Factor w of each loss; broadcasts to the shape of `input`.
     size_average, reduce : bool, optional
@@ -126,7 +126,7 @@ def binary_cross_entropy_with_logits(
     reduction : {"mean", "sum", "none"}
         "mean" divides the sum by the number of elements.
     pos_weight : Tensor, optional
-        Factor a of the part of a yes; broadcasts to the shape of `input`.
+        Factor a of the positive part; broadcasts to the shape of `input`.
 
     Returns
     -------
@@ -158,7 +158,7 @@ def binary_cross_entropy_with_logits(
         pos_weight = require_factor(pos_weight, "pos_weight", input.shape)
     losses = binary_loss(logits, require_proportion(target), pos_weight)
     if weight is not None:
-        losses = times(require_factor(weight, "weight", input.shape), losses)
+        losses = zero_safe_product(require_factor(weight, "weight", input.shape), losses)
     reduction = legacy_reduction(size_average, reduce, reduction)
     return reduced(losses, losses.numel(), reduction).to(logits.dtype)
 
@@ -208,7 +208,7 @@ def row_losses(
     else:
         losses = hard_loss(logits, labels)
         if weight is not None:
-            losses = times(weight[labels].to(losses.dtype), losses)
+            losses = zero_safe_product(weight[labels].to(losses.dtype), losses)
     return losses.where(kept, 0)
 
 

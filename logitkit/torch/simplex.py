@@ -1,7 +1,7 @@
 """The multiclass scale in PyTorch: log-softmax and class log-odds that keep their digits.
 
 As in `logitkit.simplex`, everything rests on the exponentials relative to the largest logit and on their sum without
-that largest one, which is what is small when the network is sure.
+that largest one, which is what is small when the network is confident.
 """
 
 from __future__ import annotations
