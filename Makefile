@@ -37,7 +37,7 @@ serve: $(BOOK)  ## build, serve on 127.0.0.1 and rebuild on change
 
 test: .venv/dev.done book  ## build the book and run every test: numerics, doctests, notebooks, the built pages
 	$(BIN)/python -m pytest -n auto --dist loadfile tests logitkit --doctest-modules \
-	  README.md --doctest-glob=README.md chapters --nbval --nbval-current-env --nbval-cell-timeout=120
+	  README.md --doctest-glob=README.md --doctest-glob=api.md chapters --nbval --nbval-current-env --nbval-cell-timeout=120
 
 notebooks: .venv/dev.done  ## run all chapters anew, store their outputs, draw the cover (or NB="chapters/one-idea.ipynb")
 	$(BIN)/python -m book.notebooks.run $(or $(NB),$(wildcard chapters/*.ipynb))

@@ -308,4 +308,18 @@ def test_looking_up_needs_no_framework_and_no_schema() -> None:
     code = "import sys; from logitkit import conventions; conventions.find('softmax'); print(*sys.modules, sep='\\n')"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "tomllib" in modules
-    assert not {"torch", "jsonschema", "scipy", "tensorflow", "jax"} & set(modules)
+    assert not {"torch", "jsonschema", "numpy", "scipy", "tensorflow", "jax"} & set(modules)
+
+
+def test_flag_sets_the_scale_and_one_that_is_not_known_leaves_it_open() -> None:
+    path = "keras.losses.BinaryCrossentropy"
+    for flags, scale in [({}, "probabilities"), ({"from_logits": True, "label_smoothing": 0.1}, "log-odds")]:
+        (score,) = conventions.resolve(path, **flags).scores
+        assert score.scale == scale
+    (score,) = conventions.resolve(path, from_logits=conventions.UNKNOWN).scores
+    assert score.scale is None
+
+
+@pytest.mark.parametrize("path", ["torch.nn.CrossEntropy", "CrossEntropyLoss", "torch.nn.crossentropyloss", ""])
+def test_resolve_is_exact(path: str) -> None:
+    assert conventions.resolve(path) is None

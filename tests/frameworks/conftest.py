@@ -12,6 +12,7 @@ import pytest
 from logitkit import conventions
 from logitkit.conventions import SCALES, Record
 
+from . import margins
 from .contract import Job, MisfitError, jobs
 from .runner import Run, execute, runs
 
@@ -58,6 +59,10 @@ class Answers:
             return {name: self._of(run)[1][job] for name, job in jobs(record).items()}
         return {}
 
+    def far_apart(self, run: Run, record: Record) -> dict[str, dict]:
+        """The outcomes of a record where its scores are far apart."""
+        return {name: self._of(run)[1][job] for name, job in margins.jobs(record).items()}
+
     def _of(self, run: Run) -> tuple[dict[str, str], dict[Job, dict]]:
         if why := self._missing[str(run)]:
             pytest.skip(why)
@@ -71,6 +76,7 @@ def _distinct(run: Run) -> list[Job]:
         for scale in SCALES:
             with suppress(MisfitError):
                 todo |= dict.fromkeys(jobs(record.on(scale)).values())
+        todo |= dict.fromkeys(margins.jobs(record).values())
     return list(todo)
 
 

@@ -59,6 +59,8 @@ def on_scale(p: np.ndarray, scale: str, shift: float | None = None) -> list[floa
     """
     if len(p) == 2 and scale == "logits":
         raise MisfitError("one number for two classes is their log-odds: it cannot be shifted")
+    if scale in ("margin", "none"):
+        raise MisfitError(f"no distribution belongs to the scale {scale}: the record must give its x")
     scores = {
         "probabilities": lambda: p,
         "log-probabilities": lambda: np.log(p),

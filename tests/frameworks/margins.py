@@ -23,18 +23,17 @@ JUDGED = {
     *("multiclass loss", "binary loss", "divergence", "categorical distribution", "binary distribution"),
     *("link", "inverse link", "log inverse link", "normaliser", "log normaliser"),
 }
+ALL_CLASSES = ("logits", "probabilities", "log-probabilities")
 # Whether it agrees is decided to four digits: what's looked for is a bound or a NaN, not rounding.
 SLACK = 1e-4
 
 
 def jobs(record: Record) -> dict[str, Job]:
     """The calls: the true class far behind and far ahead, at every margin, in both precisions."""
-    if (
-        record.role not in JUDGED
-        or (record.scale == "log-odds" and not record.binary)
-        or record.check.x is not None
-        or not formula(record)
-    ):
+    check = record.case.check
+    if record.case.role not in JUDGED or check is None or check.x is not None or not formula(record):
+        return {}
+    if record.scale not in (("log-odds", "probabilities", "log-probabilities") if record.is_binary else ALL_CLASSES):
         return {}
     todo = {}
     for dtype in DTYPES:
@@ -42,7 +41,7 @@ def jobs(record: Record) -> dict[str, Job]:
             for ahead in (False, True):
                 x, y = _scores(record, margin, ahead, dtype)
                 onehot = [float(y)] if len(x) == 1 else [float(each == y) for each in range(len(x))]
-                call = record.check.call.replace("np.float32", f"np.{dtype}")
+                call = check.call.replace("np.float32", f"np.{dtype}")
                 todo[f"{dtype} {margin:g} {ahead}"] = Job(call, tuple(map(float, x)), y, tuple(onehot), dtype)
     return todo
 
@@ -73,7 +72,7 @@ def observed(record: Record, outcomes: Mapping[str, dict]) -> str | None:
 
 def _scores(record: Record, margin: float, ahead: bool, dtype: str) -> tuple[np.ndarray, int]:
     sign = 1 if ahead else -1
-    if record.binary:
+    if record.is_binary:
         log_odds, y = mp.mpf(sign * margin), 1
         p = [1 / (1 + mp.exp(log_odds)), 1 / (1 + mp.exp(-log_odds))]
         scores = {"log-odds": [log_odds], "probabilities": p[1:], "log-probabilities": [mp.log(p[1])]}

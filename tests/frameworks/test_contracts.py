@@ -10,6 +10,7 @@ import pytest
 from logitkit import conventions
 from logitkit.conventions import Record
 
+from . import margins
 from .conftest import RECORDS, Answers
 from .contract import verdict
 from .runner import Run
@@ -20,6 +21,14 @@ RESULTS = RECORDS.parent / "results.json"
 def test_record_is_true_of_its_framework(run: Run, record: Record, answers: Answers) -> None:
     faults = verdict(record, answers.outcomes(run, record), run.backend)
     assert not faults, "\n".join([f"{run}, {record.symbol}", *faults])
+
+
+def test_stability_is_what_scores_far_apart_show(run: Run, record: Record, answers: Answers) -> None:
+    seen = margins.observed(record, answers.far_apart(run, record))
+    if seen is None:
+        return  # no formula to judge it by: a sampler, an output, a setting
+    said = record.case.stability
+    assert (said[run.backend] if isinstance(said, conventions.ByBackend) else said) == seen
 
 
 def test_record_names_the_version_that_was_run(run: Run, answers: Answers) -> None:
