@@ -201,7 +201,7 @@ def test_the_list_of_names_says_what_the_table_says():
         said = records.facts(record)
         del said["framework"]  # the heading
         assert not [fact for fact in said.values() if fact.replace("`", "") not in entry.astext()], record.symbol
-        assert next(entry.findall(nodes.reference))["refuri"] == record.docs
+        assert next(entry.findall(nodes.reference))["refuri"] == record.case.docs
 
 
 def test_code_in_the_list_of_names_is_not_set_as_text_whose_quotes_and_dashes_are_changed():

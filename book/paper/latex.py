@@ -284,7 +284,7 @@ class NamesList(SphinxDirective):
     def entry(record: Record) -> nodes.definition_list_item:
         """Return what the row of a record says."""
         facts = records.facts(record)
-        link = nodes.reference("", "", nodes.literal("", facts["function"]), refuri=record.docs)
+        link = nodes.reference("", "", nodes.literal("", facts["function"]), refuri=record.case.docs)
         argument = [nodes.Text("argument "), nodes.literal("", record.argument)]
         if record.argument.startswith("("):  # as (returned value)
             argument = [nodes.Text(record.argument)]
@@ -295,7 +295,7 @@ class NamesList(SphinxDirective):
         return nodes.definition_list_item(
             "",
             nodes.term("", "", link, nodes.Text(", "), *argument),
-            nodes.definition("", said, nodes.paragraph("", "", *marked(record.trap))),
+            nodes.definition("", said, nodes.paragraph("", "", *marked(facts["trap"]))),
         )
 
 
