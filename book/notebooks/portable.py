@@ -77,7 +77,7 @@ def write_portable_notebook(
         shutil.copy(path.parent / file, folder / file)
     page = context["page"]
     title = (
-        f"# {head.plain(context['title'])}\n\n"
+        f"# {page['title']}\n\n"
         f"From the book [{app.config.project}]({app.config.html_baseurl}), made with {page['version']}. "
         f"The same chapter [as a page]({page['url']}).\n\n"
         f"© {app.config.copyright} {app.config.author}. Text and figures: CC BY 4.0. Code: MIT."

@@ -33,8 +33,9 @@ def add_filter_script(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Load the script of the table of names on its page only."""
-    if '<table class="names"' in context.get("body", ""):
+    if doctree and any(node.astext().startswith('<div id="names-table">') for node in doctree.findall(nodes.raw)):
         app.add_js_file("names.js", loading_method="defer")
+        app.add_css_file("names.css")
 
 
 class NamesTable(SphinxDirective):

@@ -2,7 +2,6 @@
 
 import json
 import re
-from html import unescape
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -12,9 +11,11 @@ from xml.etree import ElementTree
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
+from sphinx.environment.adapters.toctree import TocTree
 from sphinx.errors import ConfigError
-from sphinx.util.index_entries import split_index_msg
 from sphinx.util.osutil import relative_uri
+from sphinx_design.tabs import sd_tab_input
 
 import logitkit
 from book.shared import origin
@@ -23,7 +24,7 @@ from book.site import cards
 NUMBER = re.compile(r"\d+(\.\d+)?")
 NOTEBOOKS = "notebooks"  # in the site, and the name of the branch that Colab opens them from
 CARDS = "_static/cards"
-VIEWPORT = re.compile(r'<meta name="viewport"[^>]*>')
+FORMULAS = (nodes.math, nodes.math_block)
 WITHOUT_TEXT = ("search", "_modules/")  # what search engines need not list
 
 
@@ -32,9 +33,11 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("redirects", {}, "html", dict)
     app.connect("config-inited", configure)
     app.connect("doctree-read", note_description)
-    app.connect("html-page-context", complete_page, priority=100)  # before the theme tries its templates
-    app.connect("html-collect-pages", list_index_entries)  # when all pages are written and the search is not
+    app.connect("env-check-consistency", forget_pages_that_are_not_built)
+    app.connect("env-updated", always_finish)
+    app.connect("html-page-context", complete_page, priority=100)
     app.connect("html-page-context", order_numbers)
+    app.connect("html-page-context", load_little, priority=950)  # after all that add a style or a script
     app.connect("build-finished", write_site_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -43,35 +46,77 @@ def configure(app: Sphinx, config: Config) -> None:
     """Set what follows from other settings."""
     config.html_baseurl = origin.site(config)
     config.version = config.release = logitkit.__version__
-    config.html_search_scorer = str(Path(__file__).with_name("search.js"))
+
+
+def forget_pages_that_are_not_built(app: Sphinx, env: BuildEnvironment) -> None:
+    """Take out of the inventory the lists of modules and theorems, which Sphinx names there though they are off."""
+    standard = env.get_domain("std")
+    for labels in (standard.labels, standard.anonlabels):
+        for name in [name for name, (docname, *_) in labels.items() if docname not in {*env.found_docs, "search"}]:
+            del labels[name]
+
+
+def always_finish(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Write one page anew in every build: Sphinx copies no changed style or script when it has no page to write."""
+    return [app.config.root_doc]
 
 
 def complete_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Give a page its head, its version, and the links to its notebook and its source."""
-    title = plain(context.get("title") or app.env.titles.get(pagename, nodes.title("", "Search")).astext())
+    """Give a page its head, its contents, its version, and the links to its notebook and its source."""
+    name = app.env.titles[pagename].astext() if pagename in app.env.titles else context.get("title", "Search")
+    number = number_of(app, pagename)
     listed = not pagename.startswith(WITHOUT_TEXT)
+    context["contents"] = contents(app)
     context["page"] = page = {
-        "name": re.sub(r"^\d+\.\s+", "", title),
+        "name": name,
+        "title": f"{number}. {name}" if number else name,
         "url": page_url(app, pagename),
-        "description": app.env.metadata.get(pagename, {}).get("description") or f"{title}: {app.config.project}",
+        "description": app.env.metadata.get(pagename, {}).get("description") or f"{name}: {app.config.project}",
         "listed": listed,
         "version": origin.version(app.config).words,
         "repository": origin.repository(app.config),
     }
-    # Sphinx makes the canonical link of it: one address a page, also in copies of the site.
-    context["pageurl"] = page["url"] if listed else None
     if doctree:
-        page |= source_links(app, pagename)
+        page |= source_links(app, pagename) | {"toc": page_toc(app, pagename)}
     if listed:
         page["card"] = draw_card(app, pagename, page["name"])
         page["data"] = structured_data(app, pagename, page)
-    if pagename == "search":
-        found = sorted(app.env.found_docs)
-        page["descriptions"] = in_script({name: app.env.metadata[name]["description"] for name in found})
-    metatags = VIEWPORT.sub("", context.get("metatags", ""))  # the template has it already
-    context["metatags"] = metatags + app.builder.templates.render("head.html", context)
+
+
+def contents(app: Sphinx) -> list[tuple[str, list[tuple[str, str, str]]]]:
+    """Return the parts of the book, each with the address, the number and the name of its pages."""
+    return [
+        (part.caption, [(page, number_of(app, page), app.env.titles[page].astext()) for page in part.items])
+        for part in app.env.external_site_map.root.subtrees
+    ]
+
+
+def number_of(app: Sphinx, pagename: str) -> str:
+    """Return the number of a chapter, and nothing for other pages."""
+    return ".".join(map(str, app.env.toc_secnumbers.get(pagename, {}).get("", ())))
+
+
+def page_toc(app: Sphinx, pagename: str) -> str:
+    """Return the sections of a page as a list; Sphinx's own begins with the page itself."""
+    page = next(iter(TocTree(app.env).get_toc_for(pagename, app.builder).children), None)
+    sections = page.children[1:] if page else []
+    return "".join(app.builder.render_partial(each)["fragment"] for each in sections)
+
+
+def load_little(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Load the theme and what the page uses of the rest: the theme has the styles of the extensions' elements."""
+    files = ["logits.css", "names.css", "explorables/", "page.js", "names.js"]
+    files += ["katex/"] * bool(doctree and any(doctree.findall(lambda node: isinstance(node, FORMULAS))))
+    files += ["design-tabs.js"] * bool(doctree and any(doctree.findall(sd_tab_input)))
+    wanted = tuple(f"_static/{file}" for file in files)
+    for kind in ("css_files", "script_files"):
+        context[kind] = [each for each in context[kind] if str(each.filename).startswith(wanted)]
+    for script in context["script_files"]:
+        script.attributes.setdefault("defer", "defer")
 
 
 def order_numbers(
@@ -80,11 +125,6 @@ def order_numbers(
     """Sort the numbers of the index, the losses to look up, by size: Sphinx sorts them as words."""
     for _, entries in context.get("genindexentries", []):
         entries.sort(key=lambda entry: float(entry[0]) if NUMBER.fullmatch(entry[0]) else float("inf"))
-
-
-def plain(html: str) -> str:
-    """Return a title in the characters that a tab can show."""
-    return unescape(re.sub(r"<[^>]+>", "", html))
 
 
 def page_url(app: Sphinx, pagename: str) -> str:
@@ -100,20 +140,6 @@ def note_description(app: Sphinx, doctree: nodes.document) -> None:
         stated = nodes.meta("", name="description", content=shorten(next(texts, ""), 160, placeholder=" …"))
         doctree.insert(0, stated)
     app.env.metadata[app.env.docname]["description"] = stated["content"]
-
-
-def list_index_entries(app: Sphinx) -> list[Any]:
-    """Let the search know all index entries, and each below another with that other: "loss, stuck", not "stuck".
-
-    Sphinx takes them apart, and forgets those of the pages that are not written anew.
-    """
-    for docname, listed in app.env.get_domain("index").entries.items():
-        entries = set()
-        for kind, value, anchor, main, _ in listed:
-            parts = split_index_msg(kind, value)
-            entries |= {(phrase, anchor or "", main) for phrase in (parts[0], ", ".join(parts))}
-        app.env._search_index_index_entries[docname] = sorted(entries)
-    return []  # no page is added
 
 
 def source_links(app: Sphinx, pagename: str) -> dict[str, str]:
@@ -169,7 +195,7 @@ def structured_data(app: Sphinx, pagename: str, page: dict[str, Any]) -> str:
         "description": page["description"],
         "url": page["url"],
         "image": page["card"],
-        "inLanguage": "en-GB",
+        "inLanguage": "en-US",
         "author": {"@type": "Organization", "name": app.config.author, "url": page["repository"]},
         "license": "https://creativecommons.org/licenses/by/4.0/",
         "version": logitkit.__version__,
@@ -194,8 +220,7 @@ def write_site_files(app: Sphinx, error: Exception | None) -> None:
     (out / "sitemap.xml").write_bytes(sitemap(app, pages))
     cards.icon().save(out / "_static" / "apple-touch-icon.png", optimize=True)
     parts = [
-        (part.caption, [(page_url(app, page), app.env.titles[page].astext()) for page in part.items])
-        for part in app.env.external_site_map.root.subtrees
+        (caption, [(page_url(app, page), name) for page, _, name in chapters]) for caption, chapters in contents(app)
     ]
     context = {"site": app.config.html_baseurl, "project": app.config.project, "parts": parts}
     (out / "404.html").write_text(app.builder.templates.render("404.html", context), "utf-8")

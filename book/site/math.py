@@ -98,6 +98,7 @@ def copy_style(app: Sphinx) -> None:
     if app.builder.format == "html":
         folder = Path(app.outdir, "_static", "katex")
         copy_asset(KATEX / "dist" / "katex.min.css", folder)
+        copy_asset(KATEX / "LICENSE", folder)
         for font in (KATEX / "dist" / "fonts").glob("*.woff2"):
             copy_asset(font, folder / "fonts")
         app.add_css_file("katex/katex.min.css")

@@ -68,7 +68,7 @@ def test_archive_is_the_whole_book_and_the_same_whenever_it_is_packed(site, tmp_
     assert first.read_bytes() == second.read_bytes()
     with zipfile.ZipFile(first) as packed:
         names = set(packed.namelist())
-    assert {"index.html", "search.html", "searchindex.js"} <= names
+    assert {"index.html", "search.html", "search-index.js"} <= names
     assert {path.relative_to(folder).as_posix() for path in pages} <= names
     for path, page in pages.items():
         for element in page.select("a[href], link[href]:not([rel=canonical]), img[src], script[src]"):

@@ -95,9 +95,24 @@ for (const menu of document.querySelectorAll(".page-tools details")) {
   }
 }
 
+// One switch hides the code of the chapters, for those who read them as prose.
+{
+  const button = document.getElementById("code-switch");
+  const show = (hidden) => {
+    document.documentElement.classList.toggle("hide-code", hidden);
+    button?.setAttribute("aria-pressed", hidden);
+  };
+  button?.addEventListener("click", () => {
+    const hidden = !document.documentElement.classList.contains("hide-code");
+    try { localStorage.setItem("hide-code", hidden ? "yes" : ""); } catch { /* no storage: until the next page */ }
+    show(hidden);
+  });
+  try { show(Boolean(localStorage.getItem("hide-code"))); } catch { /* no storage */ }
+}
+
 // A box that scrolls can be reached, and so scrolled, with the keyboard.
 {
-  const boxes = document.querySelectorAll("article :is(pre, table, .pst-scrollable-table-container)");
+  const boxes = document.querySelectorAll("article :is(pre, .table-box, .cell_output, .katex-html)");
   const reachable = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       if (target.scrollWidth > target.clientWidth + 1 && getComputedStyle(target).overflowX !== "visible") target.tabIndex = 0;
@@ -107,8 +122,16 @@ for (const menu of document.querySelectorAll(".page-tools details")) {
   for (const box of boxes) reachable.observe(box);
 }
 
-// The list beside the text marks the section that is being read.
+// The lists beside the text show where the reader is: the page, and the section that is being read.
 {
+  const follow = (link) => {
+    const list = link.closest("nav");
+    const { top, bottom } = link.getBoundingClientRect();
+    const box = list.getBoundingClientRect();
+    if (top < box.top || bottom > box.bottom) list.scrollTop += top - box.top - box.height / 2;
+  };
+  const page = document.querySelector("#site-contents [aria-current]");
+  if (page) follow(page);
   const links = new Map();
   for (const link of document.querySelectorAll("#page-contents a")) {
     const section = document.getElementById(decodeURIComponent(link.hash.slice(1)));
@@ -119,8 +142,10 @@ for (const menu of document.querySelectorAll(".page-tools details")) {
     for (const entry of entries) visible[entry.isIntersecting ? "add" : "delete"](entry.target);
     const current = [...links.keys()].findLast((section) => visible.has(section));
     for (const [section, link] of links) {
-      if (section === current) link.setAttribute("aria-current", "true");
-      else link.removeAttribute("aria-current");
+      if (section === current) {
+        link.setAttribute("aria-current", "true");
+        follow(link);
+      } else link.removeAttribute("aria-current");
     }
   }, { rootMargin: "-10% 0px -80%" });
   for (const section of links.keys()) mark.observe(section);
