@@ -1,0 +1,135 @@
+"""The registry, as the checker asks it: which scale does this call want, with these flags, and which does it give?
+
+This is the one door to `logitkit.conventions.resolve`. A flag whose value can't be read off the program gives an
+unknown scale, so nothing is said about it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable as Function
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from logitkit.check.values import Const, Value
+
+__all__ = ["Fact", "Facts", "Input", "parameters"]
+
+MORE = "**"
+_KINDS = {"loss": "loss", "divergence": "loss", "distribution": "distribution", "sampler": "sampler", "setting": "metric"}
+_ACTIVATIONS = {"logits": "softmax", "log-odds": "sigmoid"}
+
+
+@dataclass(frozen=True)
+class Input:
+    """An argument that holds numbers on a scale."""
+
+    name: str
+    where: str
+    scale: str
+    event: str | None = None
+    is_target: bool = False
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What the registry says of one symbol under certain flags."""
+
+    path: str
+    form: str
+    kind: str  # loss, distribution, sampler, metric, activation or other
+    inputs: tuple[Input, ...]
+    returns: str | None
+    activation: str  # softmax, sigmoid or none
+    construct: tuple[str, ...]
+    call: tuple[str, ...]
+    flags: dict[str, Any] = field(default_factory=dict)
+    framework: str = ""
+    trap: str = ""
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, as it's spoken of."""
+        return self.path.rpartition(".")[2]
+
+    def bind(self, where: str, args: list[Value], kwargs: dict[str, Value]) -> dict[str, Value]:
+        """Arguments by their names."""
+        names = self.construct if where == "construct" else self.call
+        return {**dict(zip(names, args, strict=False)), **{key: value for key, value in kwargs.items() if key != MORE}}
+
+
+@cache
+def parameters(signature: str | None) -> tuple[str, ...]:
+    """The names in a signature, in order."""
+    if not signature:
+        return ()
+    try:
+        function = ast.parse(f"def f({signature}): pass").body[0]
+    except SyntaxError:
+        return ()
+    arguments = function.args  # type: ignore[attr-defined]
+    return tuple(argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))
+
+
+@dataclass
+class Facts:
+    """The registry's answers, kept. `resolve` is the registry's own, or a test's."""
+
+    resolve: Function[..., Any]
+    _kept: dict[Any, Fact | None] = field(default_factory=dict)
+
+    def of(self, path: str, args: list[Value], kwargs: dict[str, Value]) -> Fact | None:
+        """What's known about a symbol that's called, or constructed, with these arguments."""
+        plain = self._ask(path, ())
+        if plain is None or not plain.flags:
+            return plain
+        # The flags are those of the first call: the constructor's for a class.
+        given = plain.bind("construct" if plain.form == "class" else "call", args, kwargs)
+        flags = tuple((name, _constant(given[name])) for name in plain.flags if name in given)
+        if MORE in kwargs:
+            flags = (*flags, *((name, ...) for name in plain.flags if name not in given))
+        return self._ask(path, flags) if flags else plain
+
+    def _ask(self, path: str, flags: tuple[tuple[str, Any], ...]) -> Fact | None:
+        key = (path, flags)
+        if key not in self._kept:
+            self._kept[key] = self._fact(path, dict(flags))
+        return self._kept[key]
+
+    def _fact(self, path: str, flags: dict[str, Any]) -> Fact | None:
+        found = self.resolve(path, **{name: UNSURE if value is ... else value for name, value in flags.items()})
+        if found is None:
+            return None
+        inputs = tuple(
+            Input(one.name, one.where, one.scale, one.event, bool(one.target))
+            for one in found.inputs
+            if one.scale not in (None, "none", "margin")
+        )
+        role = found.cases[0].role if found.cases else ""
+        kind = next((kind for word, kind in _KINDS.items() if word in role), "other")
+        taken = next((one.scale for one in inputs if not one.is_target), None)
+        makes = found.returns in ("probabilities", "log-probabilities") and taken in _ACTIVATIONS and kind == "other"
+        settings = {flag.name: flags.get(flag.name, flag.default) for flag in found.flags}
+        return Fact(
+            path,
+            found.form,
+            "activation" if makes else kind,
+            inputs,
+            found.returns,
+            _ACTIVATIONS[taken] if makes and taken else "",
+            parameters(found.construct),
+            parameters(found.call),
+            settings,
+            found.framework,
+            found.fix,
+        )
+
+
+UNSURE = object()  # a value that no flag has
+
+
+def _constant(value: Value) -> Any:
+    if isinstance(value, Const) and isinstance(value.value, str | int | float | bool | None):
+        return value.value
+    return ...

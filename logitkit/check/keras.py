@@ -1,0 +1,140 @@
+"""Keras's models and layers: an activation inside a layer, models of tensors, `compile` with a loss by name."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from logitkit.check import structures
+from logitkit.check.structures import last
+from logitkit.check.values import (
+    Bound, Choice, Class, Const, Function, Instance, Items, Made, Mapping, Symbol, Thing, Value, alternatives,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from logitkit.check.interpreter import Interpreter
+
+__all__ = ["METHODS", "apply", "call", "method"]
+
+METHODS = frozenset(
+    "compile add predict predict_on_batch fit evaluate summary __call__ get_layer train_on_batch pop build".split()
+)
+_JOINING = {"Concatenate": "concatenate", "concatenate": "concatenate"}
+
+
+def call(reader: Interpreter, path: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value | None:
+    """Keras's functions that aren't facts about scales: `Input`, `get` by name, functional merging."""
+    name = last(path)
+    if name == "Input":
+        return Thing("inputs")
+    if name in ("get", "deserialize") and args and isinstance(args[0], Const):
+        return by_name(reader, args[0], path.rpartition(".")[0].rpartition(".")[2])
+    if name in _JOINING and args and isinstance(args[0], Items):
+        return reader.transform("concatenate", args, {}, node)
+    return None
+
+
+def by_name(reader: Interpreter, value: Value, room: str) -> Value:
+    """The function that a string such as "softmax" or "binary_crossentropy" means."""
+    if isinstance(value, Const) and isinstance(value.value, str):
+        return Symbol(f"keras.{room}.{value.value}")
+    return value
+
+
+def apply(reader: Interpreter, made: Made, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value | None:
+    """What a Keras layer or model gives."""
+    name = last(made.path)
+    given = args[0] if args else kwargs.get("inputs", Thing("inputs"))
+    if name == "Input":
+        return given
+    if name in ("Model", "Functional"):
+        return output(made)
+    if name in ("Activation", "Lambda"):
+        chosen = made.args[0] if made.args else made.kwargs.get("activation", made.kwargs.get("function", Const(None)))
+        return activate(reader, chosen, given, made, node)
+    if name in _JOINING:
+        return reader.transform("concatenate", [given], {}, node)
+    if name in structures.SCORING_LAYERS:
+        chosen = made.kwargs.get("activation", made.args[1] if name == "Dense" and len(made.args) > 1 else Const(None))
+        return activate(reader, chosen, reader.scores(made, node), made, node)
+    return None
+
+
+def output(model: Made) -> Value:
+    """What a model of tensors gives: the tensors it was made of."""
+    found = model.kwargs.get("outputs", model.kwargs.get("output", model.args[1] if len(model.args) > 1 else Thing("output")))
+    if isinstance(found, Items) and len(found.items) == 1:
+        return found.items[0]
+    return found
+
+
+def activate(reader: Interpreter, chosen: Value, value: Value, made: Made, node: ast.AST) -> Value:
+    """The activation of a layer, given by name, as a function or as a layer."""
+    if isinstance(chosen, Const) and chosen.value in (None, "linear"):
+        return value
+    if isinstance(chosen, Symbol) and last(chosen.path) == "linear":
+        return value
+    with reader.standing(made):
+        return reader.call(by_name(reader, chosen, "activations"), [value], {}, made.node)
+
+
+def method(
+    reader: Interpreter, model: Made | Instance, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST
+) -> Value:
+    """A method of a model."""
+    if name == "add" and args and isinstance(model, Made):
+        reader.layers(model)
+        layers = model.attributes["layers"]
+        assert isinstance(layers, Items)
+        layers.items.append(args[0])
+        return Const(None)
+    if name == "pop" and isinstance(model, Made):
+        layers = model.attributes.get("layers")
+        return layers.items.pop() if isinstance(layers, Items) and layers.items else Thing("layer")
+    if name in ("predict", "predict_on_batch", "__call__"):
+        return reader.call(model, [Thing("inputs")], {}, node)
+    if name == "compile":
+        compile_model(reader, model, args, kwargs, node)
+        return Const(None)
+    return Thing(name)
+
+
+def compile_model(
+    reader: Interpreter, model: Made | Instance, args: list[Value], kwargs: dict[str, Value], node: ast.AST
+) -> None:
+    """Put the model's output into its losses and metrics."""
+    loss = kwargs.get("loss", args[1] if len(args) > 1 else Const(None))
+    metrics = kwargs.get("metrics", args[2] if len(args) > 2 else Const(None))
+    result = reader.call(model, [Thing("inputs")], {}, node)
+    for one_loss, one_output in _pairs(loss, result):
+        for guard, chosen in alternatives(one_loss, reader.taken):
+            with reader.assuming(guard):
+                _call(reader, by_name(reader, chosen, "losses"), one_output, node)
+    flat = metrics.items if isinstance(metrics, Items) else [metrics]
+    for metric in flat:
+        if isinstance(metric, Made | Symbol):
+            _call(reader, metric, result, node)
+        elif isinstance(metric, Const) and metric.value in ("accuracy", "acc"):
+            reader.accuracy(loss, result, node)
+
+
+def _call(reader: Interpreter, function: Value, result: Value, node: ast.AST) -> None:
+    """Call a loss or metric the way Keras does: targets first."""
+    if isinstance(function, Symbol):
+        fact = reader.facts.of(function.path, [], {})
+        if fact is not None and fact.form == "class":  # a class in place of an object: Keras makes one
+            function = reader.make(function.path, [], {}, node)
+    if isinstance(function, Symbol | Made | Function | Bound | Instance | Class | Choice):
+        reader.call(function, [Thing("y_true"), result], {}, node)
+
+
+def _pairs(loss: Value, result: Value) -> list[tuple[Value, Value]]:
+    """Each loss with its output."""
+    losses = list(loss.items.values()) if isinstance(loss, Mapping) else loss.items if isinstance(loss, Items) else None
+    outputs = result.items if isinstance(result, Items) else list(result.items.values()) if isinstance(result, Mapping) else [result]
+    if losses is None:
+        return [(loss, one) for one in outputs]
+    if isinstance(loss, Mapping) and isinstance(result, Mapping):
+        return [(one, result.items[key]) for key, one in loss.items.items() if key in result.items]
+    return list(zip(losses, outputs, strict=False)) if len(losses) == len(outputs) else []
+

@@ -1,0 +1,209 @@
+"""Programs as they lie on the disk: Python files and notebooks' code cells, and which file an import means.
+
+Only the standard library's `ast` is used. astroid and jedi infer types, not scales, and neither survives a file with an
+error in it; parso does, at five times the time and with a second kind of tree. What recovery this needs is little: a
+line that doesn't parse is left out, and the rest is read.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from logitkit.check.values import Namespace, Place
+
+__all__ = ["BadFile", "Module", "Project", "Source", "read_source"]
+
+_SKIPPED_LINES = 25  # a file with more lines than this that don't parse isn't Python
+_MAGIC = re.compile(r"^\s*(?:[%!]|\?|[\w.]+\?{1,2}\s*$|[\w, ]+=\s*!|(?:cd|ls|pip|conda|apt-get) [^=(]*$)")
+_PRINT = re.compile(r"^(\s*)(?:print|exec)\b(?!\s*\().*$|^(\s*)raise \w+, .*$")
+
+
+class BadFile(Exception):
+    """A file that can't be read, with the reason in a few words."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """The text of a program, and where each of its lines is in the file."""
+
+    path: str
+    text: str
+    tree: ast.Module
+    lines: tuple[str, ...]
+    cells: tuple[tuple[int, int], ...] = ()  # for a notebook: cell number and line in it, of each line
+    trouble: str = ""  # what was left out, in one line
+
+    def place(self, node: ast.AST) -> Place:
+        """Where a piece of the program is."""
+        line, end = getattr(node, "lineno", 1), getattr(node, "end_lineno", None)
+        column, end_column = getattr(node, "col_offset", 0), getattr(node, "end_col_offset", None)
+        return Place(self.path, line, column + 1, end or line, (end_column or column) + 1)
+
+
+def read_source(path: str, text: str) -> Source:
+    """Parse a file.
+
+    Parameters
+    ----------
+    path : str
+        Its name; ``.ipynb`` is a notebook.
+    text : str
+        What's in it.
+
+    Returns
+    -------
+    Source
+
+    Raises
+    ------
+    BadFile
+        If it's no notebook, or hardly any of it is Python.
+    """
+    cells: list[tuple[int, int]] = []
+    if path.endswith(".ipynb"):
+        text, cells = _code_cells(text)
+    text = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\f", " ")
+    lines = text.split("\n")
+    tree, trouble = _parse(list(lines), "magic" if cells else "")
+    return Source(path, text, tree, tuple(lines), tuple(cells), trouble)
+
+
+def _code_cells(text: str) -> tuple[str, list[tuple[int, int]]]:
+    try:
+        notebook = json.loads(text)
+        sheets = notebook.get("worksheets", [notebook])
+        found = [cell for sheet in sheets for cell in sheet["cells"]]
+        lines: list[str] = []
+        places: list[tuple[int, int]] = []
+        for number, cell in enumerate(found, 1):
+            if cell.get("cell_type") != "code":
+                continue
+            source = cell.get("source", cell.get("input", ""))
+            code = source if isinstance(source, str) else "".join(source)
+            # A cell in another language or for the shell.
+            if re.match(r"\s*%%(?!time|capture|timeit|tensorboard)", code):
+                continue
+            for line, each in enumerate(code.split("\n"), 1):
+                lines.append(each)
+                places.append((number, line))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise BadFile("not a notebook") from None
+    return "\n".join(lines), places
+
+
+def _parse(lines: list[str], _kind: str) -> tuple[ast.Module, str]:
+    """The tree of a program. Lines that don't parse are left out, a few at most."""
+    trouble = ""
+    skipped: set[int] = set()
+    while True:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return ast.parse("\n".join(lines)), trouble
+        except SyntaxError as error:
+            number = min(max((error.lineno or 1), 1), len(lines)) - 1
+            if not skipped:
+                magic = [i for i, line in enumerate(lines) if _MAGIC.match(line) or _PRINT.match(line)]
+                for i in magic:
+                    lines[i] = _indent(lines[i]) + "pass"
+                skipped.add(-1)
+                if magic:
+                    continue
+            if not trouble:
+                trouble = f"line {number + 1} doesn't parse ({error.msg}); it's left out"
+            number = _to_leave_out(lines, number, skipped)
+            if len(skipped) > _SKIPPED_LINES or number < 0:
+                raise BadFile(f"not Python 3: line {error.lineno}: {error.msg}") from None
+            skipped.add(number)
+            lines[number] = _indent(lines[number]) + "pass"
+        except (ValueError, RecursionError, MemoryError) as error:
+            raise BadFile(str(error) or type(error).__name__) from None
+
+
+def _to_leave_out(lines: list[str], number: int, skipped: set[int]) -> int:
+    """The line to give up: the one complained about, or one before it that's still there."""
+    while number >= 0 and (number in skipped or not lines[number].strip()):
+        number -= 1
+    return number
+
+
+def _indent(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
+
+
+@dataclass(eq=False)
+class Module:
+    """A file of the program, and the names at its top."""
+
+    name: str
+    source: Source
+    scope: Namespace = field(default_factory=Namespace)
+    done: bool = False
+
+
+@dataclass
+class Project:
+    """The files that belong together.
+
+    `read` gives the text of a file, or None if there's none: the disk here, the reader's own files in a browser.
+    """
+
+    read: Callable[[str], str | None]
+    roots: tuple[str, ...] = ()
+    modules: dict[str, Module | None] = field(default_factory=dict)
+    used: list[str] = field(default_factory=list)  # files looked at, for the cache
+
+    def open(self, path: str) -> Module:
+        """The module in a file.
+
+        Raises
+        ------
+        BadFile
+            If it can't be read.
+        """
+        module = self._open(path)
+        if module is None:
+            raise BadFile("can't be read")
+        return module
+
+    def _open(self, path: str) -> Module | None:
+        if path not in self.modules:
+            self.modules[path] = None
+            text = self.read(path)
+            if text is not None:
+                self.modules[path] = Module(path, read_source(path, text))
+        return self.modules[path]
+
+    def find(self, name: str, importer: str, level: int = 0) -> Module | None:
+        """The file that an import means, or None if it's none of the project's."""
+        folder = PurePosixPath(importer).parent
+        for _ in range(level - 1):
+            folder = folder.parent
+        for start in [folder] if level else list(self._starts(folder)):
+            path = start.joinpath(*name.split(".")) if name else start
+            for file in (path.with_name(f"{path.name}.py") if name else None, path / "__init__.py"):
+                if file is not None:
+                    try:
+                        module = self._open(str(file))
+                    except BadFile:
+                        module = None
+                    if module:
+                        return module
+        return None
+
+    def _starts(self, folder: PurePosixPath) -> Iterator[PurePosixPath]:
+        """Where an absolute import is looked for: beside the file, then in the folders above it up to the roots."""
+        yield folder
+        if any(folder == PurePosixPath(root) or PurePosixPath(root) in folder.parents for root in self.roots):
+            for parent in folder.parents:
+                yield parent
+                if str(parent) in self.roots:
+                    break
+            for root in self.roots:
+                yield PurePosixPath(root) / "src"

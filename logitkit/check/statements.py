@@ -1,0 +1,338 @@
+"""Reads a program statement by statement, as Python would, on scales in place of numbers.
+
+Both branches of an `if` that nobody can decide are read, each under its condition; a loop's body is read once, or once
+for each element if they're known. Every function is read at least once: where it's called, with what it's given, and by
+itself, with arguments that nothing is known about.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from logitkit.check.calls import Calls
+from logitkit.check.expressions import Frame, TooLong
+from logitkit.check.sources import Module
+from logitkit.check.values import (
+    Bound,
+    Class,
+    Const,
+    File,
+    Function,
+    Instance,
+    Items,
+    Made,
+    Namespace,
+    Symbol,
+    Thing,
+    Value,
+    alternatives,
+    overwrite,
+    read,
+)
+
+__all__ = ["Statements"]
+
+Block = list[ast.stmt]
+
+
+class Statements(Calls):
+    """Reads statements, modules, and what's left over: functions that nobody called."""
+
+    def run(self, body: Block) -> bool:
+        """Read statements; whether the program goes on after them."""
+        before = self.taken
+        try:
+            for statement in body:
+                self.budget -= 1
+                method = getattr(self, f"_run_{type(statement).__name__}", None)
+                if method is not None and method(statement) is False:
+                    return False
+        finally:
+            self.taken = before
+        return True
+
+    # Assignments
+
+    def _run_Expr(self, node: ast.Expr) -> None:  # noqa: N802
+        self.value(node.value)
+
+    def _run_Assign(self, node: ast.Assign) -> None:  # noqa: N802
+        value = self.value(node.value)
+        for target in node.targets:
+            self.bind(target, value)
+
+    def _run_AnnAssign(self, node: ast.AnnAssign) -> None:  # noqa: N802
+        if node.value is not None:
+            self.bind(node.target, self.value(node.value))
+
+    def _run_AugAssign(self, node: ast.AugAssign) -> None:  # noqa: N802
+        target = ast.copy_location(ast.parse(ast.unparse(node.target), mode="eval").body, node.target)
+        together = ast.copy_location(ast.BinOp(target, node.op, node.value), node)
+        self.bind(node.target, self.value(ast.fix_missing_locations(together)))
+
+    def _run_Delete(self, node: ast.Delete) -> None:  # noqa: N802
+        for target in node.targets:
+            if isinstance(target, ast.Name):
+                self.frame.scope.names.pop(target.id, None)
+
+    def _run_Global(self, node: ast.Global | ast.Nonlocal) -> None:  # noqa: N802
+        self.frame.scope.outer.update(node.names)
+
+    _run_Nonlocal = _run_Global
+
+    # Branches and loops
+
+    def _run_If(self, node: ast.If) -> bool:  # noqa: N802
+        truth = self.truth(node.test)
+        if isinstance(truth, bool):
+            return self.run(node.body if truth else node.orelse)
+        condition, positive = truth
+        yes, no = frozenset({(condition, positive)}), frozenset({(condition, not positive)})
+        with self.assuming(yes):
+            after_yes = self.run(node.body)
+        with self.assuming(no):
+            after_no = self.run(node.orelse)
+        # Where one branch returns, what follows happens under the condition of the other.
+        if after_yes != after_no:
+            self.taken = self.taken | (yes if after_yes else no)
+        return after_yes or after_no
+
+    def _run_For(self, node: ast.For | ast.AsyncFor) -> None:  # noqa: N802
+        items, _ = self.elements(self.value(node.iter))
+        for item in items:
+            self.bind(node.target, item)
+            self.run(node.body)
+        self.run(node.orelse)
+
+    _run_AsyncFor = _run_For
+
+    def _run_While(self, node: ast.While) -> None:  # noqa: N802
+        self.value(node.test)
+        self.run(node.body)
+        self.run(node.orelse)
+
+    def _run_Break(self, node: ast.Break | ast.Continue | ast.Raise) -> bool:  # noqa: N802
+        return False
+
+    _run_Continue = _run_Raise = _run_Break
+
+    def _run_Try(self, node: ast.Try) -> bool:  # noqa: N802
+        goes_on = self.run(node.body)
+        if goes_on:
+            goes_on = self.run(node.orelse)
+        imports = all(isinstance(statement, ast.Import | ast.ImportFrom) for statement in node.body)
+        for handler in node.handlers if not imports else []:
+            with self.assuming(frozenset({(("except", id(handler)), True)})):
+                if handler.name:
+                    self.set_name(handler.name, Thing(handler.name))
+                goes_on |= self.run(handler.body)
+        self.run(node.finalbody)
+        return goes_on
+
+    _run_TryStar = _run_Try
+
+    def _run_With(self, node: ast.With | ast.AsyncWith) -> bool:  # noqa: N802
+        for item in node.items:
+            context = self.value(item.context_expr)
+            if item.optional_vars is not None:
+                enter = self.attribute(context, "__enter__") if isinstance(context, Instance) else None
+                self.bind(item.optional_vars, self.call(enter, [], {}, item.context_expr) if enter else context)
+        return self.run(node.body)
+
+    _run_AsyncWith = _run_With
+
+    def _run_Match(self, node: ast.Match) -> bool:  # noqa: N802
+        subject = self.value(node.subject)
+        self.alive.append(subject)
+        goes_on = False
+        for case in node.cases:
+            pattern = case.pattern
+            is_constant = isinstance(pattern, ast.MatchValue) and isinstance(pattern.value, ast.Constant)
+            value = pattern.value.value if is_constant else None  # type: ignore[attr-defined]
+            if isinstance(subject, Const) and is_constant and subject.value != value:
+                continue
+            key = ("==", id(subject), value) if is_constant else ("case", id(case))
+            with self.assuming(frozenset({(key, True)})):
+                goes_on |= self.run(case.body)
+        return goes_on or not node.cases
+
+    def _run_Assert(self, node: ast.Assert) -> None:  # noqa: N802
+        self.value(node.test)
+
+    def _run_Return(self, node: ast.Return) -> bool:  # noqa: N802
+        value = self.value(node.value)
+        frame = self.frame
+        # The first return wins: what was returned before stays, the new value fills the rest.
+        result = overwrite(None, value, self.extra(frame.scope.born))
+        for guard, earlier in alternatives(frame.result, frozenset()) if frame.result is not None else []:
+            result = overwrite(result, earlier, sorted(guard, key=repr))
+        frame.result = result
+        return False
+
+    # Definitions and imports
+
+    def _run_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:  # noqa: N802
+        names = [ast.unparse(each.func if isinstance(each, ast.Call) else each) for each in node.decorator_list]
+        owner = self.frame.owner if self.frame.function is None else None
+        function = Function(
+            node,
+            self.frame.module,
+            self._outside_class(),
+            owner,
+            frozenset(name.rpartition(".")[2] for name in names),
+            self.defaults(node.args),
+        )
+        if "setter" not in function.decorators and "overload" not in function.decorators:
+            self.set_name(node.name, function)
+        if self.frame.function is not None:
+            self.inner.append(function)
+
+    _run_AsyncFunctionDef = _run_FunctionDef
+
+    def _outside_class(self) -> Namespace:
+        """The names that a function's body sees: those of a class aren't among them."""
+        frame = self.frame
+        in_class = frame.owner is not None and frame.function is None
+        return frame.scope.parent if in_class and frame.scope.parent else frame.scope
+
+    def _run_ClassDef(self, node: ast.ClassDef) -> None:  # noqa: N802
+        bases = [self.value(base) for base in node.bases if not isinstance(base, ast.Starred)]
+        cls = Class(node, self.frame.module, [base for base in bases if isinstance(base, Class | Symbol)])
+        if any("dataclass" in ast.unparse(each) for each in node.decorator_list):
+            cls.names["dataclass"] = Const(True)
+        scope = Namespace(names=cls.names, parent=self._outside_class(), born=self.taken)
+        self.frames.append(Frame(self.frame.module, scope, owner=cls))
+        try:
+            self.run(node.body)
+        finally:
+            self.frames.pop()
+        self.set_name(node.name, cls)
+
+    def _run_Import(self, node: ast.Import) -> None:  # noqa: N802
+        for alias in node.names:
+            top = alias.name.partition(".")[0]
+            name = alias.name if alias.asname else top
+            self.import_module(alias.name, 0, node)
+            self.set_name(alias.asname or top, self.import_module(name, 0, node))
+
+    def _run_ImportFrom(self, node: ast.ImportFrom) -> None:  # noqa: N802
+        package = self.import_module(node.module or "", node.level, node)
+        for alias in node.names:
+            if alias.name == "*":
+                if isinstance(package, File):
+                    for name, value in list(package.module.scope.names.items()):
+                        if not name.startswith("_"):
+                            self.set_name(name, value)
+                elif isinstance(package, Symbol):
+                    self.star(package.path)
+                continue
+            found = self.attribute(package, alias.name)
+            if isinstance(package, File) and isinstance(found, Thing):
+                inner = self.project.find(alias.name, package.module.source.path, 1)
+                found = self.import_file(inner) if inner else found
+            self.set_name(alias.asname or alias.name, found)
+
+    def star(self, path: str) -> None:
+        """`from library import *`."""
+
+    def import_module(self, name: str, level: int, node: ast.AST) -> Value:
+        """A file of the program, or a library by its name."""
+        module = self.project.find(name, self.frame.module.source.path, level)
+        if module is not None and module is not self.frame.module:
+            return self.import_file(module)
+        return Symbol(name) if not level else Thing(name)
+
+    def import_file(self, module: Module) -> Value:
+        """Read a file's top level, once."""
+        self.read_top(module)
+        return File(module)
+
+    def read_top(self, module: Module) -> None:
+        """Read what a module does when it's imported; for a script, when it's run."""
+        if module.done:
+            return
+        module.done = True
+        module.scope.names["__name__"] = Const("__main__" if not self.frames else "imported")
+        outer, self.taken = self.taken, frozenset()
+        self.frames.append(Frame(module, module.scope))
+        try:
+            self.run(module.source.tree.body)
+        finally:
+            self.frames.pop()
+            self.taken = outer
+
+    # What nobody called
+
+    def read_all(self, module: Module) -> None:
+        """Read a file: what it does, then each of its functions by itself."""
+        self.read_top(module)
+        self.frames.append(Frame(module, module.scope))
+        try:
+            for value in list(module.scope.names.values()):
+                for _, one in alternatives(value, frozenset()):
+                    if isinstance(one, Function) and one.module is module:
+                        self._alone(one, [])
+                    elif isinstance(one, Class) and one.module is module:
+                        self._class_alone(one)
+            for function in self.inner:  # grows while it's read
+                if id(function.node) not in self.called and function.module is module:
+                    self._alone(function, [])
+        finally:
+            self.frames.pop()
+
+    def _class_alone(self, cls: Class) -> None:
+        """Read a class's methods on an object made with arguments that nothing is known about."""
+        instance = Instance(cls, born=self.taken)
+        methods = {
+            name: found
+            for one in reversed(list(cls.line()))
+            for name, value in one.names.items()
+            for _, found in alternatives(value, frozenset())
+            if isinstance(found, Function)
+        }
+        if "__init__" not in methods and cls.libraries():
+            instance.attributes.update({name: read(value, self.taken) for name, value in cls.names.items() if isinstance(value, Const)})
+        first = [name for name in ("__init__", "setup", "build", "configure_model") if name in methods]
+        for name in (*first, *(name for name in methods if name not in first)):
+            self._method_alone(instance, name, methods[name])
+
+    def _method_alone(self, instance: Instance, name: str, method: Function) -> None:
+        """Read one method. What it assigns to the object isn't there for sure when another method runs."""
+        if name in ("training_step", "validation_step", "test_step"):
+            instance.attributes["training"] = Const(name == "training_step")
+        condition = frozenset() if name in ("__init__", "setup", "build") else frozenset({(("called", name), True)})
+        with self.assuming(condition):
+            self._alone(method, [] if "staticmethod" in method.decorators else [instance])
+
+    def _alone(self, function: Function, args: list[Value]) -> None:
+        """Read a function by itself: its arguments are their defaults where these say what they are."""
+        kwargs: dict[str, Value] = {}
+        node = function.node
+        arguments = [*node.args.posonlyargs, *node.args.args][len(args) :] + node.args.kwonlyargs
+        scope_frame = Frame(function.module, function.scope)
+        for argument in arguments:
+            default = function.defaults.get(argument.arg)
+            unsure = default is None or (isinstance(default, Const) and isinstance(default.value, bool | None))
+            if unsure:
+                kwargs[argument.arg] = self._annotated(argument, scope_frame)
+        try:
+            self.apply(function, args, kwargs, node)
+        except TooLong:
+            if self.budget < -1:
+                raise
+            raise
+
+    def _annotated(self, argument: ast.arg, frame: Frame) -> Value:
+        """An object of the class that an argument is said to have."""
+        name = argument.annotation
+        if isinstance(name, ast.Name | ast.Attribute):
+            self.frames.append(frame)
+            try:
+                cls = self.value(name)
+                if isinstance(cls, Class) and cls.libraries():
+                    return self.instantiate(cls, [], {"**": Thing("more")}, name)
+            finally:
+                self.frames.pop()
+        return Thing(argument.arg)
+
+

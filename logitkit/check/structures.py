@@ -1,0 +1,67 @@
+"""How libraries put programs together: containers of layers, wrappers around functions, layers that keep a scale.
+
+Nothing here says which scale a function wants or gives; that's in `logitkit.conventions`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CONTAINERS", "GRADIENTS", "HEADS", "KEEPING_LAYERS", "KERAS", "LAYER_LISTS", "MODEL_METHODS", "SCORING_LAYERS",
+    "SELF_METHODS", "UNITS", "WRAPPERS", "is_keras", "last",
+]  # fmt: skip
+
+KERAS = ("keras.", "tensorflow.keras.", "tensorflow.python.keras.", "tf_keras.", "keras_core.", "tensorflow.compat.v1.keras.")
+
+# Layers whose output is any real number, and where they're told how many.
+UNITS = {
+    "Linear": (1, ("out_features", "output_size")), "LazyLinear": (0, ("out_features",)), "Dense": (0, ("units", "features")),
+    "DenseGeneral": (0, ("features",)), "Bilinear": (2, ("out_features",)), "Conv": (0, ("features",)),
+}  # fmt: skip
+for _kind, _at, _names in (("{}d", 1, ("out_channels",)), ("{}D", 0, ("filters",))):
+    for _name in ("Conv1", "Conv2", "Conv3", "ConvTranspose1", "ConvTranspose2", "ConvTranspose3"):
+        UNITS[_kind.format(_name)] = (_at, _names)
+UNITS.update({"Conv2DTranspose": (0, ("filters",)), "Conv3DTranspose": (0, ("filters",)), "SeparableConv2D": (0, ("filters",))})
+SCORING_LAYERS = frozenset(UNITS)
+
+# Layers that move numbers, drop some or pool them.
+KEEPING_LAYERS = frozenset(
+    """Dropout Dropout1d Dropout2d Dropout3d AlphaDropout SpatialDropout1D SpatialDropout2D Flatten Unflatten Reshape
+    Identity Permute UpSampling1D UpSampling2D UpSampling3D Upsample UpsamplingBilinear2d UpsamplingNearest2d Cropping1D
+    Cropping2D Cropping3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalAveragePooling1D GlobalAveragePooling2D
+    GlobalMaxPool1D GlobalMaxPool2D GlobalAvgPool1D GlobalAvgPool2D MaxPool1d MaxPool2d MaxPool3d AvgPool1d AvgPool2d
+    AvgPool3d AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d MaxPooling1D
+    MaxPooling2D AveragePooling1D AveragePooling2D Rearrange RepeatVector Resizing Masking ActivityRegularization
+    GaussianNoise""".split()
+)
+CONTAINERS = frozenset({"Sequential", "SequentialModel"})
+LAYER_LISTS = frozenset({"ModuleList", "ParameterList", "LayerList"})
+# What wraps a function or a model and leaves its result alone.
+WRAPPERS = frozenset(
+    """jit vmap pmap pjit remat checkpoint_wrapper compile DataParallel DistributedDataParallel DDP FSDP
+    FullyShardedDataParallel script trace function filter_jit filter_vmap filter_pmap deepcopy no_grad inference_mode
+    shard_map named_call custom_jvp custom_vjp cached_partial split_rngs wraps autocast fit_transform
+    TimeDistributed""".split()
+)
+# What wraps a function and gives its value with a gradient, or the gradient alone.
+GRADIENTS = {
+    "value_and_grad": True, "filter_value_and_grad": True, "grad": False, "filter_grad": False, "grad_and_value": False,
+}  # fmt: skip
+# Methods that return the object they're called on.
+SELF_METHODS = frozenset(
+    """to cuda cpu eval train half double float bfloat16 requires_grad_ apply share_memory type xpu npu mps to_empty
+    compile_module prepare set_default_dtype""".split()
+)
+# Methods that call a model.
+MODEL_METHODS = frozenset({"forward", "predict", "predict_on_batch", "__call__", "call"})
+# The last layer of ready-made models, where programs put their own.
+HEADS = ("fc", "classifier", "head", "heads", "last_linear", "_fc", "output_layer")
+
+
+def is_keras(path: str) -> bool:
+    """Whether a symbol is Keras's, under any of its roofs."""
+    return path.startswith(KERAS)
+
+
+def last(path: str) -> str:
+    """The last part of a dotted path."""
+    return path.rpartition(".")[2]
