@@ -1,4 +1,4 @@
-"""The command line: ``logitkit explain NAME`` says which scale a framework's function takes."""
+"""The command line: ``logitkit explain NAME`` says which scale a function takes, ``logitkit check PATH`` what's wrong."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, NoReturn
 
 from logitkit import conventions
+from logitkit.check import command
 from logitkit.conventions import Check, Record
 
 WIDTH = 88
@@ -62,13 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--all", action="store_true", help="also the numbers, the sources and what's the same elsewhere"
     )
     explain.add_argument("--format", choices=("text", "json"), default="text", help="json is for programs")
+    explain.set_defaults(run=_explain)
+    command.add_to(commands)
     options = parser.parse_args(arguments)
-    if not (options.name or options.framework or options.scale):
+    if options.command == "explain" and not (options.name or options.framework or options.scale):
         explain.error("give a NAME, a --framework or a --scale")
     if isinstance(sys.stdout, io.TextIOWrapper):  # a console that has no ŷ shows its code
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = _explain(options)
+        code = options.run(options)
         sys.stdout.flush()
     except OSError as error:
         if error.errno not in {errno.EPIPE, errno.EINVAL}:  # Windows says EINVAL

@@ -122,6 +122,9 @@ class Calls(Expressions):
         self.called.add(id(body))
         if len(self.frames) > DEEPEST or sum(frame.function is function for frame in self.frames) > 1:
             return Thing("recursion")
+        caller_module = self.frame.module
+        if function.module is not caller_module and not self.matters(function.module) and not any(map(_telling, args)):
+            return Thing("", owner=None)
         scope = Namespace(parent=function.scope, born=self.taken)
         self._bind_arguments(function, scope, args, kwargs)
         caller = self.frame
@@ -284,6 +287,11 @@ class Calls(Expressions):
             if frame.owner is not None and frame.self_value is not None:
                 return Super(frame.self_value, frame.owner)
         return Thing("super")
+
+
+def _telling(value: Value) -> bool:
+    """Whether something about scales may come of a value."""
+    return isinstance(value, Tensor | Made | Instance | Function | Bound | Class | Choice)
 
 
 def annotated(cls: Class) -> list[str]:

@@ -21,6 +21,7 @@ from logitkit.check.values import (
     Guard,
     Instance,
     Items,
+    Later,
     Made,
     Mapping,
     Method,
@@ -68,6 +69,7 @@ class Expressions:
         self.budget = budget
         self.taken: Guard = frozenset()
         self.frames: list[Frame] = []
+        self.order: dict[Condition, int] = {}  # conditions in the order in which they came up
         self.alive: list[Value] = []
         self.called: set[int] = set()  # the functions whose body was read
         self.inner: list[Function] = []  # functions defined in functions
@@ -103,6 +105,8 @@ class Expressions:
         """Take conditions for granted for a while."""
         before = self.taken
         self.taken = before | conditions
+        for condition, _ in conditions:
+            self.order.setdefault(condition, len(self.order))
         try:
             yield
         finally:
@@ -110,7 +114,8 @@ class Expressions:
 
     def extra(self, born: Guard) -> list[tuple[Any, bool]]:
         """What's taken for granted here and wasn't where an object was made."""
-        return sorted(self.taken - born, key=repr)
+        found = self.taken - born if born else self.taken
+        return sorted(found, key=lambda one: self.order.get(one[0], 0)) if len(found) > 1 else list(found)
 
     def value(self, node: ast.AST | None) -> Value:
         """The value of an expression."""
@@ -142,7 +147,10 @@ class Expressions:
         scope: Namespace | None = self.frame.scope
         while scope is not None:
             if name in scope.names:
-                return read(scope.names[name], self.taken)
+                found = scope.names[name]
+                if isinstance(found, Later):
+                    found = scope.names[name] = self.imported(found)
+                return read(found, self.taken)
             scope = scope.parent
         return Symbol(f"builtins.{name}")
 
@@ -157,8 +165,7 @@ class Expressions:
         if isinstance(owner, Symbol):
             return Symbol(f"{owner.path}.{name}")
         if isinstance(owner, File):
-            found = owner.module.scope.names.get(name)
-            return read(found, self.taken) if found else self.import_submodule(owner.module, name)
+            return self.imported(Later(owner.module, name))
         if isinstance(owner, Super):
             return self._inherited(owner.instance, list(owner.cls.line())[1:], name, owner.cls)
         if isinstance(owner, Instance | Made | Thing) and name in owner.attributes:
@@ -177,12 +184,25 @@ class Expressions:
             return child
         return Method(owner, name)
 
-    def import_submodule(self, module: Module, name: str) -> Value:
-        """A file of a package that wasn't imported by name."""
-        found = self.project.find(name, module.source.path, 1) if module.source.path.endswith("__init__.py") else None
-        return self.import_file(found) if found else Thing(f"{module.name}.{name}")
+    def imported(self, later: Later) -> Value:
+        """What a name of a module stands for: the module is read now, or a file of the package is meant."""
+        if not self.matters(later.module):
+            return Thing(later.name)
+        self.read_top(later.module)
+        found = later.module.scope.names.get(later.name)
+        if isinstance(found, Later):
+            found = later.module.scope.names[later.name] = self.imported(found)
+        if found is not None:
+            return read(found, self.taken)
+        path = later.module.source.path
+        inner = self.project.find(later.name, path, 1) if path.endswith("__init__.py") else None
+        return File(inner) if inner else Thing(later.name)
 
-    def import_file(self, module: Module) -> Value:
+    def matters(self, module: Module) -> bool:
+        """Whether there's anything about scales in a file."""
+        return True
+
+    def read_top(self, module: Module) -> None:
         """Read a file's top level, once."""
         raise NotImplementedError
 

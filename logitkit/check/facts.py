@@ -7,11 +7,14 @@ unknown scale, so nothing is said about it.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable as Function
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from logitkit import conventions
+from logitkit.check.structures import KERAS, SCORING_LAYERS
 from logitkit.check.values import Const, Value
 
 __all__ = ["Fact", "Facts", "Input", "parameters"]
@@ -72,12 +75,32 @@ def parameters(signature: str | None) -> tuple[str, ...]:
     return tuple(argument.arg for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs))
 
 
+# Array libraries: a program that names none of them has nothing to check.
+_LIBRARIES = re.compile(
+    r"\b(?:torch|tensorflow|keras|tf_keras|jax|flax|optax|haiku|equinox|pytorch_lightning|lightning|transformers|nnx|paddle|mindspore)\b"
+)
+
+
+@cache
+def _words() -> re.Pattern[str]:
+    """The last parts of the registry's names: a program that has none of them has nothing to check."""
+    found = {
+        path.rpartition(".")[2]
+        for each in conventions.callables()
+        if each.language == "Python" and _LIBRARIES.match(each.paths[0]) and any(word in each.cases[0].role for word in (*_KINDS, "normali", "link"))
+        for path in each.paths
+    }
+    names = {name for name in found if len(name) > 4 and name != "choice"} | SCORING_LAYERS
+    return re.compile(r"\b(?:%s)\b" % "|".join(sorted(map(re.escape, names), key=len, reverse=True)))
+
+
 @dataclass
 class Facts:
     """The registry's answers, kept. `resolve` is the registry's own, or a test's."""
 
-    resolve: Function[..., Any]
+    resolve: Function[..., Any] = conventions.resolve
     _kept: dict[Any, Fact | None] = field(default_factory=dict)
+    _spoken: dict[str, bool] = field(default_factory=dict)
 
     def of(self, path: str, args: list[Value], kwargs: dict[str, Value]) -> Fact | None:
         """What's known about a symbol that's called, or constructed, with these arguments."""
@@ -91,6 +114,12 @@ class Facts:
             flags = (*flags, *((name, ...) for name in plain.flags if name not in given))
         return self._ask(path, flags) if flags else plain
 
+    def speaks_of(self, text: str) -> bool:
+        """Whether a program names anything of the registry, or a layer that gives scores."""
+        if text not in self._spoken:
+            self._spoken[text] = bool(_LIBRARIES.search(text) and _words().search(text))
+        return self._spoken[text]
+
     def _ask(self, path: str, flags: tuple[tuple[str, Any], ...]) -> Fact | None:
         key = (path, flags)
         if key not in self._kept:
@@ -98,7 +127,10 @@ class Facts:
         return self._kept[key]
 
     def _fact(self, path: str, flags: dict[str, Any]) -> Fact | None:
-        found = self.resolve(path, **{name: UNSURE if value is ... else value for name, value in flags.items()})
+        # Keras under another roof is Keras.
+        roof = next((roof for roof in KERAS[1:] if path.startswith(roof)), "")
+        symbol = f"keras.{path.removeprefix(roof)}" if roof else path
+        found = self.resolve(symbol, **{key: conventions.UNKNOWN if value is ... else value for key, value in flags.items()})
         if found is None:
             return None
         inputs = tuple(
@@ -124,9 +156,6 @@ class Facts:
             found.framework,
             found.fix,
         )
-
-
-UNSURE = object()  # a value that no flag has
 
 
 def _constant(value: Value) -> Any:

@@ -14,7 +14,7 @@ from logitkit.check import arithmetic, builtin, keras, rules, structures
 from logitkit.check.calls import MORE
 from logitkit.check.expressions import Frame
 from logitkit.check.facts import Fact, Facts, Input
-from logitkit.check.sources import Project
+from logitkit.check.sources import Module, Project
 from logitkit.check.statements import Statements
 from logitkit.check.structures import is_keras, last
 from logitkit.check.values import (
@@ -69,6 +69,10 @@ class Interpreter(Statements):
         self.findings: list[rules.Finding] = []
         self.thresholds: list[Threshold] = []
         self.wanted: dict[int, tuple[str, Place]] = {}  # which scale a loss takes a value for, by the value's root
+
+    def matters(self, module: Module) -> bool:
+        """Whether a file names an activation, a loss, a sampler or a layer."""
+        return module.source.path.endswith("__init__.py") or self.facts.speaks_of(module.source.text)
 
     # Functions and classes of libraries
 

@@ -17,7 +17,7 @@ from logitkit.check.findings import Finding, Fix
 from logitkit.check.structures import is_keras
 from logitkit.check.values import LOG_PROBS, PROBS, SCORES, Const, Place, Step, Tensor, Thing, Value
 
-__all__ = ["COMPARISONS", "RULES", "Finding", "Rule", "Use", "judge", "judge_threshold"]
+__all__ = ["COMPARISONS", "RULES", "TITLES", "Finding", "Rule", "Use", "judge", "judge_threshold"]
 
 # Functions and methods that compare.
 COMPARISONS = {"gt": "Gt", "greater": "Gt", "ge": "GtE", "greater_equal": "GtE", "lt": "Lt", "less": "Lt", "le": "LtE", "less_equal": "LtE"}
@@ -227,3 +227,11 @@ def judge_threshold(
     step = Step(place, "compared with 0.5", Step(where, f"`{name}` takes them for log-odds", first))
     message = f"0.5 is the threshold of probabilities, and `{name}` takes these for log-odds: the same cut is at 0"
     return Finding("LK107", place, message, "0.5 on log-odds is a probability of 0.6225", tuple(step), fixes.threshold_zero(place))
+
+
+TITLES = {
+    **{rule.code: rule.title for rule in reversed(RULES)},
+    "LK107": "the threshold of another scale",
+    "LK109": "log(softmax) or log(sigmoid) in two steps",
+}
+TITLES = dict(sorted(TITLES.items()))

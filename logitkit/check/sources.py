@@ -10,9 +10,11 @@ from __future__ import annotations
 import ast
 import json
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from logitkit.check.values import Namespace, Place
@@ -137,6 +139,9 @@ def _indent(line: str) -> str:
     return line[: len(line) - len(line.lstrip())]
 
 
+_source = lru_cache(maxsize=400)(read_source)  # the files of a project import the same ones
+
+
 @dataclass(eq=False)
 class Module:
     """A file of the program, and the names at its top."""
@@ -177,7 +182,7 @@ class Project:
             self.modules[path] = None
             text = self.read(path)
             if text is not None:
-                self.modules[path] = Module(path, read_source(path, text))
+                self.modules[path] = Module(path, _source(path, text))
         return self.modules[path]
 
     def find(self, name: str, importer: str, level: int = 0) -> Module | None:
@@ -185,7 +190,9 @@ class Project:
         folder = PurePosixPath(importer).parent
         for _ in range(level - 1):
             folder = folder.parent
-        for start in [folder] if level else list(self._starts(folder)):
+        if not level and name.partition(".")[0] in sys.stdlib_module_names:
+            return None
+        for start in [folder] if level else list(self._starts(folder, name.partition(".")[0])):
             path = start.joinpath(*name.split(".")) if name else start
             for file in (path.with_name(f"{path.name}.py") if name else None, path / "__init__.py"):
                 if file is not None:
@@ -197,13 +204,10 @@ class Project:
                         return module
         return None
 
-    def _starts(self, folder: PurePosixPath) -> Iterator[PurePosixPath]:
-        """Where an absolute import is looked for: beside the file, then in the folders above it up to the roots."""
+    def _starts(self, folder: PurePosixPath, top: str) -> Iterator[PurePosixPath]:
+        """Where an absolute import is looked for: beside the file, in the given folders, and where its package lies."""
         yield folder
-        if any(folder == PurePosixPath(root) or PurePosixPath(root) in folder.parents for root in self.roots):
-            for parent in folder.parents:
-                yield parent
-                if str(parent) in self.roots:
-                    break
-            for root in self.roots:
-                yield PurePosixPath(root) / "src"
+        for root in self.roots:
+            yield PurePosixPath(root)
+            yield PurePosixPath(root) / "src"
+        yield from (parent.parent for parent in (folder, *folder.parents) if parent.name == top)

@@ -13,14 +13,12 @@ from logitkit.check.calls import Calls
 from logitkit.check.expressions import Frame, TooLong
 from logitkit.check.sources import Module
 from logitkit.check.values import (
-    Bound,
     Class,
     Const,
     File,
     Function,
     Instance,
-    Items,
-    Made,
+    Later,
     Namespace,
     Symbol,
     Thing,
@@ -33,6 +31,8 @@ from logitkit.check.values import (
 __all__ = ["Statements"]
 
 Block = list[ast.stmt]
+ROOT_BUDGET = 6_000  # expressions read for one function and what it calls
+DEEPEST_IMPORT = 24  # calls and imports inside each other
 
 
 class Statements(Calls):
@@ -165,7 +165,7 @@ class Statements(Calls):
         # The first return wins: what was returned before stays, the new value fills the rest.
         result = overwrite(None, value, self.extra(frame.scope.born))
         for guard, earlier in alternatives(frame.result, frozenset()) if frame.result is not None else []:
-            result = overwrite(result, earlier, sorted(guard, key=repr))
+            result = overwrite(result, earlier, sorted(guard, key=lambda one: self.order.get(one[0], 0)))
         frame.result = result
         return False
 
@@ -212,44 +212,36 @@ class Statements(Calls):
         for alias in node.names:
             top = alias.name.partition(".")[0]
             name = alias.name if alias.asname else top
-            self.import_module(alias.name, 0, node)
             self.set_name(alias.asname or top, self.import_module(name, 0, node))
 
     def _run_ImportFrom(self, node: ast.ImportFrom) -> None:  # noqa: N802
         package = self.import_module(node.module or "", node.level, node)
         for alias in node.names:
-            if alias.name == "*":
-                if isinstance(package, File):
-                    for name, value in list(package.module.scope.names.items()):
-                        if not name.startswith("_"):
-                            self.set_name(name, value)
-                elif isinstance(package, Symbol):
-                    self.star(package.path)
-                continue
-            found = self.attribute(package, alias.name)
-            if isinstance(package, File) and isinstance(found, Thing):
-                inner = self.project.find(alias.name, package.module.source.path, 1)
-                found = self.import_file(inner) if inner else found
-            self.set_name(alias.asname or alias.name, found)
+            if alias.name != "*":
+                later = isinstance(package, File)
+                found = Later(package.module, alias.name) if later else self.attribute(package, alias.name)
+                self.set_name(alias.asname or alias.name, found)
+            elif isinstance(package, File):
+                self.read_top(package.module)
+                for name in list(package.module.scope.names):
+                    if not name.startswith("_"):
+                        self.set_name(name, Later(package.module, name))
+            elif isinstance(package, Symbol):
+                self.star(package.path)
 
     def star(self, path: str) -> None:
-        """`from library import *`."""
+        """`from library import *`: the registry's names in it."""
 
     def import_module(self, name: str, level: int, node: ast.AST) -> Value:
         """A file of the program, or a library by its name."""
         module = self.project.find(name, self.frame.module.source.path, level)
         if module is not None and module is not self.frame.module:
-            return self.import_file(module)
+            return File(module)
         return Symbol(name) if not level else Thing(name)
-
-    def import_file(self, module: Module) -> Value:
-        """Read a file's top level, once."""
-        self.read_top(module)
-        return File(module)
 
     def read_top(self, module: Module) -> None:
         """Read what a module does when it's imported; for a script, when it's run."""
-        if module.done:
+        if module.done or len(self.frames) > DEEPEST_IMPORT:
             return
         module.done = True
         module.scope.names["__name__"] = Const("__main__" if not self.frames else "imported")
@@ -274,7 +266,7 @@ class Statements(Calls):
                         self._alone(one, [])
                     elif isinstance(one, Class) and one.module is module:
                         self._class_alone(one)
-            for function in self.inner:  # grows while it's read
+            for function in self.inner[:300]:  # grows while it's read
                 if id(function.node) not in self.called and function.module is module:
                     self._alone(function, [])
         finally:
@@ -308,6 +300,10 @@ class Statements(Calls):
         """Read a function by itself: its arguments are their defaults where these say what they are."""
         kwargs: dict[str, Value] = {}
         node = function.node
+        if self.budget <= 0:
+            raise TooLong
+        whole, self.budget = self.budget, min(self.budget, ROOT_BUDGET)
+        given = self.budget
         arguments = [*node.args.posonlyargs, *node.args.args][len(args) :] + node.args.kwonlyargs
         scope_frame = Frame(function.module, function.scope)
         for argument in arguments:
@@ -315,12 +311,14 @@ class Statements(Calls):
             unsure = default is None or (isinstance(default, Const) and isinstance(default.value, bool | None))
             if unsure:
                 kwargs[argument.arg] = self._annotated(argument, scope_frame)
+        before = len(self.frames), self.taken
         try:
             self.apply(function, args, kwargs, node)
         except TooLong:
-            if self.budget < -1:
-                raise
-            raise
+            del self.frames[before[0] :]
+            self.taken = before[1]
+        finally:
+            self.budget = whole - (given - max(self.budget, 0))
 
     def _annotated(self, argument: ast.arg, frame: Frame) -> Value:
         """An object of the class that an argument is said to have."""

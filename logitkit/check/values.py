@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROBS", "LOG_PROBS", "SCORES", "LABELS", "UNKNOWN", "Bound", "Choice", "Class", "Const", "File", "Function",
-    "Guard", "Instance", "Items", "Made", "Mapping", "Method", "Namespace", "Path", "Place", "Step", "Super", "Symbol", "Tensor", "Thing", "Value",
+    "Guard", "Instance", "Items", "Later", "Made", "Mapping", "Method", "Namespace", "Path", "Place", "Step", "Super", "Symbol", "Tensor", "Thing", "Value",
     "alternatives", "combine", "each", "overwrite", "read", "root",
 ]  # fmt: skip
 
@@ -123,6 +123,14 @@ class File(Value):
     """A module of the program."""
 
     module: Module
+
+
+@dataclass(eq=False, frozen=True)
+class Later(Value):
+    """A name imported from a module of the program, which isn't read until somebody asks."""
+
+    module: Module
+    name: str
 
 
 @dataclass(eq=False, frozen=True)

@@ -1,0 +1,215 @@
+"""From paths to findings: which files are read, by how many processes, and what's kept from the last time.
+
+A file's findings depend on its text, on the texts of the project's files that it imports, on the registry and on the
+checker. All of these are in the key under which they're kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import logitkit
+from logitkit.check.expressions import TooLong
+from logitkit.check.facts import Facts
+from logitkit.check.findings import Finding
+from logitkit.check.interpreter import Interpreter
+from logitkit.check.sources import BadFile, Module, Project
+
+__all__ = ["Result", "check_files", "check_text", "files_in"]
+
+SKIPPED = frozenset({".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".ipynb_checkpoints", ".tox", ".mypy_cache"})
+BUDGET = 60_000  # expressions read for one file
+IGNORED = re.compile(r"#\s*logitkit:\s*ignore(?:\[([\w\s,]*)\])?")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one file: its findings, and what couldn't be read, in a line."""
+
+    path: str
+    findings: tuple[Finding, ...] = ()
+    trouble: str = ""
+    texts: tuple[str, ...] = ()  # the files it depends on
+
+
+@cache
+def _facts() -> Facts:
+    return Facts()
+
+
+def check_text(path: str, read: Callable[[str], str | None], roots: tuple[str, ...] = ()) -> Result:
+    """Check one file of a project.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    read : callable
+        Gives the text of a file of the project, or None if there's none.
+    roots : tuple of str
+        The folders in which an absolute import is looked for, beside the file's own.
+
+    Returns
+    -------
+    Result
+
+    Examples
+    --------
+    >>> text = "import torch.nn.functional as F\nloss = F.cross_entropy(F.softmax(z, dim=1), y)\n"
+    >>> [(each.code, each.place.line) for each in check_text("a.py", {"a.py": text}.get).findings]
+    [('LK101', 2)]
+    """
+    project = Project(read, roots)
+    try:
+        module = project.open(path)
+    except BadFile as error:
+        return Result(path, trouble=str(error), texts=(path,))
+    reader = Interpreter(project, _facts(), BUDGET)
+    trouble = module.source.trouble
+    try:
+        reader.read_all(module)
+    except TooLong:
+        pass
+    except RecursionError:
+        trouble = "nested too deeply to be read to the end"
+    reader.conclude()
+    return Result(path, tuple(_sorted(reader.findings, project)), trouble, tuple(project.modules))
+
+
+def _sorted(findings: Iterable[Finding], project: Project) -> Iterator[Finding]:
+    """Each finding once, in the order of the places, without those that a comment ignores."""
+    seen: set[tuple[str, int, str]] = set()
+    for finding in sorted(findings, key=lambda one: (one.place.path, one.place.line, one.code, len(one.steps))):
+        key = (finding.place.path, finding.place.line, finding.code)
+        module = project.modules.get(finding.place.path)
+        if key in seen or module is None:
+            continue
+        seen.add(key)
+        lines = module.source.lines[finding.place.line - 1 : finding.place.end_line]
+        comments = [found for line in lines if (found := IGNORED.search(line))]
+        if any(found[1] is None or finding.code in re.split(r"[\s,]+", found[1]) for found in comments):
+            continue
+        yield _in_cell(finding, module) if module.source.cells else finding
+
+
+def _in_cell(finding: Finding, module: Module) -> Finding:
+    """A notebook's finding, with the cell and the line in it."""
+    cells = module.source.cells
+    first = cells[finding.place.line - 1]
+    steps = tuple(
+        replace(step, place=replace(step.place, line=cells[step.place.line - 1][1]))
+        if step.place.path == finding.place.path
+        else step
+        for step in finding.steps
+    )
+    lines = {"line": first[1], "end_line": cells[finding.place.end_line - 1][1]}
+    return replace(finding, place=replace(finding.place, **lines), steps=steps, cell=first[0])
+
+
+def files_in(paths: Iterable[str], exclude: Iterable[str] = ()) -> Iterator[str]:
+    """The Python files and notebooks among paths, those in folders too.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there's no such path.
+    """
+    for given in paths:
+        path = Path(given)
+        if not path.exists():
+            raise FileNotFoundError(given)
+        if path.is_file():
+            yield str(path)
+            continue
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(each for each in folders if each not in SKIPPED)
+            for name in sorted(names):
+                file = Path(folder, name)
+                if name.endswith((".py", ".ipynb")) and not any(file.match(pattern) for pattern in exclude):
+                    yield str(file)
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read(8_000_000).decode("utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _check_file(job: tuple[str, tuple[str, ...], str | None]) -> Result:
+    path, roots, cache_folder = job
+    text = _read(path)
+    if text is None:
+        return Result(path, trouble="can't be read")
+    if not _facts().speaks_of(text):
+        return Result(path)
+    sys.setrecursionlimit(6000)
+    kept = Path(cache_folder, _digest(path.encode() + text.encode()) + ".json") if cache_folder else None
+    if kept is not None:
+        found = _load(kept)
+        if found is not None:
+            return found
+    try:
+        result = check_text(path, _read, roots)
+    except Exception as error:  # a defect of the checker costs one line, not the run
+        return Result(path, trouble=f"the checker failed: {type(error).__name__}: {error}")
+    if kept is not None:
+        _store(kept, result)
+    return result
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(_version() + data).hexdigest()
+
+
+@cache
+def _version() -> bytes:
+    """The checker and the registry, as a number."""
+    state = hashlib.sha256(logitkit.__version__.encode())
+    folder = Path(__file__).parent
+    for path in sorted([*folder.glob("*.py"), *folder.parent.joinpath("conventions", "records").glob("*.toml")]):
+        state.update(path.read_bytes())
+    return state.digest()
+
+
+def _load(kept: Path) -> Result | None:
+    """What was kept, if the files it depends on are still what they were."""
+    try:
+        data = pickle.loads(kept.read_bytes())
+        fresh = all(_digest((_read(path) or "").encode()) == digest for path, digest in data["texts"].items())
+    except (OSError, ValueError, KeyError, EOFError, pickle.UnpicklingError):
+        return None
+    return data["result"] if fresh else None
+
+
+def _store(kept: Path, result: Result) -> None:
+    texts = {path: _digest((_read(path) or "").encode()) for path in result.texts}
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(pickle.dumps({"texts": texts, "result": result}))
+    except OSError:
+        pass
+
+
+def check_files(
+    files: list[str], roots: tuple[str, ...] = (), cache_folder: str | None = None, jobs: int | None = None
+) -> Iterator[Result]:
+    """Check files, in their order, on several processes if there are many."""
+    work = [(path, roots, cache_folder) for path in files]
+    jobs = min(jobs or os.cpu_count() or 1, max(1, len(files) // 8))
+    if jobs == 1:
+        yield from map(_check_file, work)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        yield from pool.map(_check_file, work, chunksize=4)
+
