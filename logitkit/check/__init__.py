@@ -4,9 +4,10 @@ It reads files and notebooks without importing or running them. It's an abstract
 computes with scales (scores, probabilities, log-probabilities), through assignments, containers, classes and functions,
 across the files of a project. When it doesn't know, it's silent.
 
-It needs the standard library alone, so that it also runs in a browser. From below: `values` and `sources`; `arithmetic`,
-`structures`, `builtin` and `keras` say what becomes of a scale; `expressions`, `calls`, `statements` and `interpreter`
-read a program; `facts` asks the registry; `rules` and `fixes` judge; `runner`, `output` and `command` face the user.
+It needs the standard library alone, so that it also runs in a browser. From below: `values` and `sources`;
+`arithmetic`, `structures`, `builtin` and `keras` say what becomes of a scale; `expressions`, `calls`,
+`statements` and `interpreter` read a program; `facts` asks the registry; `rules` and `fixes` judge;
+`runner`, `output` and `command` face the user.
 """
 
 from logitkit.check.findings import Finding

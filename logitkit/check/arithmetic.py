@@ -28,8 +28,8 @@ KEEPS = frozenset(
     convert_to_numpy cast astype expand expand_as expand_dims repeat tile broadcast_to item tolist requires_grad_
     retain_grad narrow select index_select gather take take_along_axis masked_select unfold rearrange
     stop_gradient identity copy atleast_1d atleast_2d reverse flip roll split chunk unbind unstack tensor_split
-    mean nanmean reduce_mean block_until_ready to_dense values squeeze_ unsqueeze_ flatten_ detach_ as_subclass pin_memory
-    with_sharding_constraint nan_to_num batch_flatten Tensor FloatTensor float32 permute_dimensions
+    mean nanmean reduce_mean block_until_ready to_dense values squeeze_ unsqueeze_ flatten_ detach_ as_subclass
+    pin_memory     with_sharding_constraint nan_to_num batch_flatten Tensor FloatTensor float32 permute_dimensions
     device_get device_put all_gather pad_packed_sequence to_local full_tensor numpy_function""".split()
 )
 # Several at once: the common scale, if there's one.
@@ -53,7 +53,16 @@ _OPERATORS = {
     "Add": op.add, "Sub": op.sub, "Mult": op.mul, "Div": op.truediv, "FloorDiv": op.floordiv, "Mod": op.mod,
     "BitOr": op.or_, "BitAnd": op.and_,
 }  # fmt: skip
-_COMPARISONS = {"Eq": op.eq, "NotEq": op.ne, "Is": op.eq, "IsNot": op.ne, "Lt": op.lt, "LtE": op.le, "Gt": op.gt, "GtE": op.ge}
+_COMPARISONS = {
+    "Eq": op.eq,
+    "NotEq": op.ne,
+    "Is": op.eq,
+    "IsNot": op.ne,
+    "Lt": op.lt,
+    "LtE": op.le,
+    "Gt": op.gt,
+    "GtE": op.ge,
+}
 
 
 def moved(tensor: Tensor, **changes: Any) -> Tensor:
@@ -156,7 +165,9 @@ def _one(operator: str, left: Tensor, right: Value, name: str, step: Step) -> Va
     """A tensor, and a number or something unknown."""
     number = right.value if isinstance(right, Const) and isinstance(right.value, int | float) else None
     if left.scale == PROBS:
-        if operator == "Add" and number is not None and abs(number) <= SMALL or operator == "Add" and "eps" in name.lower():
+        if (operator == "Add" and number is not None and abs(number) <= SMALL) or (
+            operator == "Add" and "eps" in name.lower()
+        ):
             return moved(left, eps=True)
         if operator == "Div" and TEMPERATURE.search(name):
             return moved(left, tempered=True, step=Step(step.place, f"divided by `{name}`", left.step))

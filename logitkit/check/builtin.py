@@ -6,9 +6,21 @@ import ast
 from typing import TYPE_CHECKING
 
 from logitkit.check import arithmetic
+from logitkit.check.structures import last
 from logitkit.check.values import (
-    Bound, Class, Const, Function, Instance, Items, Made, Mapping, Tensor, Thing, Value, alternatives,
-)  # fmt: skip
+    Bound,
+    Class,
+    Const,
+    Function,
+    Instance,
+    Items,
+    Made,
+    Mapping,
+    Symbol,
+    Tensor,
+    Thing,
+    Value,
+)
 
 if TYPE_CHECKING:
     from logitkit.check.interpreter import Interpreter
@@ -91,9 +103,8 @@ def _isinstance(value: Value, cls: Value) -> Value:
         return Const(cls in list(value.cls.line()))
     if isinstance(value, Const) and value.value is None:
         return Const(False)
-    if isinstance(value, Made) and len(alternatives(cls, frozenset())) == 1 and hasattr(cls, "path"):
-        if cls.path.rpartition(".")[2] == value.path.rpartition(".")[2]:
-            return Const(True)
+    if isinstance(value, Made) and isinstance(cls, Symbol) and last(cls.path) == last(value.path):
+        return Const(True)
     return Thing("isinstance")
 
 

@@ -59,7 +59,7 @@ class Calls(Expressions):
         """What a method of a tensor, of an unknown thing or of a library's object gives."""
         raise NotImplementedError
 
-    def _Call(self, node: ast.Call) -> Value:  # noqa: N802
+    def _Call(self, node: ast.Call) -> Value:
         function = self.value(node.func)
         args, more = self.values(node.args)
         kwargs: dict[str, Value] = {MORE: Thing("more")} if more else {}
@@ -224,7 +224,9 @@ class Calls(Expressions):
 
     # Containers, and things nothing is known about
 
-    def _call_method(self, owner: Value, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
+    def _call_method(
+        self, owner: Value, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST
+    ) -> Value:
         if isinstance(owner, Items):
             return self._list_method(owner, name, args, node)
         if isinstance(owner, Mapping):
@@ -301,4 +303,3 @@ def annotated(cls: Class) -> list[str]:
         for statement in cls.node.body
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
     ]
-

@@ -9,7 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from logitkit.check.findings import BOOK, Finding
 from logitkit.check.output import FORMATS, apply_edits, as_text
@@ -55,7 +55,9 @@ def run(options: argparse.Namespace) -> int:
         files = list(files_in(options.paths, exclude))
     except FileNotFoundError as error:
         options.parser.error(f"there's no {error}")
-    roots = tuple(sorted({str(Path(path) if Path(path).is_dir() else Path(path).parent) for path in options.paths} | {"."}))
+    roots = tuple(
+        sorted({str(Path(path) if Path(path).is_dir() else Path(path).parent) for path in options.paths} | {"."})
+    )
     findings: list[Finding] = []
     seen: set[tuple[str, int, str]] = set()
     for result in _with_progress(check_files(files, roots, None if options.no_cache else _cache_folder()), len(files)):
@@ -109,7 +111,7 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
             try:
                 found: dict[str, Any] = tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("logitkit", {})
             except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                options.parser.error(f"{file}: {error}")
+                _stop(options, f"{file}: {error}")
             unknown = set(found) - {"select", "ignore", "exclude", "baseline"}
             if unknown:
                 options.parser.error(f"{file}: [tool.logitkit] has no setting {sorted(unknown)[0]!r}")
@@ -133,7 +135,12 @@ def _baseline(options: argparse.Namespace, settings: dict[str, Any]) -> frozense
     try:
         return frozenset(json.loads(Path(path).read_text("utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        options.parser.error(f"--baseline {path}: {error}")
+        _stop(options, f"--baseline {path}: {error}")
+
+
+def _stop(options: argparse.Namespace, message: str) -> NoReturn:
+    options.parser.error(message)
+    raise AssertionError
 
 
 def _mark(finding: Finding) -> str:
@@ -144,7 +151,7 @@ def _mark(finding: Finding) -> str:
 def _fix(findings: list[Finding]) -> list[Finding]:
     """Make the safe changes; what's left is returned."""
     by_file: dict[str, list[Finding]] = {}
-    left = []
+    left: list[Finding] = []
     for one in findings:
         safe = one.fix is not None and one.fix.safe and not one.cell
         paths = {edit.place.path for edit in one.fix.edits} if one.fix else set()

@@ -39,12 +39,12 @@ from logitkit.check.values import (
     read,
 )
 
-__all__ = ["Expressions", "Frame", "TooLong"]
+__all__ = ["Expressions", "Frame", "TooLongError"]
 
 Condition = tuple[Any, ...]
 
 
-class TooLong(Exception):
+class TooLongError(Exception):
     """The budget for one file is spent."""
 
 
@@ -123,7 +123,7 @@ class Expressions:
             return Const(None)
         self.budget -= 1
         if self.budget < 0:
-            raise TooLong
+            raise TooLongError
         method = getattr(self, f"_{type(node).__name__}", None)
         if method is None:
             return Thing("expression")
@@ -136,10 +136,10 @@ class Expressions:
 
     # Names and attributes
 
-    def _Constant(self, node: ast.Constant) -> Value:  # noqa: N802
+    def _Constant(self, node: ast.Constant) -> Value:
         return Const(node.value)
 
-    def _Name(self, node: ast.Name) -> Value:  # noqa: N802
+    def _Name(self, node: ast.Name) -> Value:
         return self.name(node.id)
 
     def name(self, name: str) -> Value:
@@ -154,7 +154,7 @@ class Expressions:
             scope = scope.parent
         return Symbol(f"builtins.{name}")
 
-    def _Attribute(self, node: ast.Attribute) -> Value:  # noqa: N802
+    def _Attribute(self, node: ast.Attribute) -> Value:
         return self.attribute(self.value(node.value), node.attr)
 
     def attribute(self, owner: Value, name: str) -> Value:
@@ -246,7 +246,7 @@ class Expressions:
 
     # Containers
 
-    def _Tuple(self, node: ast.Tuple | ast.List | ast.Set) -> Value:  # noqa: N802
+    def _Tuple(self, node: ast.Tuple | ast.List | ast.Set) -> Value:
         items, is_open = self.values(node.elts)
         return Items(items, is_open)
 
@@ -268,7 +268,7 @@ class Expressions:
                 is_open = True
         return found, is_open
 
-    def _Dict(self, node: ast.Dict) -> Value:  # noqa: N802
+    def _Dict(self, node: ast.Dict) -> Value:
         mapping = Mapping({})
         for key, value in zip(node.keys, node.values, strict=True):
             inner = self.value(value)
@@ -284,11 +284,11 @@ class Expressions:
                 mapping.open = True
         return mapping
 
-    def _Subscript(self, node: ast.Subscript) -> Value:  # noqa: N802
+    def _Subscript(self, node: ast.Subscript) -> Value:
         owner, index = self.value(node.value), self.value(node.slice)
         return each(owner, self.taken, lambda one: self.item(one, index, node))
 
-    def _Slice(self, node: ast.Slice) -> Value:  # noqa: N802
+    def _Slice(self, node: ast.Slice) -> Value:
         bounds = [self.value(part) for part in (node.lower, node.upper, node.step)]
         if all(isinstance(bound, Const) and isinstance(bound.value, int | None) for bound in bounds):
             return Const(slice(*(bound.value for bound in bounds if isinstance(bound, Const))))
@@ -350,7 +350,7 @@ class Expressions:
 
     # Arithmetic and conditions
 
-    def _BinOp(self, node: ast.BinOp) -> Value:  # noqa: N802
+    def _BinOp(self, node: ast.BinOp) -> Value:
         left, right = self.value(node.left), self.value(node.right)
         operator = type(node.op).__name__
         if isinstance(left, Items) and isinstance(right, Items) and operator == "Add":
@@ -368,7 +368,7 @@ class Expressions:
             ),
         )
 
-    def _UnaryOp(self, node: ast.UnaryOp) -> Value:  # noqa: N802
+    def _UnaryOp(self, node: ast.UnaryOp) -> Value:
         if isinstance(node.op, ast.Not):
             truth = self.truth(node)
             return Const(truth) if isinstance(truth, bool) else Thing("condition")
@@ -377,7 +377,7 @@ class Expressions:
             return Const(-inner.value)
         return each(inner, self.taken, lambda one: arithmetic.negated(one, type(node.op).__name__))
 
-    def _Compare(self, node: ast.Compare) -> Value:  # noqa: N802
+    def _Compare(self, node: ast.Compare) -> Value:
         left = self.value(node.left)
         rights = [self.value(each_node) for each_node in node.comparators]
         if len(rights) == 1:
@@ -397,7 +397,7 @@ class Expressions:
         elif isinstance(left, Const) and isinstance(left.value, int | float):
             self.compared(right, arithmetic.FLIPPED[operator], left.value, node)
 
-    def _BoolOp(self, node: ast.BoolOp) -> Value:  # noqa: N802
+    def _BoolOp(self, node: ast.BoolOp) -> Value:
         values = [self.value(each_node) for each_node in node.values]
         if isinstance(node.op, ast.Or):
             for one in values[:-1]:
@@ -408,7 +408,7 @@ class Expressions:
             return values[-1]
         return Thing("condition")
 
-    def _IfExp(self, node: ast.IfExp) -> Value:  # noqa: N802
+    def _IfExp(self, node: ast.IfExp) -> Value:
         condition = self.truth(node.test)
         if isinstance(condition, bool):
             return self.value(node.body if condition else node.orelse)
@@ -427,7 +427,11 @@ class Expressions:
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
             inner = self.truth(node.operand)
             return not inner if isinstance(inner, bool) else (inner[0], not inner[1])
-        if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in (ast.Eq, ast.NotEq, ast.Is, ast.IsNot):
+        if (
+            isinstance(node, ast.Compare)
+            and len(node.ops) == 1
+            and type(node.ops[0]) in (ast.Eq, ast.NotEq, ast.Is, ast.IsNot)
+        ):
             return self._equality(node)
         if isinstance(node, ast.BoolOp):
             return self._both(node)
@@ -450,7 +454,9 @@ class Expressions:
         if (condition, False) in self.taken:
             return not positive
         if condition[0] == "==" and any(
-            truth and other[:2] == condition[:2] and other[2] != condition[2] for other, truth in self.taken if len(other) > 2
+            truth and other[:2] == condition[:2] and other[2] != condition[2]
+            for other, truth in self.taken
+            if len(other) > 2
         ):
             return not positive
         return condition, positive
@@ -487,7 +493,7 @@ class Expressions:
 
     # The rest
 
-    def _Lambda(self, node: ast.Lambda) -> Value:  # noqa: N802
+    def _Lambda(self, node: ast.Lambda) -> Value:
         return Function(node, self.frame.module, self.frame.scope, defaults=self.defaults(node.args))
 
     def defaults(self, arguments: ast.arguments) -> dict[str, Value]:
@@ -501,38 +507,38 @@ class Expressions:
         ]
         return {argument.arg: self.value(default) for argument, default in pairs}
 
-    def _NamedExpr(self, node: ast.NamedExpr) -> Value:  # noqa: N802
+    def _NamedExpr(self, node: ast.NamedExpr) -> Value:
         found = self.value(node.value)
         self.bind(node.target, found)
         return found
 
-    def _Await(self, node: ast.Await | ast.Starred) -> Value:  # noqa: N802
+    def _Await(self, node: ast.Await | ast.Starred) -> Value:
         return self.value(node.value)
 
     _Starred = _Await
 
-    def _Yield(self, node: ast.Yield) -> Value:  # noqa: N802
+    def _Yield(self, node: ast.Yield) -> Value:
         self.frame.yields.append(self.value(node.value))
         return Thing("sent")
 
-    def _YieldFrom(self, node: ast.YieldFrom) -> Value:  # noqa: N802
+    def _YieldFrom(self, node: ast.YieldFrom) -> Value:
         self.value(node.value)
         return Thing("result")
 
-    def _JoinedStr(self, node: ast.JoinedStr) -> Value:  # noqa: N802
+    def _JoinedStr(self, node: ast.JoinedStr) -> Value:
         for part in node.values:
             if isinstance(part, ast.FormattedValue):
                 self.value(part.value)
         return Thing("text")
 
-    def _ListComp(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> Value:  # noqa: N802
+    def _ListComp(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> Value:
         found: list[Value] = []
         sure = self._generate(node.generators, lambda: found.append(self.value(node.elt)))
         return Items(found, open=not sure)
 
     _SetComp = _GeneratorExp = _ListComp
 
-    def _DictComp(self, node: ast.DictComp) -> Value:  # noqa: N802
+    def _DictComp(self, node: ast.DictComp) -> Value:
         mapping = Mapping({})
 
         def add() -> None:
@@ -639,16 +645,20 @@ class Expressions:
             else:
                 owner.open = True
         elif isinstance(owner, Items):
-            if isinstance(index, Const) and isinstance(index.value, int) and -len(owner.items) <= index.value < len(owner.items):
+            if (
+                isinstance(index, Const)
+                and isinstance(index.value, int)
+                and -len(owner.items) <= index.value < len(owner.items)
+            ):
                 owner.items[index.value] = value
             else:
                 owner.open = True
         elif isinstance(owner, Tensor):
             # Some of the numbers are overwritten: what's left isn't what it was.
             self.bind(target.value, Thing("changed"))
-        elif isinstance(owner, Thing) and isinstance(index, Const):
-            owner.attributes[f"[{index.value!r}]"] = value
-        elif isinstance(owner, Made) and isinstance(index, Const):
+        elif (isinstance(owner, Thing) and isinstance(index, Const)) or (
+            isinstance(owner, Made) and isinstance(index, Const)
+        ):
             owner.attributes[f"[{index.value!r}]"] = value
 
 

@@ -1,4 +1,4 @@
-"""The registry, as the checker asks it: which scale does this call want, with these flags, and which does it give?
+"""The registry, as the checker asks it: the scale that a call wants, with these flags, and the one it gives.
 
 This is the one door to `logitkit.conventions.resolve`. A flag whose value can't be read off the program gives an
 unknown scale, so nothing is said about it.
@@ -20,7 +20,13 @@ from logitkit.check.values import Const, Value
 __all__ = ["Fact", "Facts", "Input", "parameters"]
 
 MORE = "**"
-_KINDS = {"loss": "loss", "divergence": "loss", "distribution": "distribution", "sampler": "sampler", "setting": "metric"}
+_KINDS = {
+    "loss": "loss",
+    "divergence": "loss",
+    "distribution": "distribution",
+    "sampler": "sampler",
+    "setting": "metric",
+}
 _ACTIVATIONS = {"logits": "softmax", "log-odds": "sigmoid"}
 
 
@@ -87,11 +93,14 @@ def _words() -> re.Pattern[str]:
     found = {
         path.rpartition(".")[2]
         for each in conventions.callables()
-        if each.language == "Python" and _LIBRARIES.match(each.paths[0]) and any(word in each.cases[0].role for word in (*_KINDS, "normali", "link"))
+        if each.language == "Python"
+        and _LIBRARIES.match(each.paths[0])
+        and any(word in each.cases[0].role for word in (*_KINDS, "normali", "link"))
         for path in each.paths
     }
     names = {name for name in found if len(name) > 4 and name != "choice"} | SCORING_LAYERS
-    return re.compile(r"\b(?:%s)\b" % "|".join(sorted(map(re.escape, names), key=len, reverse=True)))
+    longest_first = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    return re.compile(rf"\b(?:{longest_first})\b")
 
 
 @dataclass
@@ -130,7 +139,9 @@ class Facts:
         # Keras under another roof is Keras.
         roof = next((roof for roof in KERAS[1:] if path.startswith(roof)), "")
         symbol = f"keras.{path.removeprefix(roof)}" if roof else path
-        found = self.resolve(symbol, **{key: conventions.UNKNOWN if value is ... else value for key, value in flags.items()})
+        found = self.resolve(
+            symbol, **{key: conventions.UNKNOWN if value is ... else value for key, value in flags.items()}
+        )
         if found is None:
             return None
         inputs = tuple(

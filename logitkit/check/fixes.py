@@ -153,7 +153,9 @@ def logits_argument(use: Use, held: Tensor) -> Fix | None:
         return None
     for one in call.keywords:
         if one.arg == "probs":
-            return Fix("pass them as `logits`", (Edit(span(use.place.path, one), f"logits={ast.unparse(one.value)}"),), True)
+            return Fix(
+                "pass them as `logits`", (Edit(span(use.place.path, one), f"logits={ast.unparse(one.value)}"),), True
+            )
     if call.args:
         text = f"logits={ast.unparse(call.args[0])}"
         return Fix("pass them as `logits`", (Edit(span(use.place.path, call.args[0]), text),), len(call.args) == 1)

@@ -107,7 +107,11 @@ class Interpreter(Statements):
         """Functions that take functions."""
         if path == "functools.partial" and args:
             return Bound(args[0], args[1:], kwargs)
-        inner = args[0] if args else next((kwargs[key] for key in ("module", "model", "fun", "f", "func") if key in kwargs), None)
+        inner = (
+            args[0]
+            if args
+            else next((kwargs[key] for key in ("module", "model", "fun", "f", "func") if key in kwargs), None)
+        )
         if not isinstance(inner, Function | Bound | Instance | Made | Class | Method | Choice):
             return None
         if name == "checkpoint":
@@ -121,7 +125,11 @@ class Interpreter(Statements):
     def transform(self, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Value | None:
         """Array functions, by the last part of their name: what they do to the scale of the first argument."""
         if not args:
-            args = [kwargs[key] for key in ("input", "x", "a", "inputs", "tensor", "tensors", "values", "input_tensor") if key in kwargs]
+            args = [
+                kwargs[key]
+                for key in ("input", "x", "a", "inputs", "tensor", "tensors", "values", "input_tensor")
+                if key in kwargs
+            ]
         if not args:
             return None
         if name in ("round", "rint") or name in rules.COMPARISONS:
@@ -144,7 +152,13 @@ class Interpreter(Statements):
         if name in arithmetic.KEEPS or change == "keep":
             if isinstance(value, Tensor):
                 return arithmetic.moved(value)
-            return Thing("", like=value, owner=value) if isinstance(value, Thing) else value if isinstance(value, Items) else Thing("kept")
+            return (
+                Thing("", like=value, owner=value)
+                if isinstance(value, Thing)
+                else value
+                if isinstance(value, Items)
+                else Thing("kept")
+            )
         if change == "log":
             return arithmetic.logarithm(value, step)
         if change == "exp":
@@ -164,7 +178,11 @@ class Interpreter(Statements):
         if change == "where" and len(rest) == 2:
             return self._either(rest)
         if change == "max" and isinstance(value, Tensor):
-            return Items([arithmetic.moved(value, units=None), Tensor(LABELS, value.step)]) if rest or kwargs else arithmetic.moved(value)
+            return (
+                Items([arithmetic.moved(value, units=None), Tensor(LABELS, value.step)])
+                if rest or kwargs
+                else arithmetic.moved(value)
+            )
         return Thing("", owner=None)
 
     def _either(self, options: Args) -> Value:
@@ -176,9 +194,7 @@ class Interpreter(Statements):
 
     # Facts
 
-    def use(
-        self, fact: Fact, where: str, args: Args, kwargs: Kwargs, node: ast.AST, made: Made | None = None
-    ) -> Value:
+    def use(self, fact: Fact, where: str, args: Args, kwargs: Kwargs, node: ast.AST, made: Made | None = None) -> Value:
         """Compare what a function is given with what it wants, and say what it gives.
 
         A layer's step is where the layer was made.
@@ -264,7 +280,9 @@ class Interpreter(Statements):
         """The output of a linear layer or a convolution: any real numbers."""
         name = last(made.path)
         at, names = structures.UNITS[name]
-        units = next((made.kwargs[key] for key in names if key in made.kwargs), made.args[at] if len(made.args) > at else None)
+        units = next(
+            (made.kwargs[key] for key in names if key in made.kwargs), made.args[at] if len(made.args) > at else None
+        )
         number = units.value if isinstance(units, Const) and isinstance(units.value, int) else None
         return Tensor(SCORES, Step(made.place, f"`{name}` gives scores, any real numbers"), name, number, source=made)
 
@@ -285,7 +303,9 @@ class Interpreter(Statements):
         if "layers" not in made.attributes or not isinstance(made.attributes["layers"], Items):
             first = made.args[0] if made.args else made.kwargs.get("layers", made.kwargs.get("modules"))
             if isinstance(first, Items):
-                layers = [one.items[1] if isinstance(one, Items) and len(one.items) == 2 else one for one in first.items]
+                layers = [
+                    one.items[1] if isinstance(one, Items) and len(one.items) == 2 else one for one in first.items
+                ]
                 is_open = first.open
             elif isinstance(first, Mapping):
                 layers, is_open = list(first.items.values()), first.open
@@ -294,7 +314,10 @@ class Interpreter(Statements):
             made.attributes["layers"] = Items(layers, is_open)
         kept = made.attributes["layers"]
         assert isinstance(kept, Items)
-        changed = [read(made.attributes.get(f"[{i}]", made.attributes.get(str(i), one)), self.taken) for i, one in enumerate(kept.items)]
+        changed = [
+            read(made.attributes.get(f"[{i}]", made.attributes.get(str(i), one)), self.taken)
+            for i, one in enumerate(kept.items)
+        ]
         if changed and "[-1]" in made.attributes:
             changed[-1] = made.attributes["[-1]"]
         return ([*changed, Thing("layer")] if kept.open else changed), not kept.open
@@ -352,7 +375,11 @@ class Interpreter(Statements):
                 at = args[0].value if name == "insert" and isinstance(args[0], Const) else len(kept.items)
                 kept.items[at:at] = new
             return owner
-        if name in ("apply", "apply_fn") and owner.args and last(owner.path) in ("transform", "without_apply_rng", "transform_with_state"):
+        if (
+            name in ("apply", "apply_fn")
+            and owner.args
+            and last(owner.path) in ("transform", "without_apply_rng", "transform_with_state")
+        ):
             plain = last(owner.path) == "without_apply_rng"
             inner = owner.args[0]
             inner = inner.args[0] if isinstance(inner, Made) and last(inner.path).startswith("transform") else inner
@@ -370,9 +397,17 @@ class Interpreter(Statements):
         if name in structures.SELF_METHODS and name != "apply":
             return owner
         if name == "apply" and any(path.startswith(("flax", "haiku", "linen")) for path in owner.cls.libraries()):
-            inner = {key: value for key, value in kwargs.items() if key not in ("rngs", "mutable", "method", "capture_intermediates")}
+            inner = {
+                key: value
+                for key, value in kwargs.items()
+                if key not in ("rngs", "mutable", "method", "capture_intermediates")
+            }
             chosen = kwargs.get("method")
-            result = self.call(chosen, args[1:], inner, node) if isinstance(chosen, Bound) else self.call_instance(owner, args[1:], inner, node)
+            result = (
+                self.call(chosen, args[1:], inner, node)
+                if isinstance(chosen, Bound)
+                else self.call_instance(owner, args[1:], inner, node)
+            )
             return Items([result, Thing("state")]) if "mutable" in kwargs and not _false(kwargs["mutable"]) else result
         if name in structures.MODEL_METHODS:
             return self.call_instance(owner, args, kwargs, node)
@@ -407,11 +442,12 @@ class Interpreter(Statements):
         """Judge the thresholds, once everything is known about what was compared with them."""
         for threshold in self.thresholds:
             wanted = self.wanted.get(id(root(threshold.value)))
-            found = rules.judge_threshold(threshold.value, threshold.operator, threshold.number, threshold.place, wanted)
+            found = rules.judge_threshold(
+                threshold.value, threshold.operator, threshold.number, threshold.place, wanted
+            )
             if found is not None:
                 self.findings.append(found)
 
 
 def _false(value: Value) -> bool:
     return isinstance(value, Const) and not value.value
-

@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING
 from logitkit.check import structures
 from logitkit.check.structures import last
 from logitkit.check.values import (
-    Bound, Choice, Class, Const, Function, Instance, Items, Made, Mapping, Symbol, Thing, Value, alternatives,
-)  # fmt: skip
+    Bound,
+    Choice,
+    Class,
+    Const,
+    Function,
+    Instance,
+    Items,
+    Made,
+    Mapping,
+    Symbol,
+    Thing,
+    Value,
+    alternatives,
+)
 
 if TYPE_CHECKING:
     from logitkit.check.interpreter import Interpreter
@@ -62,7 +74,9 @@ def apply(reader: Interpreter, made: Made, args: list[Value], kwargs: dict[str, 
 
 def output(model: Made) -> Value:
     """What a model of tensors gives: the tensors it was made of."""
-    found = model.kwargs.get("outputs", model.kwargs.get("output", model.args[1] if len(model.args) > 1 else Thing("output")))
+    found = model.kwargs.get(
+        "outputs", model.kwargs.get("output", model.args[1] if len(model.args) > 1 else Thing("output"))
+    )
     if isinstance(found, Items) and len(found.items) == 1:
         return found.items[0]
     return found
@@ -89,8 +103,8 @@ def method(
         layers.items.append(args[0])
         return Const(None)
     if name == "pop" and isinstance(model, Made):
-        layers = model.attributes.get("layers")
-        return layers.items.pop() if isinstance(layers, Items) and layers.items else Thing("layer")
+        kept = model.attributes.get("layers")
+        return kept.items.pop() if isinstance(kept, Items) and kept.items else Thing("layer")
     if name in ("predict", "predict_on_batch", "__call__"):
         return reader.call(model, [Thing("inputs")], {}, node)
     if name == "compile":
@@ -131,10 +145,15 @@ def _call(reader: Interpreter, function: Value, result: Value, node: ast.AST) ->
 def _pairs(loss: Value, result: Value) -> list[tuple[Value, Value]]:
     """Each loss with its output."""
     losses = list(loss.items.values()) if isinstance(loss, Mapping) else loss.items if isinstance(loss, Items) else None
-    outputs = result.items if isinstance(result, Items) else list(result.items.values()) if isinstance(result, Mapping) else [result]
+    outputs = (
+        result.items
+        if isinstance(result, Items)
+        else list(result.items.values())
+        if isinstance(result, Mapping)
+        else [result]
+    )
     if losses is None:
         return [(loss, one) for one in outputs]
     if isinstance(loss, Mapping) and isinstance(result, Mapping):
         return [(one, result.items[key]) for key, one in loss.items.items() if key in result.items]
     return list(zip(losses, outputs, strict=False)) if len(losses) == len(outputs) else []
-

@@ -20,7 +20,16 @@ from logitkit.check.values import LOG_PROBS, PROBS, SCORES, Const, Place, Step, 
 __all__ = ["COMPARISONS", "RULES", "TITLES", "Finding", "Rule", "Use", "judge", "judge_threshold"]
 
 # Functions and methods that compare.
-COMPARISONS = {"gt": "Gt", "greater": "Gt", "ge": "GtE", "greater_equal": "GtE", "lt": "Lt", "less": "Lt", "le": "LtE", "less_equal": "LtE"}
+COMPARISONS = {
+    "gt": "Gt",
+    "greater": "Gt",
+    "ge": "GtE",
+    "greater_equal": "GtE",
+    "lt": "Lt",
+    "less": "Lt",
+    "le": "LtE",
+    "less_equal": "LtE",
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,11 @@ def _gathers(use: Use, held: Tensor) -> bool:
     outer = [node for node in use.around if node is not use.node][-1:]
     if outer and isinstance(outer[0], ast.UnaryOp) and isinstance(outer[0].op, ast.USub):
         return True
-    return bool(outer) and isinstance(outer[0], ast.BinOp) and "1" in (ast.unparse(outer[0].left), ast.unparse(outer[0].right))
+    return (
+        bool(outer)
+        and isinstance(outer[0], ast.BinOp)
+        and "1" in (ast.unparse(outer[0].left), ast.unparse(outer[0].right))
+    )
 
 
 def _keyword(node: ast.AST, name: str) -> object:
@@ -188,7 +201,9 @@ def judge(use: Use, held: Tensor) -> Finding | None:
                 wanted=_WANTED.get(use.wanted.scale, use.wanted.scale),
             )
             last_step = Step(use.place, f"{_WORDS[held.scale]} come to `{use.fact.name}`", held.step)
-            return Finding(rule.code, use.place, message, rule.tell(held), tuple(last_step), rule.fix(use, held), rule.level)
+            return Finding(
+                rule.code, use.place, message, rule.tell(held), tuple(last_step), rule.fix(use, held), rule.level
+            )
     return style(use, held)
 
 
@@ -215,10 +230,18 @@ def judge_threshold(
     value: Value, operator: str, number: float, place: Place, wanted: tuple[str, Place] | None
 ) -> Finding | None:
     """LK107 for a comparison: 0.5 on what a loss takes for log-odds, or 0 on probabilities."""
-    if isinstance(value, Tensor) and value.scale == PROBS and value.by == "sigmoid" and number == 0 and operator in ("Gt", "LtE"):
+    if (
+        isinstance(value, Tensor)
+        and value.scale == PROBS
+        and value.by == "sigmoid"
+        and number == 0
+        and operator in ("Gt", "LtE")
+    ):
         step = Step(place, "compared with 0", value.step)
         tell = "a sigmoid is above 0 for every input, so everything counts as positive"
-        return Finding("LK107", place, "0 is the threshold of log-odds, and these are probabilities", tell, tuple(step), None)
+        return Finding(
+            "LK107", place, "0 is the threshold of log-odds, and these are probabilities", tell, tuple(step), None
+        )
     logits = isinstance(value, Thing) or (isinstance(value, Tensor) and value.scale == SCORES)
     if number != 0.5 or wanted is None or not logits:
         return None
@@ -226,7 +249,9 @@ def judge_threshold(
     first = value.step if isinstance(value, Tensor) else None
     step = Step(place, "compared with 0.5", Step(where, f"`{name}` takes them for log-odds", first))
     message = f"0.5 is the threshold of probabilities, and `{name}` takes these for log-odds: the same cut is at 0"
-    return Finding("LK107", place, message, "0.5 on log-odds is a probability of 0.6225", tuple(step), fixes.threshold_zero(place))
+    return Finding(
+        "LK107", place, message, "0.5 on log-odds is a probability of 0.6225", tuple(step), fixes.threshold_zero(place)
+    )
 
 
 TITLES = {

@@ -18,15 +18,17 @@ from functools import cache
 from pathlib import Path
 
 import logitkit
-from logitkit.check.expressions import TooLong
+from logitkit.check.expressions import TooLongError
 from logitkit.check.facts import Facts
 from logitkit.check.findings import Finding
 from logitkit.check.interpreter import Interpreter
-from logitkit.check.sources import BadFile, Module, Project
+from logitkit.check.sources import BadFileError, Module, Project
 
 __all__ = ["Result", "check_files", "check_text", "files_in"]
 
-SKIPPED = frozenset({".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".ipynb_checkpoints", ".tox", ".mypy_cache"})
+SKIPPED = frozenset(
+    {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".ipynb_checkpoints", ".tox", ".mypy_cache"}
+)
 BUDGET = 60_000  # expressions read for one file
 IGNORED = re.compile(r"#\s*logitkit:\s*ignore(?:\[([\w\s,]*)\])?")
 
@@ -47,7 +49,7 @@ def _facts() -> Facts:
 
 
 def check_text(path: str, read: Callable[[str], str | None], roots: tuple[str, ...] = ()) -> Result:
-    """Check one file of a project.
+    r"""Check one file of a project.
 
     Parameters
     ----------
@@ -71,13 +73,13 @@ def check_text(path: str, read: Callable[[str], str | None], roots: tuple[str, .
     project = Project(read, roots)
     try:
         module = project.open(path)
-    except BadFile as error:
+    except BadFileError as error:
         return Result(path, trouble=str(error), texts=(path,))
     reader = Interpreter(project, _facts(), BUDGET)
     trouble = module.source.trouble
     try:
         reader.read_all(module)
-    except TooLong:
+    except TooLongError:
         pass
     except RecursionError:
         trouble = "nested too deeply to be read to the end"
@@ -111,8 +113,8 @@ def _in_cell(finding: Finding, module: Module) -> Finding:
         else step
         for step in finding.steps
     )
-    lines = {"line": first[1], "end_line": cells[finding.place.end_line - 1][1]}
-    return replace(finding, place=replace(finding.place, **lines), steps=steps, cell=first[0])
+    place = replace(finding.place, line=first[1], end_line=cells[finding.place.end_line - 1][1])
+    return replace(finding, place=place, steps=steps, cell=first[0])
 
 
 def files_in(paths: Iterable[str], exclude: Iterable[str] = ()) -> Iterator[str]:
@@ -212,4 +214,3 @@ def check_files(
         return
     with ProcessPoolExecutor(jobs) as pool:
         yield from pool.map(_check_file, work, chunksize=4)
-

@@ -19,14 +19,14 @@ from pathlib import PurePosixPath
 
 from logitkit.check.values import Namespace, Place
 
-__all__ = ["BadFile", "Module", "Project", "Source", "read_source"]
+__all__ = ["BadFileError", "Module", "Project", "Source", "read_source"]
 
 _SKIPPED_LINES = 25  # a file with more lines than this that don't parse isn't Python
 _MAGIC = re.compile(r"^\s*(?:[%!]|\?|[\w.]+\?{1,2}\s*$|[\w, ]+=\s*!|(?:cd|ls|pip|conda|apt-get) [^=(]*$)")
 _PRINT = re.compile(r"^(\s*)(?:print|exec)\b(?!\s*\().*$|^(\s*)raise \w+, .*$")
 
 
-class BadFile(Exception):
+class BadFileError(Exception):
     """A file that can't be read, with the reason in a few words."""
 
 
@@ -64,7 +64,7 @@ def read_source(path: str, text: str) -> Source:
 
     Raises
     ------
-    BadFile
+    BadFileError
         If it's no notebook, or hardly any of it is Python.
     """
     cells: list[tuple[int, int]] = []
@@ -95,7 +95,7 @@ def _code_cells(text: str) -> tuple[str, list[tuple[int, int]]]:
                 lines.append(each)
                 places.append((number, line))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise BadFile("not a notebook") from None
+        raise BadFileError("not a notebook") from None
     return "\n".join(lines), places
 
 
@@ -121,11 +121,11 @@ def _parse(lines: list[str], _kind: str) -> tuple[ast.Module, str]:
                 trouble = f"line {number + 1} doesn't parse ({error.msg}); it's left out"
             number = _to_leave_out(lines, number, skipped)
             if len(skipped) > _SKIPPED_LINES or number < 0:
-                raise BadFile(f"not Python 3: line {error.lineno}: {error.msg}") from None
+                raise BadFileError(f"not Python 3: line {error.lineno}: {error.msg}") from None
             skipped.add(number)
             lines[number] = _indent(lines[number]) + "pass"
         except (ValueError, RecursionError, MemoryError) as error:
-            raise BadFile(str(error) or type(error).__name__) from None
+            raise BadFileError(str(error) or type(error).__name__) from None
 
 
 def _to_leave_out(lines: list[str], number: int, skipped: set[int]) -> int:
@@ -169,12 +169,12 @@ class Project:
 
         Raises
         ------
-        BadFile
+        BadFileError
             If it can't be read.
         """
         module = self._open(path)
         if module is None:
-            raise BadFile("can't be read")
+            raise BadFileError("can't be read")
         return module
 
     def _open(self, path: str) -> Module | None:
@@ -198,7 +198,7 @@ class Project:
                 if file is not None:
                     try:
                         module = self._open(str(file))
-                    except BadFile:
+                    except BadFileError:
                         module = None
                     if module:
                         return module

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 
 from logitkit.check.calls import Calls
-from logitkit.check.expressions import Frame, TooLong
+from logitkit.check.expressions import Frame, TooLongError
 from logitkit.check.sources import Module
 from logitkit.check.values import (
     Class,
@@ -53,36 +53,36 @@ class Statements(Calls):
 
     # Assignments
 
-    def _run_Expr(self, node: ast.Expr) -> None:  # noqa: N802
+    def _run_Expr(self, node: ast.Expr) -> None:
         self.value(node.value)
 
-    def _run_Assign(self, node: ast.Assign) -> None:  # noqa: N802
+    def _run_Assign(self, node: ast.Assign) -> None:
         value = self.value(node.value)
         for target in node.targets:
             self.bind(target, value)
 
-    def _run_AnnAssign(self, node: ast.AnnAssign) -> None:  # noqa: N802
+    def _run_AnnAssign(self, node: ast.AnnAssign) -> None:
         if node.value is not None:
             self.bind(node.target, self.value(node.value))
 
-    def _run_AugAssign(self, node: ast.AugAssign) -> None:  # noqa: N802
+    def _run_AugAssign(self, node: ast.AugAssign) -> None:
         target = ast.copy_location(ast.parse(ast.unparse(node.target), mode="eval").body, node.target)
         together = ast.copy_location(ast.BinOp(target, node.op, node.value), node)
         self.bind(node.target, self.value(ast.fix_missing_locations(together)))
 
-    def _run_Delete(self, node: ast.Delete) -> None:  # noqa: N802
+    def _run_Delete(self, node: ast.Delete) -> None:
         for target in node.targets:
             if isinstance(target, ast.Name):
                 self.frame.scope.names.pop(target.id, None)
 
-    def _run_Global(self, node: ast.Global | ast.Nonlocal) -> None:  # noqa: N802
+    def _run_Global(self, node: ast.Global | ast.Nonlocal) -> None:
         self.frame.scope.outer.update(node.names)
 
     _run_Nonlocal = _run_Global
 
     # Branches and loops
 
-    def _run_If(self, node: ast.If) -> bool:  # noqa: N802
+    def _run_If(self, node: ast.If) -> bool:
         truth = self.truth(node.test)
         if isinstance(truth, bool):
             return self.run(node.body if truth else node.orelse)
@@ -97,7 +97,7 @@ class Statements(Calls):
             self.taken = self.taken | (yes if after_yes else no)
         return after_yes or after_no
 
-    def _run_For(self, node: ast.For | ast.AsyncFor) -> None:  # noqa: N802
+    def _run_For(self, node: ast.For | ast.AsyncFor) -> None:
         items, _ = self.elements(self.value(node.iter))
         for item in items:
             self.bind(node.target, item)
@@ -106,17 +106,17 @@ class Statements(Calls):
 
     _run_AsyncFor = _run_For
 
-    def _run_While(self, node: ast.While) -> None:  # noqa: N802
+    def _run_While(self, node: ast.While) -> None:
         self.value(node.test)
         self.run(node.body)
         self.run(node.orelse)
 
-    def _run_Break(self, node: ast.Break | ast.Continue | ast.Raise) -> bool:  # noqa: N802
+    def _run_Break(self, node: ast.Break | ast.Continue | ast.Raise) -> bool:
         return False
 
     _run_Continue = _run_Raise = _run_Break
 
-    def _run_Try(self, node: ast.Try) -> bool:  # noqa: N802
+    def _run_Try(self, node: ast.Try) -> bool:
         goes_on = self.run(node.body)
         if goes_on:
             goes_on = self.run(node.orelse)
@@ -131,7 +131,7 @@ class Statements(Calls):
 
     _run_TryStar = _run_Try
 
-    def _run_With(self, node: ast.With | ast.AsyncWith) -> bool:  # noqa: N802
+    def _run_With(self, node: ast.With | ast.AsyncWith) -> bool:
         for item in node.items:
             context = self.value(item.context_expr)
             if item.optional_vars is not None:
@@ -141,7 +141,7 @@ class Statements(Calls):
 
     _run_AsyncWith = _run_With
 
-    def _run_Match(self, node: ast.Match) -> bool:  # noqa: N802
+    def _run_Match(self, node: ast.Match) -> bool:
         subject = self.value(node.subject)
         self.alive.append(subject)
         goes_on = False
@@ -156,10 +156,10 @@ class Statements(Calls):
                 goes_on |= self.run(case.body)
         return goes_on or not node.cases
 
-    def _run_Assert(self, node: ast.Assert) -> None:  # noqa: N802
+    def _run_Assert(self, node: ast.Assert) -> None:
         self.value(node.test)
 
-    def _run_Return(self, node: ast.Return) -> bool:  # noqa: N802
+    def _run_Return(self, node: ast.Return) -> bool:
         value = self.value(node.value)
         frame = self.frame
         # The first return wins: what was returned before stays, the new value fills the rest.
@@ -171,7 +171,7 @@ class Statements(Calls):
 
     # Definitions and imports
 
-    def _run_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:  # noqa: N802
+    def _run_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         names = [ast.unparse(each.func if isinstance(each, ast.Call) else each) for each in node.decorator_list]
         owner = self.frame.owner if self.frame.function is None else None
         function = Function(
@@ -195,7 +195,7 @@ class Statements(Calls):
         in_class = frame.owner is not None and frame.function is None
         return frame.scope.parent if in_class and frame.scope.parent else frame.scope
 
-    def _run_ClassDef(self, node: ast.ClassDef) -> None:  # noqa: N802
+    def _run_ClassDef(self, node: ast.ClassDef) -> None:
         bases = [self.value(base) for base in node.bases if not isinstance(base, ast.Starred)]
         cls = Class(node, self.frame.module, [base for base in bases if isinstance(base, Class | Symbol)])
         if any("dataclass" in ast.unparse(each) for each in node.decorator_list):
@@ -208,18 +208,21 @@ class Statements(Calls):
             self.frames.pop()
         self.set_name(node.name, cls)
 
-    def _run_Import(self, node: ast.Import) -> None:  # noqa: N802
+    def _run_Import(self, node: ast.Import) -> None:
         for alias in node.names:
             top = alias.name.partition(".")[0]
             name = alias.name if alias.asname else top
             self.set_name(alias.asname or top, self.import_module(name, 0, node))
 
-    def _run_ImportFrom(self, node: ast.ImportFrom) -> None:  # noqa: N802
+    def _run_ImportFrom(self, node: ast.ImportFrom) -> None:
         package = self.import_module(node.module or "", node.level, node)
         for alias in node.names:
             if alias.name != "*":
-                later = isinstance(package, File)
-                found = Later(package.module, alias.name) if later else self.attribute(package, alias.name)
+                found = (
+                    Later(package.module, alias.name)
+                    if isinstance(package, File)
+                    else self.attribute(package, alias.name)
+                )
                 self.set_name(alias.asname or alias.name, found)
             elif isinstance(package, File):
                 self.read_top(package.module)
@@ -283,7 +286,9 @@ class Statements(Calls):
             if isinstance(found, Function)
         }
         if "__init__" not in methods and cls.libraries():
-            instance.attributes.update({name: read(value, self.taken) for name, value in cls.names.items() if isinstance(value, Const)})
+            instance.attributes.update(
+                {name: read(value, self.taken) for name, value in cls.names.items() if isinstance(value, Const)}
+            )
         first = [name for name in ("__init__", "setup", "build", "configure_model") if name in methods]
         for name in (*first, *(name for name in methods if name not in first)):
             self._method_alone(instance, name, methods[name])
@@ -301,7 +306,7 @@ class Statements(Calls):
         kwargs: dict[str, Value] = {}
         node = function.node
         if self.budget <= 0:
-            raise TooLong
+            raise TooLongError
         whole, self.budget = self.budget, min(self.budget, ROOT_BUDGET)
         given = self.budget
         arguments = [*node.args.posonlyargs, *node.args.args][len(args) :] + node.args.kwonlyargs
@@ -314,7 +319,7 @@ class Statements(Calls):
         before = len(self.frames), self.taken
         try:
             self.apply(function, args, kwargs, node)
-        except TooLong:
+        except TooLongError:
             del self.frames[before[0] :]
             self.taken = before[1]
         finally:
@@ -332,5 +337,3 @@ class Statements(Calls):
             finally:
                 self.frames.pop()
         return Thing(argument.arg)
-
-

@@ -10,17 +10,27 @@ __all__ = [
     "SELF_METHODS", "UNITS", "WRAPPERS", "is_keras", "last",
 ]  # fmt: skip
 
-KERAS = ("keras.", "tensorflow.keras.", "tensorflow.python.keras.", "tf_keras.", "keras_core.", "tensorflow.compat.v1.keras.")
+KERAS = (
+    "keras.",
+    "tensorflow.keras.",
+    "tensorflow.python.keras.",
+    "tf_keras.",
+    "keras_core.",
+    "tensorflow.compat.v1.keras.",
+)
 
 # Layers whose output is any real number, and where they're told how many.
 UNITS = {
-    "Linear": (1, ("out_features", "output_size")), "LazyLinear": (0, ("out_features",)), "Dense": (0, ("units", "features")),
+    "Linear": (1, ("out_features", "output_size")), "LazyLinear": (0, ("out_features",)),
+    "Dense": (0, ("units", "features")),
     "DenseGeneral": (0, ("features",)), "Bilinear": (2, ("out_features",)), "Conv": (0, ("features",)),
 }  # fmt: skip
 for _kind, _at, _names in (("{}d", 1, ("out_channels",)), ("{}D", 0, ("filters",))):
     for _name in ("Conv1", "Conv2", "Conv3", "ConvTranspose1", "ConvTranspose2", "ConvTranspose3"):
         UNITS[_kind.format(_name)] = (_at, _names)
-UNITS.update({"Conv2DTranspose": (0, ("filters",)), "Conv3DTranspose": (0, ("filters",)), "SeparableConv2D": (0, ("filters",))})
+UNITS.update(
+    {"Conv2DTranspose": (0, ("filters",)), "Conv3DTranspose": (0, ("filters",)), "SeparableConv2D": (0, ("filters",))}
+)
 SCORING_LAYERS = frozenset(UNITS)
 
 # Layers that move numbers, drop some or pool them.

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PROBS", "LOG_PROBS", "SCORES", "LABELS", "UNKNOWN", "Bound", "Choice", "Class", "Const", "File", "Function",
-    "Guard", "Instance", "Items", "Later", "Made", "Mapping", "Method", "Namespace", "Path", "Place", "Step", "Super", "Symbol", "Tensor", "Thing", "Value",
-    "alternatives", "combine", "each", "overwrite", "read", "root",
+    "Guard", "Instance", "Items", "Later", "Made", "Mapping", "Method", "Namespace", "Place", "Step", "Super",
+    "Symbol", "Tensor", "Thing", "Value", "alternatives", "combine", "each", "overwrite", "read", "root",
 ]  # fmt: skip
 
 PROBS, LOG_PROBS, SCORES, LABELS, UNKNOWN = "probabilities", "log-probabilities", "scores", "labels", "unknown"
@@ -223,17 +223,6 @@ class Choice(Value):
     """Alternatives, each with the conditions under which it's the one."""
 
     options: tuple[tuple[Guard, Value], ...]
-
-
-class Path:
-    """The conditions taken for granted at the point of the program that is being read."""
-
-    def __init__(self) -> None:
-        self.taken: Guard = frozenset()
-
-    def extra(self, born: Guard) -> list[tuple[Any, bool]]:
-        """What is taken for granted here and wasn't where an object was made."""
-        return sorted(self.taken - born, key=repr)
 
 
 def _contradict(one: Guard, other: Guard) -> bool:

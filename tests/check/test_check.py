@@ -157,11 +157,15 @@ def test_notebook_is_reported_by_cell(tmp_path: Path, capsys: pytest.CaptureFixt
     assert (one["cell"], one["line"], one["code"]) == (3, 2, "LK101")
 
 
-def test_findings_are_kept_and_read_anew_when_an_imported_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_findings_are_kept_and_read_anew_when_an_imported_file_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     (tmp_path / "model.py").write_text("import torch\n\ndef net(x):\n    return torch.softmax(x, 1)\n")
     main_file = tmp_path / "train.py"
-    main_file.write_text("import torch.nn.functional as F\nfrom model import net\n\nloss = F.cross_entropy(net(x), y)\n")
+    main_file.write_text(
+        "import torch.nn.functional as F\nfrom model import net\n\nloss = F.cross_entropy(net(x), y)\n"
+    )
     assert main(["check", str(main_file)]) == 1
     assert main(["check", str(main_file)]) == 1
     (tmp_path / "model.py").write_text("import torch\n\ndef net(x):\n    return torch.relu(x)\n")
