@@ -1,4 +1,4 @@
-"""The command line: ``logitkit explain NAME`` says which scale a function takes, ``logitkit check PATH`` what's wrong."""
+"""The command line: ``logitkit explain NAME`` says which scale a function takes, ``logitkit check`` finds mistakes."""
 
 from __future__ import annotations
 
