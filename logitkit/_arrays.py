@@ -24,6 +24,8 @@ Reduction = Literal["none", "sum", "mean"]
 BLOCK = 1 << 16
 # Up to this many classes a block is stored class by class, so that a reduction runs along the rows.
 FEW_CLASSES = 32
+# Sums of shares and filtered masks are this many roundings above 1 or below 0, at most.
+ROUNDINGS = 16
 
 
 def as_array(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
@@ -34,6 +36,8 @@ def as_array(values: npt.ArrayLike, name: str) -> npt.NDArray[Any]:
         return np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} is not an array: {error}") from error
+    except (RuntimeError, TypeError) as error:  # a tensor that requires grad, or holds what NumPy has no dtype for
+        raise TypeError(f"{name} is not an array: {error}") from error
 
 
 def as_floats(values: npt.ArrayLike, name: str) -> Floats:
@@ -59,6 +63,13 @@ def require_within(values: Floats, name: str, low: float, high: float, hint: str
     """Raise unless every entry lies in [low, high]; NaN passes, to come out as NaN."""
     bounds = f"lie in [{low:g}, {high:g}]" if np.isfinite(low) else f"be at most {high:g}"
     require(~((values < low) | (values > high)), values, name, bounds, hint)
+
+
+def proportions(values: Floats, name: str, hint: str) -> Floats:
+    """Return numbers in [0, 1]; what is a few roundings outside is taken for the 0 or 1 that it was meant to be."""
+    slack = ROUNDINGS * np.finfo(values.dtype).eps
+    require(~((values < -slack) | (values > 1 + slack)), values, name, "lie in [0, 1]", hint)
+    return np.clip(values, 0, 1)
 
 
 def require_same_shape(values: npt.NDArray[Any], name: str, model: npt.NDArray[Any], model_name: str) -> None:

@@ -15,6 +15,7 @@ from logitkit._arrays import (
     as_array,
     as_floats,
     integer,
+    proportions,
     require,
     require_same_shape,
     require_within,
@@ -81,8 +82,9 @@ def _indices_or_distribution(
     if target.shape == prediction.shape:
         if ignore_index is not None:
             raise ValueError("ignore_index goes with class indices, but target holds distributions")
-        labels = as_floats(target, "target")
-        require_within(labels, "target", 0, 1, "a distribution over the classes holds probabilities")
+        labels = proportions(
+            as_floats(target, "target"), "target", "a distribution over the classes holds probabilities"
+        )
         require_sum_of_one(labels.sum(axis=axis, dtype=np.float64), labels, "target", "is it a multi-label target?")
         return labels, np.ones(rows, dtype=bool)
     if target.shape != rows:
@@ -131,7 +133,7 @@ def binary_prediction(**given: npt.ArrayLike | None) -> tuple[str, Floats]:
     name, values = one_scale(**given)
     prediction = as_floats(values, name)
     if name == "probs":
-        require_within(prediction, name, 0, 1, "did you pass logits? expit turns log-odds into probabilities")
+        prediction = proportions(prediction, name, "did you pass logits? expit turns log-odds into probabilities")
     if name == "log_probs":
         require_within(prediction, name, -np.inf, 0, "did you pass logits? log_expit turns them into log-probabilities")
     return name, prediction
@@ -143,8 +145,8 @@ def binary_targets(
     """Return the four operands of a binary loss: prediction, target, weight and pos_weight."""
     targets = as_floats(target, "target")
     require_same_shape(targets, "target", prediction, "the prediction")
-    require_within(
-        targets, "target", 0, 1, "it is the probability of the positive class, not a label of -1 or 2, nor a logit"
+    targets = proportions(
+        targets, "target", "it is the probability of the positive class, not a label of -1 or 2, nor a logit"
     )
     factors = (_factor(weight, "weight", prediction.shape), _factor(pos_weight, "pos_weight", prediction.shape))
     return [prediction, targets, *factors]

@@ -1,7 +1,6 @@
 """The binary scale: probability, odds, log-odds and the functions that lead from one to the other.
 
-Each function is chosen so that no digits are lost anywhere on its domain: an exponential never overflows, one minus
-a probability is never taken after rounding, and a logarithm never sees a number that has been rounded towards one.
+The formulas, and why they have the form they have, are in `logitkit.formulas.binary`.
 """
 
 from __future__ import annotations
@@ -12,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from logitkit._arrays import Float64s, Floats, as_floats, by_element, require_within
+from logitkit._arrays import Float64s, Floats, as_floats, by_element, proportions, require_within
+from logitkit.formulas import binary
 
 _LOGITS_AS_PROBS = "did you pass logits? expit turns log-odds into probabilities"
 
@@ -50,9 +50,8 @@ def odds(p: npt.ArrayLike) -> Any:
     >>> lk.odds([0.5, 0.75, 0.9])
     array([1., 3., 9.])
     """
-    probs = as_floats(p, "p")
-    require_within(probs, "p", 0, 1, _LOGITS_AS_PROBS)
-    return _each(odds64, probs)
+    probs = proportions(as_floats(p, "p"), "p", _LOGITS_AS_PROBS)
+    return _each(binary.odds, probs)
 
 
 def logit(p: npt.ArrayLike) -> Any:
@@ -61,7 +60,7 @@ def logit(p: npt.ArrayLike) -> Any:
     .. math:: \operatorname{logit}(p) = \log \frac{p}{1 - p}
 
     Near one half the quotient is close to one and its logarithm would lose all digits, so the middle half of the
-    interval uses :math:`2 \operatorname{artanh}(2p - 1)`, whose argument is exact there.
+    interval uses :math:`\log(1 + \frac{2p - 1}{1 - p})`, whose numerator is exact there.
 
     Parameters
     ----------
@@ -91,9 +90,8 @@ def logit(p: npt.ArrayLike) -> Any:
     >>> lk.logit([0.0, 0.5, 0.9])
     array([      -inf, 0.        , 2.19722458])
     """
-    probs = as_floats(p, "p")
-    require_within(probs, "p", 0, 1, _LOGITS_AS_PROBS)
-    return _each(logit64, probs)
+    probs = proportions(as_floats(p, "p"), "p", _LOGITS_AS_PROBS)
+    return _each(lambda p: binary.logit(p, np), probs)
 
 
 def expit(x: npt.ArrayLike) -> Any:
@@ -132,7 +130,7 @@ def expit(x: npt.ArrayLike) -> Any:
     array([0.        , 0.26894142, 0.5       , 0.73105858])
     """
     log_odds = as_floats(x, "x")
-    return _each(expit64, log_odds)
+    return _each(lambda x: binary.expit(x, np), log_odds)
 
 
 def log_expit(x: npt.ArrayLike) -> Any:
@@ -172,7 +170,7 @@ def log_expit(x: npt.ArrayLike) -> Any:
     array([-1.00000000e+03, -6.93147181e-01, -4.24835426e-18])
     """
     log_odds = as_floats(x, "x")
-    return _each(lambda x: -softplus64(-x), log_odds)
+    return _each(lambda x: -binary.softplus(-x, np), log_odds)
 
 
 def softplus(x: npt.ArrayLike) -> Any:
@@ -212,7 +210,7 @@ def softplus(x: npt.ArrayLike) -> Any:
     array([4.24835426e-18, 6.93147181e-01, 1.00000000e+03])
     """
     values = as_floats(x, "x")
-    return _each(softplus64, values)
+    return _each(lambda x: binary.softplus(x, np), values)
 
 
 def log1mexp(x: npt.ArrayLike) -> Any:
@@ -250,43 +248,9 @@ def log1mexp(x: npt.ArrayLike) -> Any:
     """
     log_probs = as_floats(x, "x")
     require_within(log_probs, "x", -np.inf, 0, "a log-probability is never positive: did you pass logits?")
-    return _each(log1mexp64, log_probs)
+    return _each(lambda x: binary.log1mexp(x, np), log_probs)
 
 
 def _each(formula: Callable[[Float64s], Float64s], values: Floats) -> Any:
     (result,) = by_element(lambda x: (formula(x),), [values], [values.dtype])
     return result
-
-
-def odds64(p: Float64s) -> Float64s:
-    """Return the odds of a block of probabilities."""
-    return p / (1 - p)
-
-
-def logit64(p: Float64s) -> Float64s:
-    """Return the log-odds of a block of probabilities."""
-    # 2p - 1 is exact on [1/4, 1]; artanh stays well conditioned as far as 3/4, the mirror image of 1/4.
-    middle = np.abs(p - 0.5) <= 0.25
-    return np.where(middle, 2 * np.arctanh(2 * p - 1), np.log(p / (1 - p)))
-
-
-def expit64(x: Float64s) -> Float64s:
-    """Return the probabilities of a block of log-odds."""
-    # exp(-|x|) cannot overflow. The quotient has the rounding error of its sum, too; what is made of it, the smaller of
-    # the two probabilities as e - e^2 / (1 + e) and the larger as 1 - e / (1 + e), has less than all of its errors.
-    e: Float64s = np.exp(-np.abs(x))
-    smaller = e / (1 + e)
-    return np.where(x < 0, e - e * smaller, 1 - smaller)
-
-
-def softplus64(x: Float64s) -> Float64s:
-    """Return log(1 + exp(x)) for a block."""
-    # Both terms are positive, so nothing cancels; log1p keeps the tail where exp(-|x|) is below the spacing at 1.
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
-
-
-def log1mexp64(x: Float64s) -> Float64s:
-    """Return log(1 - exp(x)) for a block of x <= 0."""
-    # Near 0, exp(x) is near 1 and only expm1 keeps the difference; far below, only log1p keeps the tail.
-    # At -log 2, where the result is -log 2 too, both are good (Maechler).
-    return np.where(x > -np.log(2), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))

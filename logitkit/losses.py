@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from logitkit import _extended
 from logitkit._arrays import Float64s, Reduction, as_floats, by_element, by_row, require, require_same_shape
 from logitkit._targets import (
     Targets,
@@ -30,7 +29,8 @@ from logitkit._targets import (
     scalar,
     share,
 )
-from logitkit.links import expit64, log1mexp64, softplus64
+from logitkit.formulas import binary, double_double
+from logitkit.formulas.binary import zero_safe_product
 from logitkit.simplex import Shifted, cancellation_limit_of, log_softmax64, others, shift, softmax64
 
 
@@ -241,7 +241,11 @@ def binary_cross_entropy(
     scale, prediction = binary_prediction(logits=logits, probs=probs, log_probs=log_probs)
     arrays = binary_targets(target, prediction, weight, pos_weight)
     surprisal = _BINARY_LOSSES[scale]
-    (losses,) = by_element(lambda *a: (zero_safe_product(a[2], surprisal(a[0], a[1], a[3])),), arrays, [np.float64])
+
+    def formula(values: Float64s, y: Float64s, w: Float64s, a: Float64s) -> tuple[Float64s]:
+        return (zero_safe_product(w, surprisal(values, y, a, np), np),)
+
+    (losses,) = by_element(formula, arrays, [np.float64])
     return reduce(losses, divisor_for(losses.size, reduction), reduction, prediction.dtype)
 
 
@@ -300,7 +304,7 @@ def binary_cross_entropy_value_and_grad(
 
     def formula(x: Float64s, y: Float64s, w: Float64s, a: Float64s) -> tuple[Float64s, Float64s]:
         grad = w * _binary_gradient(x, y, a, cancellation_limit) / divisor
-        return zero_safe_product(w, _binary_loss_of_logits(x, y, a)), grad
+        return zero_safe_product(w, binary.loss_of_logits(x, y, a, np), np), grad
 
     losses, grad = by_element(formula, arrays, [np.float64, prediction.dtype])
     return reduce(losses, divisor, reduction, prediction.dtype), grad
@@ -371,9 +375,8 @@ def focal_loss(
 
     def formula(x: Float64s, y: Float64s) -> tuple[Float64s]:
         against = np.where(y == 1, -x, x) + 0 * y  # the log-odds of the wrong answer
-        return (
-            zero_safe_product(np.where(y == 1, positive, negative), expit64(against) ** exponent * softplus64(against)),
-        )
+        losses = binary.expit(against, np) ** exponent * binary.softplus(against, np)
+        return (zero_safe_product(np.where(y == 1, positive, negative), losses, np),)
 
     (losses,) = by_element(formula, [prediction, targets], [np.float64])
     return reduce(losses, divisor_for(losses.size, reduction), reduction, prediction.dtype)
@@ -455,11 +458,10 @@ def _expectation(
 ) -> Float64s:
     """Return the weighted mean of the surprisal -log p under the target of each row."""
     if targets.hard:
-        values = zero_safe_product(
-            targets.weight[labels], np.take_along_axis(surprisal, labels[:, None], axis=-1)[:, 0]
-        )
+        own = np.take_along_axis(surprisal, labels[:, None], axis=-1)[:, 0]
+        values = zero_safe_product(targets.weight[labels], own, np)
     else:
-        values = _row_totals(zero_safe_product(targets.shares(labels), surprisal))
+        values = _row_totals(zero_safe_product(targets.shares(labels), surprisal, np))
     return np.where(kept, values, 0)
 
 
@@ -501,13 +503,13 @@ def _soft_gradient_extended(
     # C q_j = w_j ((1 - s) C t_j + s) needs no division, so it is exact up to double-double rounding.
     zero = np.zeros_like(difference)
     classes, smoothing = zero + difference.shape[-1], zero + targets.smoothing
-    target = _extended.two_prod(classes, zero + targets.distribution(labels))
-    target = _extended.mul(_extended.two_sum(zero + 1, -smoothing), target)
-    q = _extended.mul(_extended.add(target, (smoothing, zero)), (zero + targets.weight, zero))
-    exps = _extended.exp((difference, error))
-    pull, push = _extended.mul(exps, _extended.others(q)), _extended.mul(q, _extended.others(exps))
-    total, _ = _extended.row_sum(exps)
-    return _extended.sub(pull, push)[0] / (total[:, None] * classes)
+    target = double_double.two_prod(classes, zero + targets.distribution(labels))
+    target = double_double.mul(double_double.two_sum(zero + 1, -smoothing), target)
+    q = double_double.mul(double_double.add(target, (smoothing, zero)), (zero + targets.weight, zero))
+    exps = double_double.exp((difference, error))
+    pull, push = double_double.mul(exps, double_double.others(q)), double_double.mul(q, double_double.others(exps))
+    total, _ = double_double.row_sum(exps)
+    return double_double.sub(pull, push)[0] / (total[:, None] * classes)
 
 
 def _row_totals(terms: Float64s) -> Float64s:
@@ -515,32 +517,10 @@ def _row_totals(terms: Float64s) -> Float64s:
     return np.ascontiguousarray(terms).sum(axis=-1)
 
 
-def zero_safe_product(weight: Float64s, values: Float64s) -> Float64s:
-    """Return the product with 0 * inf = 0."""
-    return np.where((weight == 0) & np.isinf(values), 0, weight * values)
-
-
-def _binary_loss_of_logits(x: Float64s, y: Float64s, pos_weight: Float64s) -> Float64s:
-    # a y softplus(-x) + (1 - y) softplus(x), with the log1p that both share written once: all terms are positive.
-    positive, negative = pos_weight * y, 1 - y
-    size = np.abs(x)
-    return (positive + negative) * np.log1p(np.exp(-size)) + zero_safe_product(
-        np.where(x < 0, positive, negative), size
-    )
-
-
-def _binary_loss_of_probs(p: Float64s, y: Float64s, pos_weight: Float64s) -> Float64s:
-    return zero_safe_product(pos_weight * y, -np.log(p)) + zero_safe_product(1 - y, -np.log1p(-p))
-
-
-def _binary_loss_of_log_probs(log_p: Float64s, y: Float64s, pos_weight: Float64s) -> Float64s:
-    return zero_safe_product(pos_weight * y, -log_p) + zero_safe_product(1 - y, -log1mexp64(log_p))
-
-
 _BINARY_LOSSES = {
-    "logits": _binary_loss_of_logits,
-    "probs": _binary_loss_of_probs,
-    "log_probs": _binary_loss_of_log_probs,
+    "logits": binary.loss_of_logits,
+    "probs": binary.loss_of_probs,
+    "log_probs": binary.loss_of_log_probs,
 }
 
 
@@ -559,13 +539,13 @@ def _binary_gradient(x: Float64s, y: Float64s, pos_weight: Float64s, cancellatio
 
 
 def _binary_difference_extended(x: Float64s, y: Float64s, pos_weight: Float64s) -> Float64s:
-    e, e_low = _extended.exp((-np.abs(x), np.zeros_like(x)))
-    pull = _extended.two_sum(np.ones_like(x), -y)
-    push = _extended.two_prod(pos_weight, y)
+    e, e_low = double_double.exp((-np.abs(x), np.zeros_like(x)))
+    pull = double_double.two_sum(np.ones_like(x), -y)
+    push = double_double.two_prod(pos_weight, y)
     negative = x < 0
-    pull = _extended.mul(pull, (np.where(negative, e, 1), np.where(negative, e_low, 0)))
-    push = _extended.mul(push, (np.where(negative, 1, e), np.where(negative, 0, e_low)))
-    return _extended.sub(pull, push)[0]
+    pull = double_double.mul(pull, (np.where(negative, e, 1), np.where(negative, e_low, 0)))
+    push = double_double.mul(push, (np.where(negative, 1, e), np.where(negative, 0, e_low)))
+    return double_double.sub(pull, push)[0]
 
 
 def _probs(values: Float64s, scale: str, cancellation_limit: float) -> Float64s:

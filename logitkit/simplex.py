@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from logitkit import _extended
-from logitkit._arrays import Float64s, Floats, as_floats, by_row, require, require_axis, require_within
+from logitkit._arrays import Float64s, Floats, as_floats, by_row, proportions, require, require_axis, require_within
+from logitkit.formulas import double_double
 
 # How far the sum of a row of probabilities may be from one: room for float16, and for probabilities made in float32.
 _SUM_TOLERANCE = {2: 2.0**-5, 4: 2.0**-11, 8: 2.0**-11}
@@ -312,7 +312,7 @@ def as_probs(p: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
     """Return probabilities that sum to one along the axis, and `axis` from the front."""
     probs = as_floats(p, name)
     axis = require_axis(probs, name, axis)
-    require_within(probs, name, 0, 1, "did you pass logits? softmax turns them into probabilities")
+    probs = proportions(probs, name, "did you pass logits? softmax turns them into probabilities")
     require_sum_of_one(probs.sum(axis=axis, dtype=np.float64), probs, name, "are these independent (sigmoid) outputs?")
     return probs, axis
 
@@ -400,11 +400,11 @@ def shift_by(largest: Float64s, rest: Float64s, z: Float64s, cancellation_limit:
     return Shifted(largest, difference, error, exps + exps * error, rest)
 
 
-def _difference_from(pivot: Float64s, z: Float64s, cancellation_limit: float) -> _extended.Extended:
+def _difference_from(pivot: Float64s, z: Float64s, cancellation_limit: float) -> double_double.Extended:
     if cancellation_limit < 1:
         return z - pivot, np.zeros_like(z)
     # At a large offset the rounding of z - m changes exp(z - m) by hundreds of units in the last place.
-    difference, error = _extended.two_sum(z, -pivot)
+    difference, error = double_double.two_sum(z, -pivot)
     np.copyto(error, 0, where=np.isinf(difference))
     return difference, error
 
@@ -436,10 +436,10 @@ def shifted_logsumexp(z: Float64s, cancellation_limit: float, origin: Float64s |
     origin = np.broadcast_to(np.asarray(origin, dtype=np.float64), z.shape[:-1])
     row = shift(z, cancellation_limit)
     largest = row.largest[..., 0]
-    offset, offset_error = _extended.two_sum(largest, -origin)
+    offset, offset_error = double_double.two_sum(largest, -origin)
     coarse, fine = _log1p_in_two(row.rest[..., 0])
-    partial, partial_error = _extended.two_sum(offset, coarse)
-    result, error = _extended.two_sum(partial, fine)
+    partial, partial_error = double_double.two_sum(offset, coarse)
+    result, error = double_double.two_sum(partial, fine)
     result += np.where(np.isfinite(result), error + partial_error + offset_error, 0)
     cancelled = np.abs(result) < cancellation_limit * (coarse + fine)
     if cancelled.any():
@@ -452,18 +452,18 @@ def _log1p_in_two(x: Float64s) -> tuple[Float64s, Float64s]:
 
     Rounded to one float64, the log of a large sum would be wrong by more than a small result can bear.
     """
-    total, low = _extended.two_sum(x, np.ones_like(x))
+    total, low = double_double.two_sum(x, np.ones_like(x))
     fraction, exponent = np.frexp(total)
     double = fraction < np.sqrt(0.5)
     fraction, exponent = np.where(double, 2 * fraction, fraction), exponent - double
-    remainder = np.log(fraction) + (exponent * _extended.LOG2_LOW + np.where(total > 0, low / total, 0))
-    return exponent * _extended.LOG2_HIGH, remainder
+    remainder = np.log(fraction) + (exponent * double_double.LOG2_LOW + np.where(total > 0, low / total, 0))
+    return exponent * double_double.LOG2_HIGH, remainder
 
 
 def _shifted_logsumexp_extended(z: Float64s, origin: Float64s) -> Float64s:
-    difference, error = _extended.two_sum(z, np.broadcast_to(-origin[:, None], z.shape))
-    exps = _extended.exp((difference, np.where(np.isfinite(difference), error, 0)))
-    total, low = _extended.row_sum(exps)
+    difference, error = double_double.two_sum(z, np.broadcast_to(-origin[:, None], z.shape))
+    exps = double_double.exp((difference, np.where(np.isfinite(difference), error, 0)))
+    total, low = double_double.row_sum(exps)
     excess = (total - 1) + low
     # Near one the excess over one carries the digits; away from it the logarithm is well conditioned.
     return np.where(np.abs(excess) < 0.5, np.log1p(excess), np.log(total) + low / total)
@@ -516,7 +516,7 @@ def _center(z: Float64s) -> Float64s:
     # The scale keeps sums of the largest float64 from overflowing; a power of two changes no digit.
     scale = np.where(np.abs(np.where(masked, 0, z)).max(axis=-1, keepdims=True, initial=0) > 2.0**900, 2.0**-100, 1.0)
     finite = np.where(masked, 0, z) * scale
-    total, low = _extended.row_sum((finite, np.zeros_like(finite)))
-    scaled, error = _extended.two_prod(finite, np.broadcast_to(count, finite.shape))
+    total, low = double_double.row_sum((finite, np.zeros_like(finite)))
+    scaled, error = double_double.two_prod(finite, np.broadcast_to(count, finite.shape))
     centred = ((scaled - total[:, None]) + (error - low[:, None])) / count / scale
     return np.where(masked & ~np.isnan(total[:, None]), -np.inf, centred)

@@ -35,16 +35,15 @@ from tests.accuracy import draws
 from tests.survivors import REPORT, ROOT, Change, Mutant, arguments, with_counts
 
 # The tests of each half of the package, and which of the promises of accuracy are about it.
+OF_NUMPY = (
+    "links simplex losses cross_entropy binary_losses kl_divergence linear linear_contract "
+    "accuracy properties edge_cases"
+)
+OF_TORCH = "torch_agreement torch_digits torch_transforms torch_limits torch_memory torch_reports accuracy edge_cases"
 TESTS = {
-    "logitkit": (
-        "links simplex losses cross_entropy binary_losses kl_divergence linear linear_contract accuracy properties "
-        "edge_cases",
-        "not torch",
-    ),
-    "logitkit/torch": (
-        "torch_agreement torch_digits torch_transforms torch_limits torch_memory accuracy edge_cases",
-        "torch",
-    ),
+    "logitkit": (OF_NUMPY, "not torch"),
+    "logitkit/formulas": (OF_NUMPY, "not torch"),
+    "logitkit/torch": (OF_TORCH, "torch"),
 }
 NOT_NUMERICS = ("__init__", "__main__", "cli", "plotting")
 # Of a contract's many alike cases, and of the examples of a property, this many are run.

@@ -6,7 +6,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from logitkit import _extended
+from logitkit.formulas import double_double
 from tests import oracle
 from tests.accuracy.draws import DTYPES
 from tests.accuracy.promises import Promise
@@ -43,41 +43,41 @@ class TestExtended:
     """Double-double operations keep about 2^-104 of their result."""
 
     high, low = np.random.default_rng(0).normal(0, 3, (2, 2, 300))
-    x, y = (_extended.two_sum(a, a * b * 2.0**-56) for a, b in zip(high, low, strict=True))
+    x, y = (double_double.two_sum(a, a * b * 2.0**-56) for a, b in zip(high, low, strict=True))
 
     @staticmethod
-    def value(pair: _extended.Extended) -> list[mp.mpf]:
+    def value(pair: double_double.Extended) -> list[mp.mpf]:
         return [high + low for high, low in zip(*map(oracle.exact, pair), strict=True)]
 
-    def error(self, got: _extended.Extended, true: list[mp.mpf], scale: list[mp.mpf]) -> float:
+    def error(self, got: double_double.Extended, true: list[mp.mpf], scale: list[mp.mpf]) -> float:
         return float(max(abs(g - t) / abs(s) for g, t, s in zip(self.value(got), true, scale, strict=True)))
 
     def test_sum_and_product_of_floats_are_exact(self) -> None:
         a, b = self.x[0], self.y[0]
         pairs = list(zip(oracle.exact(a), oracle.exact(b), strict=True))
-        assert self.value(_extended.two_sum(a, b)) == [p + q for p, q in pairs]
-        assert self.value(_extended.two_prod(a, b)) == [p * q for p, q in pairs]
+        assert self.value(double_double.two_sum(a, b)) == [p + q for p, q in pairs]
+        assert self.value(double_double.two_prod(a, b)) == [p * q for p, q in pairs]
 
     def test_add_keeps_104_bits_of_its_operands(self) -> None:
         pairs = list(zip(self.value(self.x), self.value(self.y), strict=True))
         true, scale = [p + q for p, q in pairs], [abs(p) + abs(q) for p, q in pairs]
-        assert self.error(_extended.add(self.x, self.y), true, scale) < 2.0**-104
+        assert self.error(double_double.add(self.x, self.y), true, scale) < 2.0**-104
 
     def test_mul_keeps_102_bits(self) -> None:
         true = [p * q for p, q in zip(self.value(self.x), self.value(self.y), strict=True)]
-        assert self.error(_extended.mul(self.x, self.y), true, true) < 2.0**-102
+        assert self.error(double_double.mul(self.x, self.y), true, true) < 2.0**-102
 
     def test_row_sum_keeps_103_bits(self) -> None:
         for n in (1, 2, 7, 300):
             high, low = (a[:n][None] for a in self.x)
             values = self.value((high, low))
             true, scale = [mp.fsum(values)], [mp.fsum(abs(v) for v in values)]
-            assert self.error(_extended.row_sum((high, low)), true, scale) < 2.0**-103
+            assert self.error(double_double.row_sum((high, low)), true, scale) < 2.0**-103
 
     def test_others_keep_102_bits_of_themselves(self) -> None:
         # The largest entry exceeds the sum of all others by far: the total less itself would cancel.
         rows = np.abs(np.stack([np.append(1e40, self.x[0]), np.append(self.x[0], 1e40)]))
-        got = _extended.others((rows, np.zeros_like(rows)))
+        got = double_double.others((rows, np.zeros_like(rows)))
         for row, *others in zip(rows, *got, strict=True):
             values = oracle.exact(row)
             true = [mp.fsum(values[:i] + values[i + 1 :]) for i in range(len(values))]
@@ -86,10 +86,10 @@ class TestExtended:
     def test_exp_keeps_104_bits(self) -> None:
         x = (np.concatenate([self.x[0], self.x[0] * 60, np.zeros(1)]), np.concatenate([self.x[1], self.x[1], [1e-20]]))
         true = [mp.exp(v) for v in self.value(x)]
-        assert self.error(_extended.exp(x), true, true) < 2.0**-104
+        assert self.error(double_double.exp(x), true, true) < 2.0**-104
 
     def test_exp_of_masks_is_zero(self) -> None:
         with np.errstate(all="ignore"):
-            high, low = _extended.exp((np.array([-np.inf, -1e300, np.nan]), np.array([np.nan, 0.0, 0.0])))
+            high, low = double_double.exp((np.array([-np.inf, -1e300, np.nan]), np.array([np.nan, 0.0, 0.0])))
         assert [*high[:2], *low[:2]] == [0, 0, 0, 0]
         assert np.isnan(high[2])

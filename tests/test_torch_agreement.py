@@ -94,7 +94,9 @@ class TestAgreesWithPyTorch:
             options = {k: v.to(dtype) if isinstance(v, Tensor) else v for k, v in pair.options.items()}
             loss = pair.ours(*tensors, **options)
             loss.backward()
-            assert loss.dtype == tensors[0].grad.dtype == dtype, name
+            # Layer and loss in one add up what a narrow loss could not hold.
+            assert loss.dtype == (torch.float32 if name.startswith("linear") else dtype), name
+            assert tensors[0].grad.dtype == dtype, name
             torch.testing.assert_close(loss.double(), pair.ours(*pair.tensors, **pair.options), rtol=0.05, atol=0.02)
 
     def test_an_empty_or_ignored_batch_sums_to_zero_and_averages_to_nan(self) -> None:

@@ -20,9 +20,6 @@ from tests.twins import (
     logits,
 )
 
-# What torch.compile does with any autograd.Function.
-pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
-
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: the checks on a GPU did not run")
 class TestCuda:

@@ -23,9 +23,6 @@ from tests.twins import (
     proportions,
 )
 
-# What torch.compile does with any autograd.Function.
-pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
-
 
 class TestInputWithoutMeaning:
     @pytest.mark.parametrize(
@@ -163,7 +160,7 @@ class TestWholeNumbers:
 
     def test_may_be_converted_by_the_call_itself(self) -> None:
         z = torch.tensor([3, 1, 0])
-        torch.testing.assert_close(lt.log_softmax(z, 0, torch.float64), F.log_softmax(z, 0, dtype=torch.float64))
+        torch.testing.assert_close(lt.log_softmax(z, 0, dtype=torch.float64), F.log_softmax(z, 0, dtype=torch.float64))
 
 
 class TestLimitsOfTheOthers:

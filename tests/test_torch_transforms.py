@@ -28,9 +28,6 @@ from tests.twins import (
     proportions,
 )
 
-# What torch.compile does with any autograd.Function.
-pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
-
 
 class TestDerivatives:
     @pytest.mark.parametrize("name", ALL)

@@ -5,7 +5,7 @@ in the precision of their input, and can be differentiated any number of times, 
 should be: `torch.compile` turns the many small operations of a loss into a few.
 """
 
-from logitkit.torch.linear import linear_cross_entropy
+from logitkit.torch.linear import LinearCrossEntropyLoss, linear_cross_entropy
 from logitkit.torch.links import log1mexp, logit, softplus
 from logitkit.torch.losses import (
     BCEWithLogitsLoss,
@@ -18,6 +18,7 @@ from logitkit.torch.simplex import class_log_odds, log_softmax
 __all__ = [
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
+    "LinearCrossEntropyLoss",
     "binary_cross_entropy_with_logits",
     "class_log_odds",
     "cross_entropy",

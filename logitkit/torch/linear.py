@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from logitkit.torch._blocks import RowFormula, in_blocks
-from logitkit.torch._checks import require_floats, require_scale
-from logitkit.torch.losses import legacy_reduction, mixes_precision, reduced, row_losses, total_weight
+from logitkit.torch._blocks import in_blocks
+from logitkit.torch._inputs import overridable, require_floats, require_scale, widened
+from logitkit.torch.losses import ClassTarget, legacy_reduction, mixes_precision, reduced
 
 # Logits in a block: enough for the matrix product to run at full speed, few beside those of a large batch.
 BLOCK = 1 << 22
 ACCELERATOR_BLOCK = 1 << 26
 
 
+@overridable
 def linear_cross_entropy(
     input: Tensor,
     linear_weight: Tensor,
@@ -52,7 +54,7 @@ def linear_cross_entropy(
     Returns
     -------
     Tensor
-        Loss in nats, in the dtype of `input` (float32 within autocast). Its error is that of the matrix product and of
+        Loss in nats, in float32, or float64 where `input` is. Its error is that of the matrix product and of
         :func:`logitkit.torch.cross_entropy`.
 
     Raises
@@ -73,40 +75,87 @@ def linear_cross_entropy(
     tensor([4.1223e-09, 2.0000e+01])
     """
     reduction = legacy_reduction(None, None, reduction)
-    ignore_index = -100 if ignore_index is None else ignore_index
-    require_floats(input)
-    if linear_weight.dim() != 2 or input.shape[-1:] != linear_weight.shape[1:]:
+    width = require_floats(input).shape[-1:]
+    if require_floats(linear_weight, "linear_weight").dim() != 2 or width != linear_weight.shape[1:]:
         raise ValueError(
             f"input (..., D) and linear_weight (C, D) must agree in D, but have {tuple(input.shape)} and "
             f"{tuple(linear_weight.shape)}"
         )
     classes = len(linear_weight)
-    if linear_bias is not None and linear_bias.shape != (classes,):
-        raise ValueError(f"linear_bias must have the shape {(classes,)}, but has {tuple(linear_bias.shape)}")
+    layer = [linear_weight]
+    if linear_bias is not None:
+        if require_floats(linear_bias, "linear_bias").shape != (classes,):
+            raise ValueError(f"linear_bias must have the shape {(classes,)}, but has {tuple(linear_bias.shape)}")
+        layer.append(linear_bias)
     rows = tuple(input.shape[:-1])
     distributions = require_scale(target, rows, (*rows, classes))
-    target = target.reshape(-1, classes) if distributions else target.reshape(-1)
+    flat = math.prod(rows)
+    target = target.reshape(flat, *target.shape[len(rows) :])
+    goal = ClassTarget(target, classes, weight, -100 if ignore_index is None else ignore_index, label_smoothing)
 
-    layer = [linear_weight] if linear_bias is None else [linear_weight, linear_bias]
     device = input.device.type
     mixed = mixes_precision(device)
     if mixed:
-        # A backward pass has no autocast, so what it would do to the operands is done before.
-        input, *layer = (t.to(torch.get_autocast_dtype(device)) for t in (input, *layer))
+        # A backward pass has no autocast, so what it would do to the operands is done before; it leaves float64 alone.
+        narrow = torch.get_autocast_dtype(device)
+        input, *layer = (t if t.dtype == torch.float64 else t.to(narrow) for t in (input, *layer))
 
-    def formula(features: Tensor, target: Tensor, *shared: Tensor) -> Tensor:
-        class_weight = None if weight is None else shared[-1]
+    def formula(features: Tensor, *others: Tensor) -> Tensor:
+        of_rows, shared = others[: len(goal.of_rows)], others[len(goal.of_rows) :]
         if not distributions:
             # A row that is left out may hold NaN, which times 0 would spoil the gradient of the layer.
-            features = features.masked_fill((target == ignore_index)[:, None], 0)
-        logits = F.linear(features, *shared[: len(layer)])
-        return row_losses(logits, target, class_weight, ignore_index, label_smoothing)
+            features = features.masked_fill(~of_rows[1].unsqueeze(-1), 0)
+        return goal.losses(F.linear(features, *shared[: len(layer)]), *of_rows, *shared[len(layer) :])
 
-    shared = layer if weight is None else [*layer, weight]
     with torch.autocast(device, enabled=False) if mixed else nullcontext():
-        block = BLOCK if device == "cpu" else ACCELERATOR_BLOCK
-        features = input.reshape(-1, input.shape[-1])
-        losses = in_blocks(RowFormula(formula), (features, target), shared, block // max(1, classes))
-    total = total_weight(losses, target, weight, ignore_index)
-    result = reduced(losses.reshape(rows), total, reduction)
-    return result if mixed else result.to(input.dtype)
+        features = input.reshape(flat, *width)
+        operands, shared = (features, *goal.of_rows), (*layer, *goal.shared)
+        losses = goal.checked(in_blocks(formula, operands, shared, classes, (BLOCK, ACCELERATOR_BLOCK)))
+    return reduced(losses.reshape(rows), goal.divisor(), reduction).to(widened(input).dtype)
+
+
+class LinearCrossEntropyLoss(torch.nn.Module):
+    """A linear layer with the loss of its logits: ``torch.nn.LinearCrossEntropyLoss``, for one loss a row.
+
+    Parameters
+    ----------
+    in_features, num_classes : int
+        The width of the features and the number of classes.
+    bias, device, dtype
+        As for ``torch.nn.Linear``, which is the module's `linear`.
+    reduction, weight, ignore_index, label_smoothing
+        As for :func:`logitkit.torch.linear_cross_entropy`.
+    """
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        in_features: int,
+        num_classes: int,
+        *,
+        bias: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        reduction: str = "mean",
+        weight: Tensor | None = None,
+        ignore_index: int | None = None,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.linear = torch.nn.Linear(in_features, num_classes, bias=bias, device=device, dtype=dtype)
+        self.register_buffer("weight", weight)
+        self.reduction, self.ignore_index, self.label_smoothing = reduction, ignore_index, label_smoothing
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of the layer's logits of features `input` under `target`."""
+        return linear_cross_entropy(
+            input,
+            self.linear.weight,
+            target,
+            linear_bias=self.linear.bias,
+            weight=self.weight,
+            reduction=self.reduction,
+            ignore_index=self.ignore_index,
+            label_smoothing=self.label_smoothing,
+        )

@@ -1,22 +1,19 @@
 """The binary scale in PyTorch: elementwise functions whose values and derivatives keep their digits.
 
-The formulas are those of `logitkit.links`, with their reasons there. Each derivative is written with functions of this
-module, so that it can be differentiated again, any number of times.
+The formulas, with their reasons, are those of `logitkit.formulas.binary`, in the precision of the input.
 """
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.autograd import Function
 
-from logitkit.torch._blocks import widened
-from logitkit.torch._checks import require_floats
+from logitkit.formulas import binary
+from logitkit.torch import _namespace as xp
+from logitkit.torch._inputs import overridable, require_floats, widened
 
 
+@overridable
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     r"""Log-odds of probabilities: ``torch.logit``, accurate near one half too.
 
@@ -53,10 +50,11 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     probs = widened(require_floats(input))
     if eps is not None:
         probs = probs.clamp(eps, 1 - eps)
-    result: Tensor = _Logit.apply(probs)
+    result: Tensor = binary.logit(_nan_unless((probs >= 0) & (probs <= 1), probs), xp)
     return result.to(input.dtype)
 
 
+@overridable
 def log1mexp(input: Tensor) -> Tensor:
     r"""Logarithm of one minus an exponential: the log of a probability becomes the log of its complement.
 
@@ -88,10 +86,12 @@ def log1mexp(input: Tensor) -> Tensor:
     >>> lt.log1mexp(torch.tensor([-1e-20, -0.5]))
     tensor([-46.0517,  -0.9328])
     """
-    result: Tensor = _Log1mexp.apply(widened(require_floats(input)))
+    log_probs = widened(require_floats(input))
+    result: Tensor = binary.log1mexp(_nan_unless(log_probs <= 0, log_probs), xp)
     return result.to(input.dtype)
 
 
+@overridable
 def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     r"""The smooth positive part: ``torch.nn.functional.softplus``, without the jump at its threshold.
 
@@ -127,67 +127,13 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     >>> print(f"{lt.softplus(torch.tensor(20.5, dtype=torch.float64)).item():.11f}")
     20.50000000125
     """
-    result: Tensor = _Softplus.apply(widened(require_floats(input)) * beta)
-    return (result / beta).to(input.dtype)
+    values = widened(require_floats(input))
+    # max(x, 0) is not multiplied by beta and divided again: beta x may overflow.
+    linear = torch.where((values < 0) == (beta > 0), 0, values)
+    curved = torch.log1p(torch.exp(abs(beta) * binary.minus_abs(values, xp)))
+    return (linear + curved / beta).to(input.dtype)
 
 
-def expit(log_odds: Tensor) -> Tensor:
-    """Return the probabilities of log-odds."""
-    result: Tensor = _Expit.apply(log_odds)
-    return result
-
-
-class _Elementwise(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-
-class _Expit(_Elementwise):
-    @staticmethod
-    def forward(log_odds: Tensor) -> Tensor:
-        e = torch.exp(-log_odds.abs())
-        return torch.where(log_odds < 0, e, 1) / (1 + e)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (log_odds,) = ctx.saved_tensors
-        return grad * expit(log_odds) * expit(-log_odds)
-
-
-class _Softplus(_Elementwise):
-    @staticmethod
-    def forward(values: Tensor) -> Tensor:
-        return values.clamp(min=0) + torch.log1p(torch.exp(-values.abs()))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (values,) = ctx.saved_tensors
-        return grad * expit(values)
-
-
-class _Logit(_Elementwise):
-    @staticmethod
-    def forward(probs: Tensor) -> Tensor:
-        middle = (probs - 0.5).abs() <= 0.25
-        return torch.where(middle, 2 * torch.atanh(2 * probs - 1), torch.log(probs / (1 - probs)))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (probs,) = ctx.saved_tensors
-        return grad / (probs * (1 - probs))
-
-
-class _Log1mexp(_Elementwise):
-    @staticmethod
-    def forward(log_probs: Tensor) -> Tensor:
-        near_zero, far = torch.log(-torch.expm1(log_probs)), torch.log1p(-torch.exp(log_probs))
-        return torch.where(log_probs > -math.log(2), near_zero, far)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        # -e^x over 1 - e^x, where nothing overflows or cancels.
-        (log_probs,) = ctx.saved_tensors
-        return grad * torch.exp(log_probs) / torch.expm1(log_probs)
+def _nan_unless(valid: Tensor, values: Tensor) -> Tensor:
+    """Return the values, outside of the domain NaN, and with NaN for a derivative."""
+    return values * torch.where(valid, 1.0, torch.nan).to(values.dtype)

@@ -6,16 +6,31 @@ lists where they differ, and why.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from logitkit.torch._binary import binary_loss
-from logitkit.torch._blocks import widened
-from logitkit.torch._checks import require_class, require_factor, require_floats, require_proportion, require_scale
-from logitkit.torch._rows import hard_loss
-from logitkit.torch._soft import loss_of_distributions, smoothed_loss, zero_safe_product
+from logitkit.formulas.binary import loss_of_logits, zero_safe_product
+from logitkit.torch import _namespace as xp
+from logitkit.torch._blocks import in_blocks
+from logitkit.torch._inputs import (
+    overridable,
+    require_class_weights,
+    require_classes,
+    require_factor,
+    require_floats,
+    require_integer,
+    require_proportion,
+    require_scale,
+    require_tensor,
+    widened,
+)
+from logitkit.torch._rows import surprisal_of_class, surprisals, total
 
 
+@overridable
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -64,7 +79,7 @@ def cross_entropy(
     ------
     ValueError
         If shapes or dtypes do not fit or an option is unknown; on a CPU also if a target is no class or outside
-        [0, 1]. Elsewhere a class out of range is PyTorch's device-side error, and a proportion out of range gives NaN.
+        [0, 1]. Elsewhere, and where the function is compiled, mapped or traced, such a target gives NaN.
 
     References
     ----------
@@ -90,11 +105,14 @@ def cross_entropy(
     rows = logits.movedim(axis, -1)
     if axis == 0:  # one row without a batch
         rows, target = rows[None], target[None]
-    losses = row_losses(rows, target, weight, ignore_index, label_smoothing)
-    total = total_weight(losses, target, weight, ignore_index)
-    return reduced(losses if axis else losses[0], total, reduction).to(logits.dtype)
+    goal = ClassTarget(target, rows.shape[-1], weight, ignore_index, label_smoothing)
+    losses = in_blocks(goal.losses, (rows, *goal.of_rows), goal.shared, rows[:1].numel())
+    losses = goal.checked(losses)
+    result = reduced(losses if axis else losses[0], goal.divisor(), reduction)
+    return result.to(torch.promote_types(logits.dtype, target.dtype) if target.is_floating_point() else logits.dtype)
 
 
+@overridable
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -151,16 +169,24 @@ def binary_cross_entropy_with_logits(
     >>> lt.binary_cross_entropy_with_logits(log_odds, target, reduction="none")
     tensor([9.3576e-14, 0.0000e+00])
     """
-    if target.shape != input.shape:
-        raise ValueError(f"target must have the shape of input, {tuple(input.shape)}, but has {tuple(target.shape)}")
     logits = autocast_to_float32(require_floats(input))
+    if require_tensor(target, "target").shape != input.shape:
+        raise ValueError(f"target must have the shape of input, {tuple(input.shape)}, but has {tuple(target.shape)}")
+    proportions = require_proportion(target if target.is_floating_point() else target.to(logits.dtype))
+    dtype = torch.promote_types(logits.dtype, proportions.dtype)
+    operands = [logits, proportions]
     if pos_weight is not None:
-        pos_weight = require_factor(pos_weight, "pos_weight", input.shape)
-    losses = binary_loss(logits, require_proportion(target), pos_weight)
+        operands.append(require_factor(pos_weight, "pos_weight", input.shape))
+    losses = in_blocks(_binary_losses, operands, (), logits[:1].numel() if logits.dim() else 1)
     if weight is not None:
-        losses = zero_safe_product(require_factor(weight, "weight", input.shape), losses)
+        losses = zero_safe_product(require_factor(weight, "weight", input.shape), losses, xp)
     reduction = legacy_reduction(size_average, reduce, reduction)
-    return reduced(losses, losses.numel(), reduction).to(logits.dtype)
+    return reduced(losses, losses.numel(), reduction).to(dtype)
+
+
+def _binary_losses(logits: Tensor, target: Tensor, pos_weight: Tensor | float = 1.0) -> Tensor:
+    result: Tensor = loss_of_logits(widened(logits), widened(target), pos_weight, xp)
+    return result
 
 
 class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
@@ -188,43 +214,77 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
         )
 
 
-def row_losses(
-    logits: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, label_smoothing: float
-) -> Tensor:
-    """Return the loss of each row; the classes are in the last dimension."""
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must lie in [0, 1], but is {label_smoothing}; it is a share of the whole")
-    classes = logits.shape[-1]
-    if weight is not None and weight.shape != (classes,):
-        raise ValueError(f"weight must hold one weight for each of {classes} classes, but has {tuple(weight.shape)}")
-    if target.is_floating_point():
-        if ignore_index >= 0:
-            raise ValueError("ignore_index goes with class indices, but target holds distributions")
-        return loss_of_distributions(logits, require_proportion(target), weight, label_smoothing)
-    kept = target != ignore_index
-    labels = require_class(target, kept, classes)
-    if label_smoothing:
-        losses = smoothed_loss(logits, labels.where(kept, -1), weight, label_smoothing)
-    else:
-        losses = hard_loss(logits, labels)
+class ClassTarget:
+    """What rows of logits should be: a class each, perhaps smoothed or ignored, or a distribution."""
+
+    def __init__(
+        self, target: Tensor, classes: int, weight: Tensor | None, ignore_index: int, label_smoothing: float
+    ) -> None:
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(
+                f"label_smoothing must lie in [0, 1], but is {label_smoothing}; it is a share of the whole"
+            )
+        self.smoothing, self.classes = label_smoothing, classes
+        self.weight = None if weight is None else require_class_weights(weight, classes)
+        self.shared = () if self.weight is None else (self.weight,)
+        ignore_index = require_integer(ignore_index, "ignore_index")
+        self.of_rows: tuple[Tensor, ...]
+        self.factor: Tensor | None = None
+        if target.is_floating_point():
+            if ignore_index >= 0:
+                raise ValueError("ignore_index goes with class indices, but target holds distributions")
+            self.of_rows = (require_proportion(target),)
+        else:
+            labels, kept, self.factor = require_classes(target, classes, ignore_index)
+            self.of_rows = (labels, kept)
+
+    @property
+    def losses(self) -> Callable[..., Tensor]:
+        """The losses as a function of logits, `of_rows` and `shared`."""
+        return self._losses_of_distributions if len(self.of_rows) == 1 else self._losses_of_classes
+
+    def _losses_of_classes(self, logits: Tensor, labels: Tensor, kept: Tensor, weight: Tensor | None = None) -> Tensor:
+        # A row that is left out may hold NaN, which times 0 would spoil its gradient.
+        z = widened(logits).masked_fill(~kept.unsqueeze(-1), 0)
+        own_weight = torch.ones_like(labels, dtype=z.dtype) if weight is None else weight[labels].to(z.dtype)
+        if not self.smoothing:
+            return zero_safe_product(own_weight, surprisal_of_class(z, labels, -1), xp).where(kept, 0)
+        losses = surprisals(z, -1)
+        own = losses.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
         if weight is not None:
-            losses = zero_safe_product(weight[labels].to(losses.dtype), losses)
-    return losses.where(kept, 0)
+            losses = zero_safe_product(weight.to(z.dtype), losses, xp)
+        spread = self.smoothing / self.classes * total(losses, -1).squeeze(-1)
+        hard = zero_safe_product((1 - self.smoothing) * own_weight, own, xp)
+        return (hard + spread).where(kept, 0)
+
+    def _losses_of_distributions(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        shares = widened(target)
+        if self.smoothing:
+            shares = (1 - self.smoothing) * shares + self.smoothing / self.classes
+        if weight is not None:
+            shares = shares * weight
+        terms = zero_safe_product(shares, surprisals(widened(logits), -1), xp)
+        return total(terms, -1).squeeze(-1)
+
+    def checked(self, losses: Tensor) -> Tensor:
+        """Return the losses, NaN where the target is no class and no error could be raised."""
+        return losses if self.factor is None else losses * self.factor.to(losses.dtype)
+
+    def divisor(self) -> Tensor | int:
+        """Return what the mean divides the sum of the losses by, as PyTorch does."""
+        if len(self.of_rows) == 1:
+            return math.prod(self.of_rows[0].shape[:-1])
+        labels, kept = self.of_rows
+        return kept.sum() if self.weight is None else self.weight[labels].where(kept, 0).sum()
 
 
-def total_weight(losses: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor | int:
-    """Return what the mean divides the sum of the losses by, as PyTorch does."""
-    if target.is_floating_point():
-        return losses.numel()
-    kept = target != ignore_index
-    return kept.sum() if weight is None else weight[target.long().where(kept, 0)].where(kept, 0).to(losses.dtype).sum()
-
-
-def reduced(losses: Tensor, total: Tensor | int, reduction: str) -> Tensor:
-    """Return the losses, their sum, or their sum divided by `total`, which is NaN where there is nothing to average."""
+def reduced(losses: Tensor, divisor: Tensor | int, reduction: str) -> Tensor:
+    """Return the losses, their sum, or the sum divided by `divisor`, which is NaN where there is nothing to average."""
     if reduction == "none":
         return losses
-    return losses.sum() if reduction == "sum" else losses.sum() / total
+    # A sum without dimensions could not be divided where no sample at all is mapped.
+    result = losses.reshape(math.prod(losses.shape)).sum(dim=0, keepdim=True)
+    return (result if reduction == "sum" else result / divisor).squeeze(0)
 
 
 def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:

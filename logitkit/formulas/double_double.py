@@ -13,9 +13,9 @@ from fractions import Fraction
 from math import factorial
 
 import numpy as np
+import numpy.typing as npt
 
-from logitkit._arrays import Float64s
-
+Float64s = npt.NDArray[np.float64]
 Extended = tuple[Float64s, Float64s]
 
 

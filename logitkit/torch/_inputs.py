@@ -1,0 +1,146 @@
+"""What may come in: an error where values can be read, NaN where they cannot.
+
+On a CPU the error names the argument, the first offending value and its index. An accelerator would be held up by
+reading a value, and a compiled, mapped or traced function cannot raise; there the loss becomes NaN, and so does the
+gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from operator import index
+from typing import Any, ParamSpec
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+from torch.overrides import handle_torch_function, has_torch_function
+from torch.utils._python_dispatch import _get_current_dispatch_mode
+
+P = ParamSpec("P")
+
+# Targets that are a few roundings above 1 or below 0 were meant to be 1 or 0: sums of shares, filtered masks.
+ROUNDINGS = 16
+
+
+def overridable(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """Let tensor subclasses, symbolic tracers and modes take a call over, as they may with PyTorch's own."""
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        values = (*args, *kwargs.values())
+        if has_torch_function(values):
+            result: Tensor = handle_torch_function(call, values, *args, **kwargs)
+            return result
+        return function(*args, **kwargs)
+
+    return call
+
+
+def is_plain(*tensors: Tensor) -> bool:
+    """Whether these are ordinary tensors outside of all compilers, tracers, modes and function transforms."""
+    if torch.compiler.is_compiling() or torch._C._is_tracing() or _get_current_dispatch_mode() is not None:
+        return False
+    return all(
+        type(t).__torch_dispatch__ is Tensor.__torch_dispatch__
+        and not torch._C._functorch.is_functorch_wrapped_tensor(t)
+        and forward_ad.unpack_dual(t).tangent is None
+        for t in tensors
+    )
+
+
+def values_are_readable(values: Tensor) -> bool:
+    """Whether to branch on values: only a CPU can read them without being held up."""
+    return values.device.type == "cpu" and is_plain(values)
+
+
+def widened(values: Tensor) -> Tensor:
+    """Return the values in the precision that they are computed in, which is at least float32."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def require_tensor(value: Any, name: str) -> Tensor:
+    """Return the value, if it is a tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} must be a tensor, not {type(value).__name__}")
+    return value
+
+
+def require_floats(input: Any, name: str = "input") -> Tensor:
+    """Return the input, if it holds floating-point numbers: an integer result would have no digits."""
+    if not require_tensor(input, name).is_floating_point():
+        raise ValueError(f"{name} must hold floating-point numbers, not {input.dtype}; did you pass classes?")
+    return input
+
+
+def require_integer(value: Any, name: str) -> int:
+    """Return `value` as an integer, if it is one."""
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be one integer, not {value!r}") from None
+
+
+def require_scale(target: Any, rows: tuple[int, ...], full: tuple[int, ...]) -> bool:
+    """Return whether the target holds distributions rather than class indices, if its shape and dtype fit."""
+    if require_tensor(target, "target").shape not in (rows, full):
+        raise ValueError(
+            f"target must have the shape {rows} (class indices) or {full} (distributions), "
+            f"but has {tuple(target.shape)}"
+        )
+    distributions = target.shape == full
+    if distributions != target.is_floating_point() or target.is_complex():
+        expected = "floating-point numbers where it holds distributions" if distributions else "integers"
+        raise ValueError(f"target must hold {expected}, not {target.dtype}")
+    return bool(distributions)
+
+
+def require_factor(factor: Any, name: str, shape: torch.Size) -> Tensor:
+    """Return a factor as large as the input; one that is larger would make of (n,) losses n x n, unnoticed."""
+    own = require_floats(factor, name).shape
+    pairs = zip(reversed(own), reversed(shape), strict=False)
+    if len(own) > len(shape) or not all(length in (1, wanted) for length, wanted in pairs):
+        raise ValueError(f"{name} must broadcast to the shape of input, {tuple(shape)}, but has the shape {tuple(own)}")
+    return widened(require_floats(factor, name)).expand(shape)
+
+
+def require_class_weights(weight: Any, classes: int) -> Tensor:
+    """Return one weight for each class."""
+    if require_floats(weight, "weight").shape != (classes,):
+        raise ValueError(f"weight must hold one weight for each of {classes} classes, but has {tuple(weight.shape)}")
+    return widened(weight)
+
+
+def require_classes(target: Tensor, classes: int, ignore_index: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return a class index a row, 0 where there is none; which rows are kept; and a factor that is NaN for no class."""
+    labels = target.long()  # before it is compared: in uint8, -100 would be 156
+    kept = labels != ignore_index
+    inside = (labels >= 0) & (labels < classes)
+    unknown = None
+    if values_are_readable(target):
+        hint = "do the labels count from 1, or is ignore_index missing?"
+        _require(inside | ~kept, target, f"be a class from 0 to {classes - 1}", hint)
+    else:
+        unknown = torch.where(inside | ~kept, 1.0, torch.nan)
+    return labels.where(kept & inside, 0), kept, unknown
+
+
+def require_proportion(target: Tensor) -> Tensor:
+    """Return targets in [0, 1]; what is a few roundings outside is taken for the 0 or 1 that it was meant to be."""
+    slack = ROUNDINGS * torch.finfo(target.dtype).eps
+    outside = (target < -slack) | (target > 1 + slack)
+    if values_are_readable(target):
+        hint = "it is a probability, not a label of -1 or 2, nor a logit"
+        _require(~outside, target, "lie in [0, 1]", hint)
+    else:
+        target = target * torch.where(outside, torch.nan, 1.0).to(target.dtype)
+    # The derivative with respect to a target is also that of one outside.
+    return target + (target.detach().clamp(0, 1) - target.detach())
+
+
+def _require(valid: Tensor, target: Tensor, rule: str, hint: str) -> None:
+    if not valid.all():
+        place = (~valid).nonzero()[0].tolist()
+        where = f"[{', '.join(map(str, place))}]" if place else ""
+        raise ValueError(f"target must {rule}, but target{where} is {target[tuple(place)].item()}; {hint}")

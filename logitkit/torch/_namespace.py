@@ -1,0 +1,19 @@
+"""PyTorch's functions as the formulas call them, which are written for arrays of NumPy or PyTorch alike."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch import abs as abs
+from torch import exp as exp
+from torch import isinf as isinf
+from torch import log as log
+from torch import log1p as log1p
+from torch import where as where
+
+
+def expm1(x: Tensor) -> Tensor:
+    """Return exp(x) - 1 of x <= 0, with its digits: a compiled torch.expm1 is a difference on some processors."""
+    # 2 t / (1 - t) with t = tanh(x / 2), where x / 2 is not subnormal.
+    double = torch.where(x > -1e-30, x, 2 * torch.tanh(x / 2))
+    return double / (1 - double / 2)

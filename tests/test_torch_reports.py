@@ -1,0 +1,268 @@
+"""What public bug reports of other libraries asked of the twins, and the suites of those libraries found in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import forward_ad, grad, gradcheck
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.testing._internal.two_tensor import TwoTensor
+
+import logitkit as lk
+import logitkit.torch as lt
+from tests import oracle
+from tests.twins import CLASSES, INF, NAN, ROWS, distributions, doubles, labels, proportions
+
+# Forward mode loads what PyTorch itself still writes in a deprecated way.
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+
+LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
+    "indices": lambda z: lt.cross_entropy(z, labels(ROWS)),
+    "smoothed": lambda z: lt.cross_entropy(z, labels(ROWS), label_smoothing=0.1),
+    "distributions": lambda z: lt.cross_entropy(z, distributions(ROWS, CLASSES)),
+    "binary": lambda z: lt.binary_cross_entropy_with_logits(z, proportions(ROWS, CLASSES)),
+    "layer": lambda z: lt.linear_cross_entropy(z, doubles(5, CLASSES), labels(ROWS)),
+    "log_softmax": lambda z: lt.log_softmax(z, 1)[:, 0].sum(),
+    "class_log_odds": lambda z: lt.class_log_odds(z).sum(),
+}
+Z = doubles(ROWS, CLASSES)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
+@pytest.mark.parametrize("options", [{}, {"label_smoothing": 0.1}, {"weight": torch.full((256,), 2.0)}])
+def test_ignore_index_does_not_wrap_around_in_a_narrow_target(dtype: torch.dtype, options: dict[str, Any]) -> None:
+    # -100 is 156 in uint8.
+    target = torch.tensor([156 if dtype != torch.int8 else 100], dtype=torch.int64).to(dtype)
+    z = torch.zeros(1, 256, requires_grad=True)
+    loss = lt.cross_entropy(z, target, **options)
+    torch.testing.assert_close(loss, torch.tensor(256.0).log())
+    assert grad(loss, z)[0][0, target.item()] < 0
+    layer = lt.linear_cross_entropy(torch.zeros(1, 2), torch.zeros(256, 2), target, **options)
+    torch.testing.assert_close(layer, torch.tensor(256.0).log())
+
+
+@pytest.mark.parametrize("label", [-1, CLASSES])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_class_out_of_range_is_nan_where_its_value_cannot_be_read(label: int, smoothing: float) -> None:
+    def loss(z: Tensor, y: Tensor) -> Tensor:
+        return lt.cross_entropy(z, y, label_smoothing=smoothing)
+
+    mapped = torch.vmap(torch.func.grad_and_value(loss))
+    slopes, losses = mapped(torch.zeros(2, 1, CLASSES), torch.tensor([[0], [label]]))
+    assert losses.isnan().tolist() == [False, True]
+    assert slopes.isnan().flatten(1).all(1).tolist() == [False, True]
+
+
+def test_float64_stays_float64_within_autocast() -> None:
+    features, layer = torch.full((1, 1), 1e5, dtype=torch.float64), torch.tensor([[1.0], [0.0]], dtype=torch.float64)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = lt.linear_cross_entropy(features, layer, torch.tensor([1]))
+    assert loss == 1e5
+    assert loss.dtype == torch.float64
+
+
+def test_softplus_does_not_overflow_on_the_way() -> None:
+    assert lt.softplus(torch.tensor(4.0), beta=1e38) == 4
+    x = torch.tensor([-3.0, 0.0, 3.0], dtype=torch.float64, requires_grad=True)
+    for beta in (-2.0, 0.5, 5.0):
+        ours, theirs = (f(x, beta=beta) for f in (lt.softplus, F.softplus))
+        torch.testing.assert_close(ours, theirs, rtol=1e-14, atol=0)
+        torch.testing.assert_close(*(grad(v.sum(), x)[0] for v in (ours, theirs)), rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("margin", [-40.0, -17.0, -1.0, 0.0, 2.5, 17.0, 40.0])
+@pytest.mark.parametrize("kind", ["indices", "distributions", "smoothed", "binary"])
+def test_second_derivatives_keep_their_digits(kind: str, margin: float, dtype: torch.dtype) -> None:
+    calls: dict[str, Callable[[Tensor], Tensor]] = {
+        "indices": lambda z: lt.cross_entropy(z, torch.tensor([0])),
+        "distributions": lambda z: lt.cross_entropy(z, torch.tensor([[0.25, 0.75]], dtype=dtype)),
+        "smoothed": lambda z: lt.cross_entropy(z, torch.tensor([0]), label_smoothing=0.25),
+        "binary": lambda z: lt.binary_cross_entropy_with_logits(z[0, :1] - z[0, 1:], torch.ones(1, dtype=dtype)),
+    }
+    z = torch.tensor([[margin, 0.0]], dtype=dtype)
+    hessian = torch.func.hessian(calls[kind])(z).reshape(2, 2)
+    p = oracle.expit(oracle.exact(margin)[0])
+    exact = p * (1 - p)
+    assert oracle.ulps(hessian.numpy(), [exact, -exact, -exact, exact]).max() < 16
+
+
+def test_second_derivative_at_a_certain_class_is_zero() -> None:
+    for row in ([INF, 0.0], [0.0, -INF]):
+        for target in (torch.tensor([0]), torch.tensor([[1.0, 0.0]])):
+            hessian = torch.func.hessian(lambda z, t=target: lt.cross_entropy(z, t))(torch.tensor([row]))
+            assert (hessian == 0).all()
+
+
+def test_log_odds_without_a_rival_have_the_derivative_of_their_limit() -> None:
+    z = torch.tensor([0.0, -INF], requires_grad=True)
+    assert grad(lt.class_log_odds(z)[0], z)[0].tolist() == [1, -1]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+class TestEveryTransform:
+    def test_forward_mode(self, name: str) -> None:
+        loss, direction = LOSSES[name], doubles(ROWS, CLASSES, seed=3)
+        z = Z.clone().requires_grad_()
+        expected = (grad(loss(z), z)[0] * direction).sum()
+        torch.testing.assert_close(torch.func.jvp(loss, (Z,), (direction,))[1], expected, rtol=1e-12, atol=1e-14)
+        with forward_ad.dual_level():
+            tangent = forward_ad.unpack_dual(loss(forward_ad.make_dual(Z, direction))).tangent
+        torch.testing.assert_close(tangent, expected, rtol=1e-12, atol=1e-14)
+
+    def test_many_cotangents_at_once(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("logitkit.torch._blocks.CPU_BLOCK", 4)
+        monkeypatch.setattr("logitkit.torch.linear.BLOCK", 5)
+        gradcheck(LOSSES[name], (Z.clone().requires_grad_(),), check_batched_grad=True, check_forward_ad=True)
+
+    @pytest.mark.parametrize("mode", ["real", "fake"])
+    def test_traced_graph_computes_the_same(self, name: str, mode: str) -> None:
+        slope = torch.func.grad(LOSSES[name])
+        graph = make_fx(slope, tracing_mode="real")(0.5 * Z) if mode == "real" else make_fx(LOSSES[name])(0.5 * Z)
+        expected = slope(Z) if mode == "real" else LOSSES[name](Z)
+        torch.testing.assert_close(graph(Z), expected, rtol=1e-12, atol=1e-14)
+
+    def test_no_sample_at_all(self, name: str) -> None:
+        assert torch.vmap(LOSSES[name])(torch.zeros(0, ROWS, CLASSES, dtype=torch.float64)).shape == (0,)
+
+    def test_logits_may_be_overwritten_before_the_backward_pass(self, name: str) -> None:
+        leaf = Z.clone().requires_grad_()
+        expected = grad(LOSSES[name](leaf), leaf)[0]
+        copy = leaf * 1
+        loss = LOSSES[name](copy)
+        if name != "layer":  # a product of matrices needs its operands
+            copy.detach_().zero_()
+        torch.testing.assert_close(grad(loss, leaf)[0], expected)
+
+    def test_subclasses_are_kept(self, name: str) -> None:
+        class Named(Tensor):
+            pass
+
+        assert type(LOSSES[name](Z.as_subclass(Named))) is Named
+
+    def test_wrappers_compute_what_they_wrap(self, name: str) -> None:
+        both = LOSSES[name](TwoTensor(Z, 2 * Z))
+        torch.testing.assert_close(both.a, LOSSES[name](Z))
+        torch.testing.assert_close(both.b, LOSSES[name](2 * Z))
+
+
+def test_module_with_a_loss_can_be_traced_symbolically() -> None:
+    class Model(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.loss = lt.CrossEntropyLoss(label_smoothing=0.1)
+
+        def forward(self, z: Tensor, y: Tensor) -> Tensor:
+            return self.loss(2 * z, y)
+
+    traced = torch.fx.symbolic_trace(Model())
+    torch.testing.assert_close(traced(Z, labels(ROWS)), Model()(Z, labels(ROWS)))
+
+
+def test_default_device_does_not_show() -> None:
+    with torch.device("meta"):
+        loss = lt.cross_entropy(Z, torch.zeros(ROWS, device="cpu").long(), label_smoothing=0.1)
+    assert loss.device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: lt.binary_cross_entropy_with_logits(Z, Z.sigmoid(), pos_weight=3.0), "pos_weight must be a tensor"),
+        (lambda: lt.binary_cross_entropy_with_logits(Z, [1.0]), "target must be a tensor, not list"),
+        (lambda: lt.cross_entropy(Z, labels(ROWS), weight=[1, 2, 3]), "weight must be a tensor, not list"),
+        (lambda: lt.cross_entropy(Z.numpy(), labels(ROWS)), "input must be a tensor, not ndarray"),
+        (lambda: lt.cross_entropy(Z, labels(ROWS), ignore_index=2.5), "ignore_index must be one integer, not 2.5"),
+        (lambda: lk.softmax(torch.zeros(2, requires_grad=True)), "z is not an array: Can't call numpy"),
+        (lambda: lk.softmax(torch.zeros(2).bfloat16()), "z is not an array: Got unsupported ScalarType"),
+    ],
+)
+def test_argument_of_another_type_is_named(call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_booleans_are_targets_of_both_losses() -> None:
+    x, y = torch.tensor([0.5, -2.0]), torch.tensor([True, False])
+    torch.testing.assert_close(
+        lt.binary_cross_entropy_with_logits(x, y), F.binary_cross_entropy_with_logits(x, y.float())
+    )
+    torch.testing.assert_close(lt.cross_entropy(x.outer(x), y), F.cross_entropy(x.outer(x), y.long()))
+
+
+def test_no_class_leaves_nothing() -> None:
+    empty = torch.zeros(3, 0)
+    assert lt.log_softmax(empty, 1).shape == lt.class_log_odds(empty).shape == (3, 0)
+    assert lt.cross_entropy(empty, torch.full((3,), -100), reduction="none").tolist() == [0, 0, 0]
+    assert lt.cross_entropy(empty, empty, reduction="none").tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("function", "outside"), [(lt.logit, 1.2), (lt.logit, -0.2), (lt.log1mexp, 0.5)])
+def test_outside_of_the_domain_the_derivative_is_no_number_either(
+    function: Callable[[Tensor], Tensor], outside: float
+) -> None:
+    x = torch.tensor(outside, requires_grad=True)
+    value = function(x)
+    assert value.isnan()
+    assert grad(value, x)[0].isnan()
+
+
+def test_derivatives_at_the_ends_of_the_domain() -> None:
+    for function, x, slope in (
+        (lt.logit, 0.0, INF),
+        (lt.logit, 1.0, INF),
+        (lt.log1mexp, 0.0, -INF),
+        (lt.softplus, 0.0, 0.5),
+    ):
+        leaf = torch.tensor(x, requires_grad=True)
+        assert grad(function(leaf), leaf)[0] == slope
+
+
+def test_target_a_rounding_above_one_is_one() -> None:
+    votes = torch.zeros(1, 2)
+    for _ in range(10):
+        votes[0, 0] += 0.1
+    assert votes[0, 0] > 1
+    z = torch.tensor([[17.0, 0.0]])
+    assert lt.cross_entropy(z, votes) == lt.cross_entropy(z, torch.tensor([0]))
+    assert lt.binary_cross_entropy_with_logits(z, votes.expand(1, 2)) == lt.binary_cross_entropy_with_logits(
+        z, torch.tensor([[1.0, 0.0]])
+    )
+    assert torch.vmap(lt.cross_entropy)(z[None], votes[None]) == lt.cross_entropy(z, torch.tensor([0]))
+    with pytest.raises(ValueError, match="it is a probability"):
+        lt.cross_entropy(z, torch.tensor([[1.001, 0.0]]))
+
+
+def test_result_has_the_wider_dtype_of_logits_and_distribution() -> None:
+    z = torch.zeros(64, 100, dtype=torch.float16)
+    target = torch.full((64, 100), 30.0).softmax(1)
+    ours, theirs = (f(1000 * z + 200, target, reduction="sum") for f in (lt.cross_entropy, F.cross_entropy))
+    assert ours.dtype == theirs.dtype == torch.float32
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_layer_of_narrow_operands_has_a_loss_in_float32() -> None:
+    features, layer = doubles(64, 8).bfloat16(), doubles(50, 8, seed=1).bfloat16()
+    loss = lt.linear_cross_entropy(features, layer, labels(64, classes=50))
+    exact = F.cross_entropy(features.double() @ layer.double().T, labels(64, classes=50))
+    assert loss.dtype == torch.float32
+    assert abs(loss - exact) < 0.01
+
+
+def test_layer_with_its_loss_is_a_module() -> None:
+    torch.manual_seed(0)
+    module = lt.LinearCrossEntropyLoss(4, CLASSES, bias=True, weight=torch.tensor([1.0, 2.0, 3.0]), label_smoothing=0.1)
+    features = torch.randn(ROWS, 4)
+    expected = F.cross_entropy(module.linear(features), labels(ROWS), weight=module.weight, label_smoothing=0.1)
+    torch.testing.assert_close(module(features, labels(ROWS)), expected)
+    assert set(module.state_dict()) == {"weight", "linear.weight", "linear.bias"}
+
+
+def test_masked_value_beside_nan_is_nan() -> None:
+    z = torch.tensor([[NAN, -INF, 0.0]])
+    assert lt.cross_entropy(z, torch.tensor([2])).isnan()
