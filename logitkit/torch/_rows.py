@@ -48,6 +48,7 @@ def surprisals(logits: Tensor, dim: int) -> Tensor:
     """Return minus the log-probability of each class."""
     if not logits.shape[dim]:
         return -logits
+    logits = logits * 1  # gather keeps its operand, which the caller may overwrite before the backward pass
     rows = Rows(logits, dim)
     return rows.surprisal(logits, rows.error, places(logits, dim) == rows.top)
 
@@ -61,7 +62,10 @@ def surprisal_of_class(logits: Tensor, labels: Tensor, dim: int) -> Tensor:
 
 
 def log_odds(logits: Tensor, dim: int) -> Tensor:
-    """Return the log-odds of each of at least two classes against the others."""
+    """Return the log-odds of each of at least two classes, if any, against the others."""
+    if not logits.shape[dim]:
+        return -logits
+    logits = logits * 1  # as in surprisals
     rows = Rows(logits, dim)
     top, is_top = rows.top, places(logits, dim) == rows.top
     # Any class but the largest has the largest among its rivals: taking its own term from their sum cancels nothing.
