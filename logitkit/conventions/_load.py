@@ -271,4 +271,4 @@ def _frozen(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 # Roles whose scale is that of what's returned.
-OUTPUT = ("classifier output", "distribution attribute")
+OUTPUT = ("classifier output", "distribution attribute", "score", "prediction")
