@@ -1,4 +1,4 @@
-"""The command line: ``logitkit explain NAME`` says which scale a function takes, ``logitkit check`` finds mistakes."""
+"""The command line: ``explain`` says which scale a function takes, ``check`` and ``diagnose`` find mistakes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from logitkit import conventions
 from logitkit.check import command
 from logitkit.conventions import Check, Record
+from logitkit.diagnose._command import add_diagnose
 
 WIDTH = 88
 LISTED = 8  # of several hits, so many have a line; --all lists the rest
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     explain.add_argument("--format", choices=("text", "json"), default="text", help="json is for programs")
     explain.set_defaults(run=_explain)
     command.add_to(commands)
+    add_diagnose(commands)
     options = parser.parse_args(arguments)
     if options.command == "explain" and not (options.name or options.framework or options.scale):
         explain.error("give a NAME, a --framework or a --scale")

@@ -5,6 +5,7 @@ in the precision of their input, and can be differentiated any number of times, 
 should be: `torch.compile` turns the many small operations of a loss into a few.
 """
 
+from logitkit.torch.guard import ScaleError, ScaleWarning, guard
 from logitkit.torch.linear import LinearCrossEntropyLoss, linear_cross_entropy
 from logitkit.torch.links import log1mexp, logit, softplus
 from logitkit.torch.losses import (
@@ -19,9 +20,12 @@ __all__ = [
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",
     "LinearCrossEntropyLoss",
+    "ScaleError",
+    "ScaleWarning",
     "binary_cross_entropy_with_logits",
     "class_log_odds",
     "cross_entropy",
+    "guard",
     "linear_cross_entropy",
     "log1mexp",
     "log_softmax",
