@@ -280,9 +280,9 @@ def of_positive_rate(rate: float | None) -> Iterator[Tell]:
         if share != 0.5:
             yield Tell("clip at 1e-7", -math.log(1e-7) * wrong, f"-log 1e-7 where {which}", "level", given, 2, weight)
     if rate is None:
-        formula = "log(1 + 1/e), a positive"
-        yield Tell("double sigmoid", double_sigmoid(1), formula, "floor", "positives alone", 2, 2)
-        yield Tell("double sigmoid", double_sigmoid(0), "log 2, a negative", "floor", "negatives alone", 2, 2)
+        yield Tell("double sigmoid", double_sigmoid(1), "log(1 + 1/e)", "floor", "positives alone", 2, 2)
+    if rate is None or rate < 0.5:  # where training often ends if positives are rare
+        yield Tell("double sigmoid", double_sigmoid(0), "log 2", "floor", "outputs that have all gone to 0", 2, 2)
 
 
 FLOAT32 = 2.0**-23  # what is left of 1 - (1 - 1e-7) in float32; also the eps to which scikit-learn clips float32
