@@ -99,7 +99,7 @@ class _Watch:
         doubtful = seen.batches & (seen.batches - 1)
         if seen.batches > self.batches and (seen.cleared or doubtful):
             return
-        with torch.no_grad(), torch._C.DisableTorchFunction():
+        with torch.no_grad():
             problem = _problem(wants, input, target, options, seen)
         if problem:
             self.report(f"{wants.name} {problem}")
@@ -403,7 +403,7 @@ def guard(criterion: Any = None, *, action: Literal["raise", "warn"] = "raise", 
 
     Objects to probabilities where logits belong, values that are no probabilities or no log-probabilities where these
     belong, labels outside the classes, targets outside [0, 1], a single column under a softmax, and shapes (n, 1) and
-    (n,) in a loss written by hand. What a loss wants is looked up in `logitkit.conventions`. Training and evaluation
+    (n,) in a loss written by hand. What a loss wants is looked up in ``logitkit.conventions``. Training and evaluation
     (with and without gradients) are watched each.
 
     Parameters
