@@ -1,4 +1,4 @@
-"""The table of names in the book: every record with its link, and a filter that shows what is asked for."""
+"""The list of names in the book: every record, an address for each, and a filter that shows what is asked for."""
 
 from __future__ import annotations
 
@@ -7,31 +7,26 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from bs4 import BeautifulSoup
+from docutils import nodes
 
 from book.pages import names
+from book.shared import records
 from book.shared.node import NODE
 from logitkit import conventions
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "book" / "pages" / "names.js"
 RECORDS = conventions.table()
+ANCHORS = names.anchors(RECORDS)
 
 
 @pytest.fixture(scope="module")
-def page():
-    return BeautifulSoup(names.table(RECORDS), "lxml")
-
-
-@pytest.fixture(scope="module")
-def rows(page):
-    """The rows as the script reads them from the page."""
-    columns = [heading["data-column"] for heading in page.select("thead th")]
+def entries():
+    """The entries as the script reads them from the page."""
     found = []
-    for row in page.select("tbody tr"):
-        texts = [cell.get_text() for cell in row.find_all(["th", "td"])]
-        text = " ".join([*texts, row["data-also"]])
-        found.append({"cells": dict(zip(columns, texts, strict=True)), "text": text})
+    for record, anchors in zip(RECORDS, ANCHORS, strict=True):
+        text = " ".join([*anchors, records.entry(record).astext()])
+        found.append({"anchors": anchors, "framework": record.framework, "scale": record.scale, "text": text})
     return found
 
 
@@ -48,138 +43,82 @@ def ask(expression, **given):
     return json.loads(done.stdout)
 
 
-def symbols(rows):
-    return sorted((row["cells"]["framework"], row["cells"]["function"]) for row in rows)
+def filtered(entries, **query):
+    found = ask("entries.filter((entry) => names.answers(entry, query))", entries=entries, query=query)
+    return [entry["anchors"][0] for entry in found]
 
 
-def bare(text):
-    """A text without the backticks that mark its code."""
-    return text.replace("`", "")
+def test_every_entry_has_anchors_of_its_own_and_every_path_leads_to_one():
+    every = [anchor for anchors in ANCHORS for anchor in anchors]
+    assert len(set(every)) == len(every)
+    paths = {path for each in conventions.callables() for path in each.paths if path.replace(".", "").isidentifier()}
+    assert paths <= set(every)
+    assert not any(set(anchor) & set(" ()\"'") for anchor in every)
 
 
-def names_of(records):
-    return sorted((record.framework, record.symbol) for record in records)
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.framework}: {record.symbol}")
+def test_entry_says_what_its_record_says(record):
+    facts = records.facts(record)
+    assert all(facts.values())
+    words = conventions.words_for(record.scale)
+    assert facts.get("Returns", facts.get("Pass", "")).startswith(words)
+    assert ("Returns" in facts) == record.returned
+    assert facts["Trap"] == record.case.trap
+    assert facts["Checked"].startswith("read, " if record.not_run else "run, ")
+    assert all(version in facts["Checked"] for version in record.versions)
+    check = record.case.check
+    if check and isinstance(check.gives, float):
+        assert float(facts["Right number"].partition(" ")[0]) == pytest.approx(check.gives, nan_ok=True)
+    if check and check.how:
+        assert check.how in facts["Right number"]
+    if record.case.wrong:
+        assert facts["Wrong number"].endswith(f"if you pass {record.case.wrong.passes}")
 
 
-def filtered(rows, **query):
-    return ask("rows.filter((row) => names.answers(row, query))", rows=rows, query=query)
+def test_entry_links_to_the_documentation_and_marks_code():
+    (record,) = [each for each in RECORDS if each.symbol == "torch.nn.CrossEntropyLoss"]
+    entry = records.entry(record, ("torch.nn.CrossEntropyLoss",))
+    (link,) = entry.findall(nodes.reference)
+    assert (link.astext(), link["refuri"]) == (record.symbol, record.case.docs)
+    assert "input" in [code.astext() for code in entry.findall(nodes.literal)]
+    assert "`" not in entry.astext()
 
 
-def test_every_record_is_in_the_table_once(rows):
-    assert symbols(rows) == names_of(RECORDS)
+@pytest.mark.parametrize("scale", conventions.SCALES)
+def test_filter_by_scale_leaves_the_records_of_this_scale(entries, scale):
+    assert len(filtered(entries, scale=scale)) == len(conventions.table(scale=scale))
 
 
-def test_every_symbol_links_to_its_documentation(page):
-    links = {(link.get_text(), link["href"]) for link in page.select("tbody th[scope=row] > a")}
-    assert links == {(record.symbol, record.case.docs) for record in RECORDS}
+def test_filter_by_framework_does_not_take_one_for_another_that_begins_alike(entries):
+    assert len(filtered(entries, framework="R")) == len([each for each in RECORDS if each.framework == "R"])
 
 
-def test_every_row_says_what_its_record_says(rows):
-    cells = {(row["cells"]["framework"], row["cells"]["function"]): row["cells"] for row in rows}
-    for record in RECORDS:
-        row = cells[record.framework, record.symbol]
-        assert row["argument"] == record.argument
-        assert row["holds"] == record.scale
-        assert row["applies"] == bare(record.case.applies) + (", fused" if record.fused else "")
-        assert row["target"] == bare(record.case.target or "")
-        assert row["reduction"] == bare(record.reduction or "")
-        assert row["trap"] == bare(record.case.trap)
-        assert row["checked"].startswith("read, " if record.not_run else "run, ")
-        assert all(version in row["checked"] for version in record.versions)
-        if isinstance(record.case.check.gives, float):
-            assert float(row["right"].partition(" ")[0]) == pytest.approx(record.case.check.gives, nan_ok=True)
-        if record.case.check.how:
-            assert f"({bare(record.case.check.how)}" in row["right"]
-        if record.case.wrong:
-            assert row["wrong"].startswith(f"{record.case.wrong.passes}: ")
-        if record.case.wrong and isinstance(record.case.wrong.raises, str):
-            assert row["wrong"].endswith(record.case.wrong.raises)
+def test_filter_by_words_finds_what_a_user_types_in_any_order(entries):
+    for typed in ("functional.cross_entropy", "  Cross_Entropy\ttorch "):
+        assert "torch.nn.functional.cross_entropy" in filtered(entries, find=typed), typed
+    assert "torch.nn.CrossEntropyLoss" in filtered(entries, find="cross_entropy")
+    assert set(filtered(entries, find="cross_entropy torch")) < set(filtered(entries, find="cross_entropy"))
+    assert filtered(entries, find="cross_entropy nowhere-to-be-found") == []
 
 
-def test_code_of_a_trap_is_code_on_the_page(page):
-    (trap,) = [
-        row.find("td", {"data-label": "Trap"})
-        for row in page.select("tbody tr")
-        if row.find("th").get_text() == "vw --loss_function logistic --link logistic"
-    ]
-    assert [code.get_text() for code in trap.find_all("code")] == ["--link logistic", "--link glf1"]
+def test_filters_combine_and_an_empty_one_leaves_everything(entries):
+    found = filtered(entries, find="cross", framework="PyTorch", scale="log-odds")
+    assert "torch.nn.functional.binary_cross_entropy_with_logits" in found
+    assert all(anchor.startswith("torch") for anchor in found)
+    assert len(filtered(entries, find="", framework="", scale="")) == len(RECORDS)
 
 
-def test_number_of_another_prediction_than_the_agreed_one_says_which(rows):
-    cells = {row["cells"]["function"]: row["cells"] for row in rows}
-    assert cells["flax.nnx.metrics.Accuracy(threshold=)"]["right"].endswith("for p = 0.425557)")
-    assert cells["VGAM::multilogitlink"]["right"] == "[0.916291, 0.405465] (for p = [0.5, 0.3, 0.2])"
-    assert cells["cntk.losses.binary_cross_entropy"]["wrong"] == "log-odds: 0.90272 (for p = 0.6)"
-    assert cells["base_score (binary:logistic)"]["right"] == "2.0 (the log-odds that is then predicted)"
-
-
-def test_table_can_be_read_without_the_script_and_without_sight(page):
-    assert page.select_one("form.names").has_attr("hidden")
-    assert page.select("table.names [hidden]") == []
-    assert page.select_one("table.names > caption").get_text()
-    headings = page.select("thead th[scope=col]")
-    assert [heading.get_text() for heading in headings] == list(names.COLUMNS.values())
-    for row in page.select("tbody tr"):
-        assert [cell["data-label"] for cell in row.find_all(["th", "td"])] == list(names.COLUMNS.values())
-    fields = page.select("form.names :is(input, select)")
-    assert fields
-    assert all(field.find_parent("label").get_text(strip=True) for field in fields)
-    assert page.select_one("form.names [role=status]") is not None
-
-
-@pytest.mark.parametrize("holds", conventions.SCALES)
-def test_filter_by_scale_leaves_the_records_of_this_scale(rows, holds):
-    assert symbols(filtered(rows, scale=holds)) == names_of(conventions.table(scale=holds))
-
-
-def test_filter_by_framework_does_not_take_one_for_another_that_begins_alike(rows):
-    assert symbols(filtered(rows, framework="R")) == names_of([each for each in RECORDS if each.framework == "R"])
-
-
-def test_filter_by_words_finds_what_a_user_types_in_any_order(rows):
-    for typed in ("F.cross_entropy", "  Cross_Entropy\ttorch "):
-        assert ("PyTorch", "torch.nn.functional.cross_entropy") in symbols(filtered(rows, find=typed)), typed
-    assert ("PyTorch", "torch.nn.CrossEntropyLoss") in symbols(filtered(rows, find="cross_entropy"))
-    both, one = symbols(filtered(rows, find="logitraw base_score")), symbols(filtered(rows, find="base_score"))
-    assert ("XGBoost", "base_score (binary:logitraw)") in both
-    assert set(both) < set(one)
-    assert filtered(rows, find="cross_entropy nowhere-to-be-found") == []
-
-
-def test_filters_combine_and_an_empty_one_leaves_everything(rows):
-    found = filtered(rows, find="cross", framework="PyTorch", scale="log-odds")
-    assert ("PyTorch", "torch.nn.functional.binary_cross_entropy_with_logits") in symbols(found)
-    assert {(row["cells"]["framework"], row["cells"]["holds"]) for row in found} == {("PyTorch", "log-odds")}
-    assert len(filtered(rows, find="", framework="", scale="")) == len(filtered(rows)) == len(RECORDS)
-
-
-def test_headings_sort_up_and_down_with_empty_cells_last(rows):
-    up = [row["cells"]["reduction"] for row in ask('names.sorted(rows, "reduction")', rows=rows)]
-    down = [row["cells"]["reduction"] for row in ask('names.sorted(rows, "-reduction")', rows=rows)]
-    said = [reduction for reduction in up if reduction]
-    assert up == said + [""] * (len(up) - len(said))
-    assert down[: len(said)] == said[::-1]
-    assert said != [row["cells"]["reduction"] for row in rows if row["cells"]["reduction"]]
-    assert len({*said}) > 2
-
-
-def test_heading_pressed_again_turns_the_order_round_and_then_gives_it_up():
-    orders = ask('["holds", "-holds", "", "framework"].map((order) => names.next("holds", order))')
-    assert orders == ["-holds", "", "holds", "holds"]
+def test_address_of_an_entry_shows_it_among_its_neighbors(entries):
+    around = ask('names.around(entries, "torch.nn.CrossEntropyLoss")', entries=entries)
+    assert "torch.nn.CrossEntropyLoss" in [entry["anchors"][0] for entry in around]
+    assert 3 <= len(around) <= 5
+    assert ask('names.around(entries, "nothing")', entries=entries) is None
 
 
 def test_status_says_how_many_match_and_how_many_are_shown():
-    said = "names.said(shown, matching, all, heading, order)"
-    assert ask(said, shown=20, matching=35, all=300, heading="", order="") == (
-        "35 of 300 functions, of which the first 20 are shown."
-    )
-    assert ask(said, shown=3, matching=3, all=300, heading="Must hold", order="-holds") == (
-        "3 of 300 functions, sorted by must hold, descending."
-    )
-
-
-def test_script_is_small_enough_to_be_read():
-    assert len(SCRIPT.read_bytes()) <= 6000
+    said = "names.said(shown, matching, all)"
+    assert ask(said, shown=20, matching=35, all=300) == "35 of 300 functions, of which the first 20 are shown."
+    assert ask(said, shown=300, matching=300, all=300) == "All 300 functions."
 
 
 @pytest.mark.parametrize("role", ["multiclass loss", "binary loss"])

@@ -1,108 +1,83 @@
-// The table of names: a filter, an order, and an address for what is shown. Without this script the table is complete.
+// The list of names: a filter, and an address for what is shown. Without this script the list is complete.
 "use strict";
 
 const names = {
-  first: 10, // rows that are shown before all are asked for: the chapter goes on below the table
+  first: 10, // entries that are shown before all are asked for: the chapter goes on below the list
 
   // Words as they are compared: cross_entropy is also looked for in CrossEntropyLoss.
   plain(text) {
     return text.toLowerCase().replace(/[_-]/g, "");
   },
 
-  // Whether a row has every word that is looked for, and the framework and the scale that are chosen.
-  answers(row, query) {
+  // Whether an entry has every word that is looked for, and the framework and the scale that are chosen.
+  answers(entry, query) {
     const words = names.plain(query.find ?? "").split(/\s+/);
     return (
-      words.every((word) => names.plain(row.text).includes(word)) &&
-      ["framework", "holds"].every((column) => !query[column] || row.cells[column] === query[column])
+      words.every((word) => names.plain(entry.text).includes(word)) &&
+      ["framework", "scale"].every((facet) => !query[facet] || entry[facet] === query[facet])
     );
   },
 
-  // The rows in the order of a column, what is equal as it was. A minus turns it round; an empty cell comes last.
-  sorted(rows, order) {
-    if (!order) return [...rows];
-    const column = order.replace("-", "");
-    const sign = order.startsWith("-") ? -1 : 1;
-    return [...rows].sort((one, other) => {
-      const [a, b] = [one.cells[column], other.cells[column]];
-      if (!a || !b) return !a - !b;
-      return sign * a.localeCompare(b, "en", { numeric: true });
-    });
-  },
-
   // What the status says, aloud too.
-  said(shown, matching, all, heading, order) {
+  said(shown, matching, all) {
     const which = matching === all ? `All ${all} functions` : `${matching} of ${all} functions`;
-    const part = shown < matching ? `, of which the first ${shown} are shown` : "";
-    const way = order?.startsWith("-") ? "descending" : "ascending";
-    return `${which}${part}${order ? `, sorted by ${heading.toLowerCase()}, ${way}` : ""}.`;
+    return `${which}${shown < matching ? `, of which the first ${shown} are shown` : ""}.`;
   },
 
-  // The next order when a heading is pressed: up, down, as it was.
-  next(column, order) {
-    return order === column ? `-${column}` : order === `-${column}` ? "" : column;
+  // The entries to show for an address that names one: it, and what stands around it.
+  around(entries, anchor) {
+    const at = entries.findIndex(({ anchors }) => anchors.includes(anchor));
+    return at < 0 ? null : entries.slice(Math.max(0, at - 2), at + 3);
   },
 
-  start(form, table) {
+  start(form, list) {
     const status = form.querySelector("[role=status]");
-    const headings = [...table.tHead.rows[0].cells];
-    const columns = headings.map((heading) => heading.dataset.column);
-    const rows = [...table.tBodies[0].rows].map((element) => {
-      const texts = [...element.cells].map((cell) => cell.textContent);
-      const cells = Object.fromEntries(columns.map((column, place) => [column, texts[place]]));
-      return { element, cells, text: [...texts, element.dataset.also].join(" ") };
-    });
+    const entries = [...list.querySelectorAll(":scope > dt")].map((term) => ({
+      elements: [term, term.nextElementSibling],
+      anchors: [term.id, ...[...term.querySelectorAll("[id]")].map(({ id }) => id)],
+      framework: term.querySelector(".framework").textContent,
+      scale: term.className.match(/scale-([a-z-]+)/)[1],
+      text: `${[term.id, ...[...term.querySelectorAll("[id]")].map(({ id }) => id)].join(" ")} ${term.textContent} ${term.nextElementSibling.textContent}`,
+    }));
     const query = Object.fromEntries(new URLSearchParams(location.search));
     let limit = names.first;
 
     const more = document.createElement("button");
     more.type = "button";
     more.className = "names";
-    table.after(more);
+    list.after(more);
 
-    function show() {
-      for (const { name } of form.elements) if (name) query[name] = form.elements[name].value;
-      const matching = names.sorted(rows.filter((row) => names.answers(row, query)), query.sort);
-      const shown = matching.slice(0, limit);
-      for (const row of rows) row.element.hidden = true;
-      for (const row of shown) row.element.hidden = false;
-      table.tBodies[0].append(...matching.map((row) => row.element));
-      let sortedBy = "";
-      for (const heading of headings) {
-        heading.removeAttribute("aria-sort");
-        if ((query.sort ?? "").replace("-", "") === heading.dataset.column) {
-          heading.setAttribute("aria-sort", query.sort.startsWith("-") ? "descending" : "ascending");
-          sortedBy = heading.textContent;
-        }
-      }
-      status.textContent = names.said(shown.length, matching.length, rows.length, sortedBy, query.sort);
+    function display(shown, matching) {
+      for (const { elements } of entries) for (const element of elements) element.hidden = true;
+      for (const { elements } of shown) for (const element of elements) element.hidden = false;
+      status.textContent = names.said(shown.length, matching.length, entries.length);
       more.hidden = shown.length === matching.length;
       more.textContent = `Show all ${matching.length}`;
     }
 
-    // The address names what is shown, so that it can be passed on.
-    function remember() {
-      const set = Object.entries(query).filter(([, value]) => value);
-      const search = set.length ? `?${new URLSearchParams(set)}` : location.pathname;
-      history.replaceState(null, "", search + (set.length ? `#${table.parentElement.id}` : ""));
+    function show() {
+      for (const { name } of form.elements) if (name) query[name] = form.elements[name].value;
+      const matching = entries.filter((entry) => names.answers(entry, query));
+      display(matching.slice(0, limit), matching);
     }
 
+    // The address names what is shown, so that it can be passed on.
     function change() {
       limit = names.first;
       show();
-      remember();
+      const set = Object.entries(query).filter(([, value]) => value);
+      history.replaceState(null, "", set.length ? `?${new URLSearchParams(set)}#names-look-up` : location.pathname);
     }
 
-    for (const heading of headings) {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.append(...heading.childNodes);
-      button.addEventListener("click", () => {
-        query.sort = names.next(heading.dataset.column, query.sort);
-        change();
-      });
-      heading.append(button);
+    // A link to an entry shows it with its neighbors, whatever is filtered.
+    function follow() {
+      const anchor = decodeURIComponent(location.hash.slice(1));
+      const shown = anchor && names.around(entries, anchor);
+      if (!shown) return;
+      display(shown, entries);
+      document.getElementById(anchor).scrollIntoView();
     }
+
     for (const { name } of form.elements) if (query[name]) form.elements[name].value = query[name];
     form.addEventListener("input", () => {
       limit = names.first;
@@ -110,21 +85,20 @@ const names = {
     });
     form.addEventListener("change", change);
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.addEventListener("reset", () => {
-      delete query.sort;
-      setTimeout(change); // once the fields are empty
-    });
+    form.addEventListener("reset", () => setTimeout(change)); // once the fields are empty
     more.addEventListener("click", () => {
-      const next = [...table.tBodies[0].rows][limit];
+      const before = entries.filter(({ elements }) => !elements[0].hidden).length;
       limit = Infinity;
       show();
-      next.querySelector("a").focus(); // the button is gone, so go on where it was
+      entries.filter(({ elements }) => !elements[0].hidden)[before]?.elements[0].querySelector("a").focus();
     });
+    addEventListener("hashchange", follow);
     form.hidden = false;
     show();
+    follow();
   },
 };
 
 document.addEventListener("DOMContentLoaded", () =>
-  names.start(document.querySelector("form.names"), document.querySelector("table.names")),
+  names.start(document.querySelector("form.names"), document.querySelector("dl.names")),
 );

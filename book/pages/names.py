@@ -1,7 +1,6 @@
-"""The records of logitkit.conventions: all in a table with a filter, and one loss in every framework in tabs."""
+"""The records of logitkit.conventions: all in a list with a filter, and one loss in every framework in tabs."""
 
-from collections import Counter
-from collections.abc import Iterable
+import re
 from dataclasses import replace
 from html import escape
 from typing import Any, NamedTuple
@@ -11,9 +10,9 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 import logitkit as lk
-from book.shared.records import AGREED_LOG_ODDS, COLUMNS, FILES, best_covered_first, facts, parts
+from book.shared.records import AGREED_LOG_ODDS, FILES, best_covered_first, entry
 from logitkit import conventions
-from logitkit.conventions import IMPORTED_AS, SCALES, Record
+from logitkit.conventions import SCALES, Record
 from logitkit.conventions._schema import frozen
 
 AGREED = [2.0, 0.0, -1.0]  # the scores of three classes on which the records agree; the true class is the first
@@ -32,20 +31,57 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def add_filter_script(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Load the script of the table of names on its page only."""
-    if doctree and any(node.astext().startswith('<div id="names-table">') for node in doctree.findall(nodes.raw)):
+    """Load the script of the list of names on its page only."""
+    if doctree and any("names" in node["classes"] for node in doctree.findall(nodes.definition_list)):
         app.add_js_file("names.js", loading_method="defer")
         app.add_css_file("names.css")
 
 
 class NamesTable(SphinxDirective):
-    """All records of logitkit.conventions."""
+    """All records of logitkit.conventions: a form that filters them, and an entry for each that a link can name."""
 
     def run(self) -> list[nodes.Node]:
-        """Return the table as HTML, since docutils knows neither forms nor the scope of a heading."""
+        """Return the form, which docutils has no node for, and the list."""
         depend_on_records(self)
-        html = nodes.raw("", table(conventions.table()), format="html")
-        return [nodes.container("", html)]  # the places of index entries need an element that can bear them
+        records = best_covered_first(conventions.table())
+        form = nodes.raw("", FORM.format(frameworks=_options(records), scales=_scales()), format="html")
+        entries = [entry(record, ids) for record, ids in zip(records, anchors(records), strict=True)]
+        return [form, nodes.definition_list("", *entries, classes=["names"])]
+
+
+FORM = """\
+<form class="names" role="search" aria-label="Filter the list" hidden>
+<label>Find <input type="search" name="find" placeholder="a name, a word of a trap" autocomplete="off"></label>
+<label>Framework <select name="framework"><option value="">any</option>{frameworks}</select></label>
+<label>Scale <select name="scale"><option value="">any</option>{scales}</select></label>
+<button type="reset">Clear</button>
+<p role="status"></p>
+</form>
+"""
+
+
+def anchors(records: list[Record]) -> list[tuple[str, ...]]:
+    """Return the names by which a link finds each entry: its symbol, and for the first of a callable all its paths."""
+    taken = {_anchor(record.symbol) for record in records}
+    found = []
+    for record in records:
+        free = [name for name in map(_anchor, record.callable.paths) if name not in taken]
+        found.append((_anchor(record.symbol), *free))
+        taken.update(free)
+    return found
+
+
+def _anchor(name: str) -> str:
+    return re.sub(r"[^\w.:-]+", "-", name).strip("-")
+
+
+def _options(records: list[Record]) -> str:
+    names = sorted({record.framework for record in records}, key=str.lower)
+    return "".join(f"<option>{escape(name)}</option>" for name in names)
+
+
+def _scales() -> str:
+    return "".join(f'<option value="{scale}">{conventions.words_for(scale)}</option>' for scale in SCALES)
 
 
 class NamesTabs(SphinxDirective):
@@ -66,61 +102,6 @@ def depend_on_records(directive: SphinxDirective) -> None:
         directive.env.note_dependency(str(path))
 
 
-def table(records: list[Record]) -> str:
-    """Return the records as an HTML table with the form that filters it, the best covered frameworks first."""
-    counts = Counter(record.framework for record in records)
-    ordered = best_covered_first(records)
-    headings = "".join(
-        f'<th role="columnheader" scope="col" data-column="{name}">{heading}</th>' for name, heading in COLUMNS.items()
-    )
-    return f"""\
-<div id="names-table">
-<form class="names" role="search" aria-label="Filter the table" hidden>
-<label>Find <input type="search" name="find" placeholder="a name, a word of a trap" autocomplete="off"></label>
-{_choice("framework", "Framework", sorted(counts, key=str.lower))}
-{_choice("holds", "Must hold", SCALES)}
-<button type="reset">Clear</button>
-<p role="status"></p>
-</form>
-<table class="names" role="table">
-<caption>What {len(records)} functions of {len(counts)} frameworks want and return.</caption>
-<thead role="rowgroup"><tr role="row">{headings}</tr></thead>
-<tbody role="rowgroup">
-{"".join(map(_row, ordered))}</tbody>
-</table>
-</div>
-"""
-
-
-def _choice(name: str, label: str, values: Iterable[str]) -> str:
-    options = "".join(f"<option>{escape(value)}</option>" for value in values)
-    return f'<label>{label} <select name="{name}"><option value="">any</option>{options}</select></label>'
-
-
-def _row(record: Record) -> str:
-    cells = {name: _marked(fact) for name, fact in facts(record).items()}
-    link = f'<a class="reference external" href="{escape(record.case.docs)}"><code>{cells["function"]}</code></a>'
-    cells |= {"function": link, "argument": f"<code>{cells['argument']}</code>"}
-    row = "".join(_cell(name, heading, cells[name]) for name, heading in COLUMNS.items())
-    # The filter also finds a record by its role and its other spellings, such as F. for torch.nn.functional.
-    also = [record.case.role, *record.names]
-    also += [
-        record.symbol.replace(long, short, 1) for short, long in IMPORTED_AS.items() if f"{long}." in record.symbol
-    ]
-    return f'<tr role="row" data-also="{escape(" ".join(also))}">{row}</tr>\n'
-
-
-def _cell(name: str, heading: str, content: str) -> str:
-    if name == "function":
-        return f'<th role="rowheader" scope="row" data-label="{heading}">{content}</th>'
-    return f'<td role="cell" data-label="{heading}">{content}</td>'
-
-
-def _marked(text: str) -> str:
-    """Return text as HTML, with what stands in backticks as code."""
-    return "".join(f"<code>{escape(part)}</code>" if code else escape(part) for code, part in parts(text))
-
-
 class Outcome(NamedTuple):
     """What a framework returned when it was last run, right and wrong, and which versions these were."""
 
@@ -134,7 +115,8 @@ def outcomes(role: str) -> list[Outcome]:
     """Return one loss a framework that was run: its first that takes scores, or else its first of any scale."""
     chosen: dict[str, Record] = {}
     for record in sorted(conventions.table(), key=lambda record: record.scale != FROM_SCORES[role]):
-        agreed = record.case.formula is None and record.case.check.p is None and record.case.check.x is None
+        check = record.case.check
+        agreed = check and record.case.formula is None and check.p is None and check.x is None
         if record.case.role == role and agreed and record.case.wrong:
             chosen.setdefault(record.framework, record)
     found = []

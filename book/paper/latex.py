@@ -19,7 +19,6 @@ from sphinx_proof import nodes as proofs
 
 from book.shared import records
 from logitkit import conventions
-from logitkit.conventions import Record
 
 ROWS_OF_A_SHORT_TABLE = 12
 CHARACTERS_OF_A_LINE = 80
@@ -265,7 +264,7 @@ def latex(text: str) -> nodes.raw:
 
 
 class NamesList(SphinxDirective):
-    """All records of logitkit.conventions, one under the other: eleven columns do not fit on paper."""
+    """All records of logitkit.conventions, one under the other: by framework, with pages to find them."""
 
     def run(self) -> list[nodes.Node]:
         """Return the pages of the frameworks from A to Z, and for each its name and a list of its functions."""
@@ -277,28 +276,5 @@ class NamesList(SphinxDirective):
             found += latex(rf"\bookframework{{{name}}}{{{label}}}")
             found += index(entries=[("single", f"{framework}; its functions", label, "", None)])
             found += nodes.rubric("", framework)
-            found += nodes.definition_list("", *map(self.entry, group))
+            found += nodes.definition_list("", *map(records.entry, group))
         return [latex("\n".join([r"\begin{bookframeworks}", *contents, r"\end{bookframeworks}"])), found]
-
-    @staticmethod
-    def entry(record: Record) -> nodes.definition_list_item:
-        """Return what the row of a record says."""
-        facts = records.facts(record)
-        link = nodes.reference("", "", nodes.literal("", facts["function"]), refuri=record.case.docs)
-        argument = [nodes.Text("argument "), nodes.literal("", record.argument)]
-        if record.argument.startswith("("):  # as (returned value)
-            argument = [nodes.Text(record.argument)]
-        said = nodes.paragraph()
-        for name in ("holds", "applies", "target", "reduction", "right", "wrong", "checked"):
-            if facts[name]:
-                said += [nodes.emphasis("", records.COLUMNS[name]), *marked(f" {facts[name]}. ")]
-        return nodes.definition_list_item(
-            "",
-            nodes.term("", "", link, nodes.Text(", "), *argument),
-            nodes.definition("", said, nodes.paragraph("", "", *marked(facts["trap"]))),
-        )
-
-
-def marked(text: str) -> list[nodes.Node]:
-    """Return text as nodes, with what stands in backticks as code."""
-    return [nodes.literal("", part) if code else nodes.Text(part) for code, part in records.parts(text)]

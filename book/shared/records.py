@@ -1,8 +1,10 @@
-"""The records of logitkit.conventions in the words in which the book shows them."""
+"""The records of logitkit.conventions as the book shows them, on the web and on paper."""
 
 import math
 from collections import Counter
 from pathlib import Path
+
+from docutils import nodes
 
 import logitkit as lk
 from logitkit import conventions
@@ -10,23 +12,7 @@ from logitkit.conventions import Check, Record
 
 FOLDER = Path(conventions.__file__).parent
 FILES = (FOLDER / "results.json", *sorted((FOLDER / "records").glob("*.toml")))
-
-# What a row has, in its order: the name by which pages/names.js sorts, and the heading.
-COLUMNS = {
-    "framework": "Framework",
-    "function": "Function",
-    "argument": "Argument",
-    "holds": "Must hold",
-    "applies": "Applies itself",
-    "target": "Target",
-    "reduction": "Reduction",
-    "right": "Right number",
-    "wrong": "Wrong number",
-    "checked": "Checked",
-    "trap": "Trap",
-}
-
-AGREED_LOG_ODDS = 2.0  # of a yes, on which the records of binary losses agree
+AGREED_LOG_ODDS = 2.0  # of the positive class, on which the records of binary losses agree
 
 
 def best_covered_first(records: list[Record]) -> list[Record]:
@@ -36,31 +22,47 @@ def best_covered_first(records: list[Record]) -> list[Record]:
 
 
 def facts(record: Record) -> dict[str, str]:
-    """Return what each column says of a record, with code in backticks."""
-    return {
-        "framework": record.framework,
-        "function": record.symbol,
-        "argument": record.argument,
-        "holds": record.scale,
-        "applies": record.case.applies + (", fused" if record.fused else ""),
-        "target": record.case.target or "",
-        "reduction": record.reduction or "",
-        "right": _outcome(record, record.case.check),
-        "wrong": f"{record.case.wrong.passes}: {_outcome(record, record.case.wrong)}" if record.case.wrong else "",
-        "checked": f"{'read' if record.not_run else 'run'}, {', '.join(record.versions)}",
-        "trap": record.case.trap,
+    """Return what there is to say of a record, by its label, with code in backticks."""
+    case = record.case
+    scale = conventions.words_for(record.scale)
+    said = {
+        "Returns" if record.returned else "Pass": scale if record.returned else f"{scale}, as `{record.argument}`",
+        "Applies": case.applies + (", fused" if record.fused else ""),
+        "Target": case.target or "",
+        "Reduction": record.reduction or "",
+        "Right number": _outcome(record, case.check) if case.check else "",
+        "Wrong number": f"{_outcome(record, case.wrong)}, if you pass {case.wrong.passes}" if case.wrong else "",
+        "Trap": case.trap,
+        "Checked": f"{'read' if record.not_run else 'run'}, {', '.join(record.versions)}",
     }
+    return {label: text for label, text in said.items() if text}
 
 
-def parts(text: str) -> list[tuple[bool, str]]:
-    """Return the parts of a text, each with whether it stood in backticks."""
-    return [(place % 2 == 1, part) for place, part in enumerate(text.split("`")) if part]
+def entry(record: Record, ids: tuple[str, ...] = ()) -> nodes.definition_list_item:
+    """Return a record as a term, which links to its documentation, and what there is to say of it."""
+    link = nodes.reference("", "", nodes.literal("", record.symbol), refuri=record.case.docs)
+    framework = nodes.inline("", record.framework, classes=["framework"])
+    fields = [
+        nodes.field("", nodes.field_name("", label), nodes.field_body("", nodes.paragraph("", "", *marked(text))))
+        for label, text in facts(record).items()
+    ]
+    return nodes.definition_list_item(
+        "",
+        nodes.term("", "", link, nodes.Text(" "), framework, ids=list(ids), classes=[f"scale-{record.scale}"]),
+        nodes.definition("", nodes.field_list("", *fields)),
+    )
+
+
+def marked(text: str) -> list[nodes.Node]:
+    """Return text as nodes, with what stands in backticks as code."""
+    parts = enumerate(text.split("`"))
+    return [nodes.literal("", part) if place % 2 else nodes.Text(part) for place, part in parts if part]
 
 
 def _outcome(record: Record, check: Check) -> str:
-    """Return what came of a call, and in parentheses how it was made and for which prediction, if not as usual."""
+    """Return what a call gave, and in parentheses how it was made and for which prediction, if not as usual."""
     said = [check.how] if check.how else []
-    p = check.p or record.case.check.p
+    p = check.p or (record.case.check and record.case.check.p)
     if p and not math.isclose(p[-1], lk.expit(AGREED_LOG_ODDS), rel_tol=1e-5):
-        said.append(f"for p = {p[1] if len(p) == 2 else p}")
+        said.append(f"for p = {list(p) if len(p) != 2 else p[1]}")
     return f"{check.outcome} ({', '.join(said)})" if said else check.outcome
