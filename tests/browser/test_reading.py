@@ -196,6 +196,15 @@ def test_copy_button_hides_no_code_where_nothing_hovers(browser, site):
         assert hidden == 0
 
 
+def test_address_of_a_name_opens_its_entry_among_its_neighbors(browser, site):
+    with reader(browser, site, 1000) as page:
+        page.goto(f"{site}/chapters/names.html#torch.nn.CrossEntropyLoss")
+        term = page.locator('dt[id="torch.nn.CrossEntropyLoss"]')
+        term.wait_for(state="visible")
+        assert 3 <= page.locator("dl.names > dt:visible").count() <= 5
+        assert term.bounding_box()["y"] < 400
+
+
 def test_paper_has_each_panel_under_its_label_and_says_how_much_of_a_table_it_shows(browser, site):
     with reader(browser, site, 718) as page:
         page.goto(f"{site}/chapters/names.html")
