@@ -44,7 +44,7 @@ def resolve(path: str, /, **flags: Any) -> Callable | None:
     path : str
         The path, such as ``"torch.nn.functional.cross_entropy"``.
     **flags
-        The values of keywords. One that can't be known is `UNKNOWN`: what depends on it has then the scale None.
+        The values of keywords. One that can't be known is ``UNKNOWN``: what depends on it has then the scale None.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def table(framework: str | None = None, scale: Scale | None = None) -> list[Reco
     framework : str, optional
         The framework's name in any usual form: ``"sklearn"``, ``"tf"``, ``"hf"``.
     scale : str, optional
-        One of `SCALES`.
+        One of ``SCALES``.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def table(framework: str | None = None, scale: Scale | None = None) -> list[Reco
     Raises
     ------
     ValueError
-        If `scale` is none of the scales.
+        If ``scale`` is none of the scales.
 
     Examples
     --------

@@ -60,7 +60,7 @@ class ByBackend(Mapping[str, T], Generic[T]):
 class Input:
     """One parameter: where it is passed, and the scale of what it must hold.
 
-    `scale` is None where it depends on a flag whose value isn't known, and for what is no score, such as a target.
+    ``scale`` is None where it depends on a flag whose value isn't known, and for what is no score, such as a target.
     """
 
     name: str
@@ -148,7 +148,7 @@ class Check:
 class Case:
     """One setting of the flags, with the numbers that were computed with it.
 
-    `when` are the flags that aren't at their default; `condition` is what no flag says, such as "three classes".
+    ``when`` are the flags that aren't at their default; ``condition`` is what no flag says, such as "three classes".
     """
 
     when: tuple[tuple[str, Value], ...] = ()
@@ -174,8 +174,8 @@ class Case:
 class Callable:
     """One callable of a framework: what every input must hold, what it returns, and what a wrong scale does.
 
-    `paths` are exact: each can be imported (in languages other than Python, each is its full name there). `spellings`
-    are only for `find`.
+    ``paths`` are exact: each can be imported (in languages other than Python, each is its full name there).
+    ``spellings`` are only for `find`.
     """
 
     id: str

@@ -122,7 +122,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
     in_features, num_classes : int
         The width of the features and the number of classes.
     bias, device, dtype
-        As for ``torch.nn.Linear``, which is the module's `linear`.
+        As for ``torch.nn.Linear``, which is the module's ``linear``.
     reduction, weight, ignore_index, label_smoothing
         As for :func:`logitkit.torch.linear_cross_entropy`.
     """
