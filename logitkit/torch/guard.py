@@ -336,15 +336,17 @@ class _ModuleHook(_Hook):
         self.step = _Step(watch)
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if self.known:
+        satisfied = self.watch.satisfied
+        if satisfied[torch.is_grad_enabled()]:
+            if not torch.compiler.is_compiling() and all(satisfied.values()):
+                for handle in self.handles:
+                    handle.remove()
+        elif self.known:
             options = {name: getattr(module, name) for name in ("ignore_index", "log_target") if hasattr(module, name)}
             self.before(args, {**options, **kwargs})
         elif not torch.compiler.is_compiling():
             _require_one_shape(self.watch, args)
             self.step.__enter__()
-        if not torch.compiler.is_compiling() and all(self.watch.satisfied.values()):
-            for handle in self.handles:
-                handle.remove()
 
     def after(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if not torch.compiler.is_compiling():

@@ -1,0 +1,121 @@
+"""Every trap of the book is found by one of the tools, or it's said here why none can."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from logitkit.cli import main
+from logitkit.diagnose import diagnose, diagnose_log
+from logitkit.torch import ScaleError, guard
+
+CHAPTER = Path(__file__).parents[1] / "chapters" / "traps.ipynb"
+X, Y = torch.randn(8, 5, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 3, 4, 0, 1, 2])
+YES = (Y > 2).float()
+COLUMN = X[:, :1]
+CROSS_ENTROPY, BCE = nn.CrossEntropyLoss(), nn.BCEWithLogitsLoss()
+SATURATED = 100 * (2 * torch.rand(500, generator=torch.Generator().manual_seed(0)) - 1).pow(3)
+HEAD = nn.Linear(5, 5)
+
+# The loss, what it's given by mistake and what's right, and the target.
+GUARD: dict[str, tuple[Callable[..., Tensor], Tensor, Tensor, Tensor, Tensor]] = {
+    "softmax-twice": (CROSS_ENTROPY, HEAD(X).softmax(1), Y, HEAD(X), Y),
+    "eval-only": (CROSS_ENTROPY, X.softmax(1), Y, X, Y),
+    "ce-sigmoid": (CROSS_ENTROPY, HEAD(X).sigmoid(), Y, HEAD(X), Y),
+    "sigmoid-twice": (BCE, SATURATED.sigmoid(), torch.ones(500), SATURATED, torch.ones(500)),
+    "distillation": (CROSS_ENTROPY, X.softmax(1), X.softmax(1), X, X.softmax(1)),
+    "nll-probs": (nn.NLLLoss(), X.softmax(1), Y, X.log_softmax(1), Y),
+    "nll-logits": (nn.NLLLoss(), X, Y, X.log_softmax(1), Y),
+    "bce-logits": (nn.BCELoss(), X[:, 0], YES, X[:, 0].sigmoid(), YES),
+    "kl": (nn.KLDivLoss(reduction="sum"), X.softmax(1), X.softmax(1), X.log_softmax(1), X.softmax(1)),
+    "one-column": (CROSS_ENTROPY, COLUMN, YES[:, None], X[:, :2], Y % 2),
+    "target-range": (BCE, X[:, 0], 255 * YES, X[:, 0], YES),
+    "padding": (CROSS_ENTROPY, X, torch.where(Y > 2, -1, Y), X, torch.where(Y > 2, -100, Y)),
+    "broadcast": (lambda z, y: (F.softplus(z) - y * z).mean(), COLUMN, YES, COLUMN[:, 0], YES),
+}
+
+MODEL = (
+    "import torch, keras\nfrom torch import nn\nfrom torch.distributions import Categorical\nmodel = nn.Linear(4, 3)\n"
+)
+CHECK = {
+    "categorical": ("LK108", "act = Categorical({}=torch.softmax(model(x), dim=1)).sample()", "logits", "probs"),
+    "threshold": ("LK107", "z = model(x)\nloss = nn.BCEWithLogitsLoss()(z, y)\nyes = z > {}", "0.5", "0"),
+    "threshold-softmax": ("LK102", "loss = nn.BCEWithLogitsLoss()({}, y)", "model(x).softmax(1)", "model(x)"),
+    "temperature": (
+        "LK110",
+        "temperature = y\nq = torch.multinomial(torch.softmax(model(x){}, 1)",
+        ", dim=-1) / temperature",
+        " / temperature, dim=-1)",
+    ),
+    "log-softmax": ("LK109", "loss = nn.NLLLoss()({}, y)", "model(x).softmax(1).log()", "model(x).log_softmax(1)"),
+    "keras": (
+        "LK103",
+        "net = keras.Sequential([keras.layers.Dense(3{})])\nnet.compile('adam', 'categorical_crossentropy')",
+        "",
+        ", activation='softmax'",
+    ),
+    "names": (
+        "LK105",
+        "net = keras.Sequential([keras.layers.Dense(3, activation='softmax')])\n"
+        "net.compile('adam', keras.losses.CategoricalCrossentropy(from_logits={}))",
+        "True",
+        "False",
+    ),
+}
+
+DIAGNOSE = {
+    "epsilon": (diagnose(27.631), "an epsilon inside the logarithm"),
+    "bce-clamp": (diagnose(100.0), "clamps each logarithm at -100"),
+    "class-axis": (diagnose(X.reshape(2, 4, 5).softmax(2)), "probabilities of a softmax"),
+    "logit-of-output": (diagnose(X), "logits"),
+    "log-softmax": (diagnose_log([1.0, 0.9, math.inf, math.nan]), "the logarithm of a probability that rounds to 0"),
+    "keras": (diagnose(16.1181), "as in Keras"),
+    "broadcast": (diagnose(0.6931, positive_rate=0.5), "the entropy of the class shares"),
+    "softmax-twice": (diagnose(1.4615), "probabilities into a loss that applies softmax"),
+}
+
+NONE = {
+    "argmax-column": "the loss is right, and argmax is called outside of it",
+    "masked-mean": "the losses are right, and the mean is taken outside of them",
+    "weights": "no scale is wrong: means have different divisors",
+    "one-hot": "PyTorch refuses it itself",
+}
+NO_TRAP = {"numbers", "not-bugs", "overfit"}
+
+
+def test_no_trap_is_left_out() -> None:
+    labels = set(re.findall(r'"\(traps-([\w-]+)\)=', CHAPTER.read_text("utf-8")))
+    assert labels - NO_TRAP == {*GUARD, *CHECK, *DIAGNOSE, *NONE}
+
+
+@pytest.mark.parametrize("name", GUARD)
+def test_guard_finds_it_and_passes_what_is_right(name: str) -> None:
+    criterion, wrong, wrong_target, right, right_target = GUARD[name]
+    if isinstance(criterion, nn.Module):
+        criterion = type(criterion)(reduction=criterion.reduction)
+    assert torch.isfinite(guard(criterion)(right, right_target))
+    with pytest.raises(ScaleError):
+        guard(criterion)(wrong, wrong_target)
+
+
+@pytest.mark.parametrize("name", CHECK)
+def test_check_finds_it_and_passes_what_is_right(name: str, tmp_path: Path, capsys) -> None:
+    code, body, wrong, right = CHECK[name]
+    for filling, found in ((wrong, True), (right, False)):
+        lines = ["def train(x, y):", *(f"    {line}" for line in body.format(filling).splitlines())]
+        (tmp_path / "train.py").write_text(MODEL + "\n".join(lines) + "\n")
+        main(["check", "--no-cache", "--format", "github", str(tmp_path)])
+        assert (code in capsys.readouterr().out) == found
+
+
+@pytest.mark.parametrize("name", DIAGNOSE)
+def test_diagnose_finds_it(name: str) -> None:
+    diagnosis, title = DIAGNOSE[name]
+    assert title in " ".join(finding.title for finding in diagnosis.findings)
