@@ -198,5 +198,5 @@ def test_link_check_asks_for_the_page_of_every_record_and_the_registry_for_every
     lines = (tmp_path / "out/output.json").read_text("utf-8").splitlines()
     asked = {json.loads(line)["uri"] for line in lines}
     assert {"https://doi.org/api/handles/10.1093/biomet/71.1.1", "https://a.org"} <= asked
-    assert {record.docs for record in conventions.table()} <= asked
-    assert {record.source for record in conventions.table() if record.source.startswith("http")} <= asked
+    assert {record.case.docs for record in conventions.table()} <= asked
+    assert {record.case.source for record in conventions.table() if record.case.source.startswith("http")} <= asked

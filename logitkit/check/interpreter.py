@@ -254,6 +254,10 @@ class Interpreter(Statements):
     def made(self, made: Made, args: Args, kwargs: Kwargs, node: ast.AST) -> Value:
         """What a layer, loss or model of a library gives when it's called."""
         name = last(made.path)
+        if is_keras(made.path):  # a layer's own structure says more than its record: its units, and the activation's place
+            found = keras.apply(self, made, args, kwargs, node)
+            if found is not None:
+                return found
         fact = self.facts.of(made.path, made.args, made.kwargs)
         if fact is not None and fact.form == "class":
             return self.use(fact, "call", args, kwargs, node, made)
@@ -263,10 +267,6 @@ class Interpreter(Statements):
             return Items([result, Thing("gradient")]) if structures.GRADIENTS[name] else Thing("gradient")
         if name in structures.CONTAINERS:
             return self.through(self.layers(made)[0], first, node)
-        if is_keras(made.path):
-            found = keras.apply(self, made, args, kwargs, node)
-            if found is not None:
-                return found
         if name in structures.SCORING_LAYERS:
             return self.scores(made, node)
         if name in structures.KEEPING_LAYERS:

@@ -95,7 +95,7 @@ def find(query: str) -> list[Record]:
     >>> from logitkit import conventions
     >>> [record.scale for record in conventions.find("loss = F.cross_entropy(model(x), y)")]
     ['logits']
-    >>> conventions.find("torch.bernoulli_")
+    >>> conventions.find("numpy.linalg.norm")
     []
     """
     names = _names_in(query)

@@ -60,7 +60,7 @@ class TestPortableNotebook:
         folder, pages = site
         ids = {page: {element["id"] for element in parsed.select("[id]")} for page, parsed in pages.items()}
         text = "\n".join(cell.source for cell in portable.cells if cell.cell_type == "markdown")
-        links = re.findall(r"\]\(([^)\s]+)\)", text)
+        links = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]+`", "", text))
         assert links
         for link in links:
             address, anchor = urldefrag(link)
