@@ -254,7 +254,7 @@ class Interpreter(Statements):
     def made(self, made: Made, args: Args, kwargs: Kwargs, node: ast.AST) -> Value:
         """What a layer, loss or model of a library gives when it's called."""
         name = last(made.path)
-        if is_keras(made.path):  # a layer's own structure says more than its record: its units, and the activation's place
+        if is_keras(made.path):  # a layer's structure says more than its record: its units, and where the activation is
             found = keras.apply(self, made, args, kwargs, node)
             if found is not None:
                 return found
