@@ -91,7 +91,7 @@ def target(record: Record, check: Check) -> int:
 def input_scale(record: Record) -> str:
     """The scale of x; a record of an output says what returns, and the model is given its scores."""
     if record.case.role in OUTPUT:
-        return "log-odds" if record.scale == "log-odds" else "logits"
+        return "log-odds" if record.is_binary or record.scale == "log-odds" else "logits"
     return record.scale
 
 
