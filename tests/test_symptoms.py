@@ -11,6 +11,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+import logitkit.torch
+
 PAGE = Path(__file__).parents[1] / "chapters" / "symptoms.md"
 TOOLS = {"math": math, "torch": torch, "F": F}
 
@@ -23,7 +25,7 @@ def rows(header: str) -> list[list[str]]:
         if not line.startswith("|"):
             inside = False
         elif inside and not line.startswith("|--"):
-            assert len(cells) == 3, line
+            assert len(cells) == header.count("|") - 1, line
             found.append(cells)
         inside = inside or line == header
     assert found, header
@@ -32,7 +34,8 @@ def rows(header: str) -> list[list[str]]:
 
 NUMBERS = rows("| Number | From | It is |")
 ERRORS = rows("| PyTorch 2.13 says | For instance | It is |")
-CHECKS = [row for row in rows("| You see | It is | Check |") if row[2]]
+SYMPTOMS = rows("| You see | It is | Fix | Check |")
+CHECKS = [row for row in SYMPTOMS if row[3]]
 
 
 @pytest.mark.parametrize("row", NUMBERS, ids=lambda row: row[0])
@@ -66,10 +69,9 @@ def case(outputs: torch.Tensor, target: torch.Tensor = CLASSES, **names: object)
     return {"outputs": outputs, "target": target, **names}
 
 
-def losses_of(outputs: torch.Tensor, target: torch.Tensor, mask: torch.Tensor | None = None, **options: object):
-    losses = F.cross_entropy(outputs, target, reduction="none") * (1 if mask is None else mask)
-    mean = F.cross_entropy(outputs, target, **options) if mask is None else losses.mean()
-    return case(outputs, target, losses=losses, loss=mean)
+def losses_of(outputs: torch.Tensor, target: torch.Tensor, **options: object) -> dict[str, object]:
+    losses = F.cross_entropy(outputs, target, reduction="none")
+    return case(outputs, target, losses=losses, loss=F.cross_entropy(outputs, target, **options))
 
 
 def value_and_grad(loss_of: Callable[[torch.Tensor], torch.Tensor]) -> dict[str, object]:
@@ -94,12 +96,17 @@ class EvalOnly(torch.nn.Sequential):
         return inputs if self.training else super().forward(inputs)
 
 
+FAR = 6 * SURE
 SMOOTH = 0.9 * torch.eye(4) + 0.025
 DOUBLE = case(SURE.softmax(1)), case(SURE)
 BINARY = case(LOGITS.sigmoid(), YES_NO), case(LOGITS, YES_NO)
-COLUMN = case(LOGITS[:, None], YES_NO[:, None]), case(SURE)
+COLUMN = LOGITS[:, None]
 
-# For the words that a row begins with: where the mistake was made, and where it was not.
+PADDED = losses_of(SURE / 4, CLASSES)
+WEIGHTS = torch.tensor([1.0, 2.0, 30.0])
+WEIGHTED = {"losses": F.cross_entropy(LABELS, torch.tensor([0, 2]), WEIGHTS, reduction="none")}
+
+# For the words that a row begins with: where the mistake was made, and the same data without the mistake.
 CASES = {
     "loss stuck at 1.46": DOUBLE,
     "the same, but": (case(SURE.sigmoid()), case(SURE - 1)),
@@ -122,10 +129,16 @@ CASES = {
         case(torch.zeros(2, 7, 5), classes=5),
         case(torch.zeros(2, 5, 7), classes=5),
     ),
-    "loss is exactly 0 from": COLUMN,
-    "loss is exactly 0 for": (losses_of(SURE, CLASSES), losses_of(SURE / 4, CLASSES)),
+    "loss is exactly 0 from": (
+        losses_of(COLUMN, YES_NO[:, None]),
+        case(COLUMN, losses=F.binary_cross_entropy_with_logits(COLUMN, YES_NO[:, None], reduction="none")),
+    ),
+    "loss is exactly 0 for": (
+        losses_of(SURE, CLASSES),
+        case(SURE, losses=logitkit.torch.cross_entropy(SURE, CLASSES, reduction="none")),
+    ),
     "negative cross entropy": (case(SURE.softmax(1)), case(SURE.log_softmax(1))),
-    "negative loss that falls": (case(SURE), case(SURE.log_softmax(1))),
+    "negative loss that falls": (case(LABELS), case(LABELS.log_softmax(1))),
     "negative BCE": (case(LOGITS, 2 * YES_NO - 1), case(LOGITS, YES_NO)),
     "negative KL": (case(SMOOTH), case(SMOOTH.log())),
     "BCE loss 100": (
@@ -140,9 +153,18 @@ CASES = {
         {"losses": -(torch.tensor([-200.0, 0.5]).sigmoid() + 1e-8).log(), "epsilon": 1e-8},
         {"losses": F.softplus(torch.tensor([200.0, 0.5])), "epsilon": 1e-8},
     ),
-    "loss inf, then": (case(10 * SURE), case(SURE)),
-    "loss NaN for some": (case(SURE, CLASSES * 0 - 100), case(SURE, torch.tensor([0, -100, 2, 3]))),
-    "loss NaN with masked": (case(SURE.log()), case(SURE)),
+    "loss inf, then": (
+        case(FAR, CLASSES.roll(1), losses=-FAR.softmax(1).log()[CLASSES, CLASSES.roll(1)]),
+        losses_of(FAR, CLASSES.roll(1)),
+    ),
+    "loss NaN for some": (
+        case(SURE, CLASSES * 0 - 100, ignore_index=-100),
+        case(SURE, torch.tensor([0, -100, 2, 3]), ignore_index=-100),
+    ),
+    "loss NaN with masked": (
+        case(SURE.log(), loss=F.cross_entropy(SURE.log(), torch.eye(4))),
+        case(SURE.log(), loss=F.cross_entropy(SURE.log(), CLASSES)),
+    ),
     "loss inf with masked": (
         losses_of(SURE.log(), CLASSES, label_smoothing=0.1),
         losses_of(SURE.log(), CLASSES),
@@ -158,15 +180,24 @@ CASES = {
         case(SURE),
     ),
     "softmax gives NaN for": (case(torch.full((2, 3), -torch.inf)), case(SURE.log())),
-    "softmax written by hand": (case(10 * SURE), case(SURE)),
-    "all predictions the same": COLUMN,
-    "too few": (case(torch.tensor([0.3, 2.0, -1.0])), case(LOGITS)),
-    "never more than one": (case(LABELS.softmax(1)), case(LABELS)),
-    "probabilities do not sum": (case(LABELS), case((SURE / 20).softmax(1).logit())),
+    "softmax written by hand": (
+        case(FAR, my_softmax=lambda z: z.exp() / z.exp().sum(1, keepdim=True)),
+        case(FAR, my_softmax=lambda z: z.softmax(1)),
+    ),
+    "all predictions the same": (
+        case(COLUMN, predictions=COLUMN.argmax(1)),
+        case(COLUMN, predictions=COLUMN > 0),
+    ),
+    "too few": (
+        case(torch.tensor([0.3, 2.0, -1.0]), predictions=torch.tensor([0.3, 2.0, -1.0]) > 0.5),
+        case(torch.tensor([0.3, 2.0, -1.0]), predictions=torch.tensor([0.3, 2.0, -1.0]) > 0),
+    ),
+    "never more than one": ({"probs": LABELS.softmax(1)}, {"probs": LABELS.sigmoid()}),
+    "probabilities don't sum": (case(LABELS, probs=LABELS.sigmoid()), case(LABELS, probs=LABELS.softmax(1))),
     "probabilities too high": (case(LOGITS + 3, YES_NO), case(LOGITS, YES_NO)),
     "temperature": (
-        case(LABELS, softmax=ignoring_temperature),
-        case(LABELS, softmax=lambda logits, temperature: (logits / temperature).softmax(1)),
+        case(LABELS, my_softmax=ignoring_temperature),
+        case(LABELS, my_softmax=lambda logits, temperature: (logits / temperature).softmax(1)),
     ),
     "logprobs above": (case(LABELS), case(LABELS.log_softmax(1))),
     "a student taught": (
@@ -174,11 +205,17 @@ CASES = {
         case(LABELS, LABELS - LABELS.mean(1, keepdim=True)),
     ),
     "samples": DOUBLE,
-    "one class predicted": (case(SURE, torch.tensor([0, -1, -1, 3])), case(SURE)),
-    "the loss depends": (losses_of(SURE / 4, CLASSES, YES_NO), losses_of(SURE / 4, CLASSES)),
+    "one class predicted": (
+        case(SURE, torch.tensor([0, -1, -1, 3]), ignore_index=-100),
+        case(SURE, torch.tensor([0, -1, -1, 3]), ignore_index=-1),
+    ),
+    "the loss depends": (
+        PADDED | {"loss": (PADDED["losses"] * YES_NO).mean(), "mask": YES_NO > 0},
+        PADDED | {"loss": PADDED["losses"][YES_NO > 0].mean(), "mask": YES_NO > 0},
+    ),
     "weighted losses": (
-        losses_of(LABELS, torch.tensor([0, 2]), weight=torch.tensor([1.0, 2.0, 30.0])),
-        losses_of(LABELS, torch.tensor([0, 2])),
+        WEIGHTED | {"loss": F.cross_entropy(LABELS, torch.tensor([0, 2]), WEIGHTS)},
+        WEIGHTED | {"loss": F.cross_entropy(LABELS, F.one_hot(torch.tensor([0, 2]), 3).float(), WEIGHTS)},
     ),
 }
 
@@ -193,6 +230,10 @@ def test_every_check_has_a_case_and_every_case_a_check() -> None:
 def test_a_check_tells_the_mistake_from_its_absence(row: list[str]) -> None:
     (start,) = (start for start in CASES if row[0].startswith(start))
     wrong, right = CASES[start]
-    check = row[2].strip("`")
+    check = row[3].strip("`")
     assert eval(check, TOOLS | wrong)
     assert not eval(check, TOOLS | right)
+
+
+def test_every_row_has_a_fix() -> None:
+    assert [row[0] for row in SYMPTOMS if not row[2]] == []
