@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
+import shlex
 import struct
 import subprocess
 import sys
@@ -385,3 +387,10 @@ def test_numbers_and_logs_need_no_numpy() -> None:
     code = "import sys; sys.modules['numpy'] = None; from logitkit.diagnose import diagnose; print(diagnose(1.4615))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True, check=False)
     assert TWICE in done.stdout, done.stderr
+
+
+def test_page_shows_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "chapters" / "diagnose.md").read_text("utf-8")
+    command, shown = re.search(r"```text\n\$ logitkit (.*?)\n(.*?)```", page, re.DOTALL).groups()
+    assert main(shlex.split(command)) == 0
+    assert capsys.readouterr().out == shown
