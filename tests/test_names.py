@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from docutils import nodes
@@ -133,3 +134,9 @@ def test_tabs_show_the_recorded_run_of_one_loss_a_framework(role):
         assert f"{{tab-item}} {outcome.record.framework}\n" in text
         assert outcome.record.case.check.call in text
         assert outcome.versions
+
+
+def test_page_is_read_again_when_there_is_a_new_file_of_records():
+    known = {"all": {*map(str, records.FILES), "other"}, "some": {*map(str, records.FILES[1:])}, "none": {"other"}}
+    env = SimpleNamespace(dependencies=known)
+    assert names.pages_without_new_records(None, env, set(), set(), set()) == ["some"]

@@ -26,12 +26,11 @@ STYLE = FOLDER / "explorables.css"
 SHARED = ["numerics", "explorable"]
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Add the directive and its files."""
     app.add_directive("explorable", Explorable)
     app.connect("builder-inited", copy_files)
     app.connect("html-page-context", add_style)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def copy_files(app: Sphinx) -> None:

@@ -3,7 +3,6 @@
 from sphinx.application import Sphinx
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Load the module that writes the portable notebooks."""
     app.setup_extension("book.notebooks.portable")
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

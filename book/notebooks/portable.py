@@ -55,10 +55,9 @@ for name in {files}:
         urlretrieve(f"{address}/{{name}}", name)"""
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Write the notebook of a chapter whenever its page is written."""
     app.connect("html-page-context", write_portable_notebook, priority=950)  # what site.head says of the page is needed
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def write_portable_notebook(

@@ -3,8 +3,7 @@
 from sphinx.application import Sphinx
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Load the modules that add it."""
     for module in ("names", "edge_cases", "api", "bibliography", "link_check"):
         app.setup_extension(f"book.pages.{module}")
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

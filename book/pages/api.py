@@ -5,23 +5,31 @@ They are added when a page is written, so that a change in a chapter reads no ot
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.addnodes import desc, pending_xref
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
+from sphinx.ext.autodoc.mock import MockFinder
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 SPELLINGS = {"logitkit": r"lk|logitkit", "logitkit.torch": r"lt|logitkit\.torch"}
 
 
-def setup(app: Sphinx) -> dict[str, Any]:
+def setup(app: Sphinx) -> None:
     """Find the uses when all pages are read, and show them when one is written."""
+    app.connect("config-inited", mock_always)
     app.connect("env-updated", find_uses)
     app.add_post_transform(UsedIn)
-    return {"parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}
+
+
+def mock_always(app: Sphinx, config: Config) -> None:
+    """Mock what autodoc mocks for the whole build: viewcode imports the modules too, and would import PyTorch."""
+    sys.meta_path.insert(0, MockFinder(config.autodoc_mock_imports))
 
 
 def find_uses(app: Sphinx, env: BuildEnvironment) -> set[str]:

@@ -2,6 +2,7 @@
 
 import unicodedata
 
+from pybtex.backends import plaintext
 from pybtex.database import Entry
 from pybtex.plugin import register_plugin
 from pybtex.richtext import Text
@@ -10,11 +11,12 @@ from pybtex.style.sorting.author_year_title import SortingStyle
 from sphinx.application import Sphinx
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Offer the style that _config.yml names."""
     register_plugin("pybtex.style.sorting", "by_letters", ByLetters)
     register_plugin("pybtex.style.formatting", "by_letters", Bibliography)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    # Each citation asks for this one. If it's registered, not all installed packages are searched for it each time.
+    register_plugin("pybtex.backends", "plaintext", plaintext.Backend, force=True)
 
 
 def plain_letters(text: str) -> str:
@@ -28,10 +30,7 @@ class ByLetters(SortingStyle):  # type: ignore[misc]
 
     def sorting_key(self, entry: Entry) -> tuple[str, ...]:
         """Return the usual key in plain letters."""
-        decomposed = (unicodedata.normalize("NFKD", str(Text.from_latex(text))) for text in super().sorting_key(entry))
-        return tuple(
-            "".join(each for each in text if not unicodedata.combining(each)).casefold() for text in decomposed
-        )
+        return tuple(map(plain_letters, super().sorting_key(entry)))
 
 
 class Bibliography(Style):  # type: ignore[misc]

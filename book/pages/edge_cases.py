@@ -7,10 +7,9 @@ from sphinx.util.docutils import SphinxDirective
 from book.shared import edge_cases
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Add the directive."""
     app.add_directive("edge-cases", EdgeCases)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 class EdgeCases(SphinxDirective):

@@ -1,6 +1,4 @@
-"""What `make links` asks of the web: every address in the book, every source of a naming record, every DOI."""
-
-from typing import Any
+"""What `make links` asks of the web beside the addresses in the book: the sources of the naming records, DOIs."""
 
 from sphinx.application import Sphinx
 from sphinx.builders.linkcheck import CheckExternalLinksBuilder, Hyperlink
@@ -12,12 +10,11 @@ DOI = "https://doi.org/"
 
 
 def add_records(app: Sphinx) -> None:
-    """Add the records, since their table is written as HTML, in which the link check does not look."""
+    """Add the sources of the records, which no page shows."""
     if isinstance(app.builder, CheckExternalLinksBuilder):
-        for record in conventions.table():
-            for address in (record.case.docs, record.case.source):
-                if address.startswith("http"):  # others are a file at a version or commit
-                    app.builder.hyperlinks[address] = Hyperlink(address, PAGE, app.env.doc2path(PAGE), -1)
+        for address in {record.case.source for record in conventions.table()}:
+            if address.startswith("http"):  # others are a file at a version or commit
+                app.builder.hyperlinks[address] = Hyperlink(address, PAGE, app.env.doc2path(PAGE), -1)
 
 
 def ask_the_registry(app: Sphinx, address: str) -> str | None:
@@ -25,8 +22,7 @@ def ask_the_registry(app: Sphinx, address: str) -> str | None:
     return f"{DOI}api/handles/{address.removeprefix(DOI)}" if address.startswith(DOI) else None
 
 
-def setup(app: Sphinx) -> dict[str, Any]:
+def setup(app: Sphinx) -> None:
     """Register the events."""
     app.connect("builder-inited", add_records)
     app.connect("linkcheck-process-uri", ask_the_registry)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 import logitkit as lk
@@ -20,12 +21,12 @@ FROM_SCORES = {"multiclass loss": "logits", "binary loss": "log-odds"}
 BINDINGS = {"Python": "{} = {}", "JavaScript": "const {} = {}", "R": "{} <- {}"}
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Add the directives, and the script of the filter."""
     app.add_directive("names-table", NamesTable)
     app.add_directive("names-tabs", NamesTabs)
+    app.connect("env-get-outdated", pages_without_new_records)
     app.connect("html-page-context", add_filter_script)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def add_filter_script(
@@ -100,6 +101,12 @@ def depend_on_records(directive: SphinxDirective) -> None:
     """Make the page depend on the records and on what came of them."""
     for path in FILES:
         directive.env.note_dependency(str(path))
+
+
+def pages_without_new_records(app: Sphinx, env: BuildEnvironment, *_: set[str]) -> list[str]:
+    """Return the pages that depend on the records and were read before there were all files of them."""
+    files = set(map(str, FILES))
+    return [page for page, known in env.dependencies.items() if files & known and files - known]
 
 
 class Outcome(NamedTuple):

@@ -3,7 +3,6 @@
 from sphinx.application import Sphinx
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Load the module that writes the LaTeX."""
     app.setup_extension("book.paper.latex")
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

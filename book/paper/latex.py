@@ -37,7 +37,7 @@ BOXES = {  # the environments of logits.sty
 }
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Replace what the extensions of the site do for LaTeX."""
     app.setup_extension("sphinxcontrib.rsvgconverter")
     app.set_translator("latex", PaperTranslator)
@@ -51,7 +51,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
             app.add_node(node, override=True, latex=box(kind))
     to_exercise = exercises.exercise_latex_number_reference
     app.add_node(to_exercise, override=True, latex=(visit_exercise_reference, lambda *_: None))
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def box(kind: str) -> tuple[Callable[[LaTeXTranslator, Any], None], Callable[[LaTeXTranslator, Any], None]]:

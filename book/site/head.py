@@ -2,10 +2,11 @@
 
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree
 
 from docutils import nodes
@@ -25,21 +26,21 @@ NUMBER = re.compile(r"\d+(\.\d+)?")
 NOTEBOOKS = "notebooks"  # in the site, and the name of the branch that Colab opens them from
 CARDS = "_static/cards"
 FORMULAS = (nodes.math, nodes.math_block)
-WITHOUT_TEXT = ("search", "_modules/")  # what search engines need not list
+WITHOUT_TEXT = ("404", "search", "_modules/")  # what search engines need not list
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Connect the functions below to the moments of the build that they are for."""
     app.add_config_value("redirects", {}, "html", dict)
     app.connect("config-inited", configure)
     app.connect("doctree-read", note_description)
     app.connect("env-check-consistency", forget_pages_that_are_not_built)
-    app.connect("env-updated", always_finish)
+    app.connect("env-get-updated", also_written)
+    app.connect("html-collect-pages", page_of_what_is_not_found)
     app.connect("html-page-context", complete_page, priority=100)
     app.connect("html-page-context", order_numbers)
     app.connect("html-page-context", load_little, priority=950)  # after all that add a style or a script
     app.connect("build-finished", write_site_files)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def configure(app: Sphinx, config: Config) -> None:
@@ -56,16 +57,25 @@ def forget_pages_that_are_not_built(app: Sphinx, env: BuildEnvironment) -> None:
             del labels[name]
 
 
-def always_finish(app: Sphinx, env: BuildEnvironment) -> list[str]:
-    """Write one page anew in every build: Sphinx copies no changed style or script when it has no page to write."""
-    return [app.config.root_doc]
+def also_written(app: Sphinx, env: BuildEnvironment) -> Collection[str]:
+    """Write every page anew if the contents have changed, which stand on each, and else one.
+
+    Sphinx copies no changed style or script when it has no page to write.
+    """
+    before, env.contents = getattr(env, "contents", None), contents(app)
+    return [app.config.root_doc] if env.contents == before else env.found_docs
+
+
+def page_of_what_is_not_found(app: Sphinx) -> list[tuple[str, dict[str, Any], str]]:
+    """Return the page that a host shows where there is none, with the folder of the site on it."""
+    return [("404", {"title": "Page not found", "base": urlsplit(app.config.html_baseurl).path}, "404.html")]
 
 
 def complete_page(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Give a page its head, its contents, its version, and the links to its notebook and its source."""
-    name = app.env.titles[pagename].astext() if pagename in app.env.titles else context.get("title", "Search")
+    name = app.env.titles[pagename].astext() if pagename in app.env.titles else context["title"]
     number = number_of(app, pagename)
     listed = not pagename.startswith(WITHOUT_TEXT)
     context["contents"] = contents(app)
@@ -75,6 +85,7 @@ def complete_page(
         "url": page_url(app, pagename),
         "description": app.env.metadata.get(pagename, {}).get("description") or f"{name}: {app.config.project}",
         "listed": listed,
+        "author": app.config.author,
         "version": origin.version(app.config).words,
         "repository": origin.repository(app.config),
     }
@@ -219,11 +230,6 @@ def write_site_files(app: Sphinx, error: Exception | None) -> None:
     (out / "robots.txt").write_text(f"User-agent: *\nAllow: /\nSitemap: {app.config.html_baseurl}sitemap.xml\n")
     (out / "sitemap.xml").write_bytes(sitemap(app, pages))
     cards.icon().save(out / "_static" / "apple-touch-icon.png", optimize=True)
-    parts = [
-        (caption, [(page_url(app, page), name) for page, _, name in chapters]) for caption, chapters in contents(app)
-    ]
-    context = {"site": app.config.html_baseurl, "project": app.config.project, "parts": parts}
-    (out / "404.html").write_text(app.builder.templates.render("404.html", context), "utf-8")
     for old, new in app.config.redirects.items():
         if new not in pages or old in pages:
             raise ConfigError(f"redirects: {old!r} must be a page that is gone, and {new!r} one that is there")

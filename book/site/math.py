@@ -4,7 +4,6 @@ import json
 import subprocess
 import zlib
 from pathlib import Path
-from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -21,14 +20,14 @@ from book.shared.node import KATEX, NODE
 RENDERER = Path(__file__).with_name("math.mjs")
 
 
-def setup(app: Sphinx) -> dict[str, Any]:
+def setup(app: Sphinx) -> dict[str, int]:
     """Add the renderer. The environment keeps what was rendered until KaTeX changes."""
     app.add_html_math_renderer("katex", (visit_math, None), (visit_math_block, None))
     app.add_env_collector(Formulas)
     app.connect("builder-inited", copy_style)
     app.connect("env-updated", render)
     version = zlib.crc32((KATEX / "package.json").read_bytes())
-    return {"parallel_read_safe": True, "parallel_write_safe": True, "env_version": version}
+    return {"env_version": version}
 
 
 def key(node: nodes.Element) -> tuple[str, bool]:
@@ -42,10 +41,6 @@ class Formulas(EnvironmentCollector):
     def clear_doc(self, app: Sphinx, env: BuildEnvironment, docname: str) -> None:
         """Forget the formulas of a page."""
         self.of(env).pop(docname, None)
-
-    def merge_other(self, app: Sphinx, env: BuildEnvironment, docnames: set[str], other: BuildEnvironment) -> None:
-        """Take over the formulas that another process read."""
-        self.of(env).update({name: self.of(other)[name] for name in docnames})
 
     def process_doc(self, app: Sphinx, doctree: nodes.document) -> None:
         """Note the formulas of a page."""

@@ -17,13 +17,12 @@ from sphinx.util.index_entries import split_index_msg
 UNREAD = (nodes.math, nodes.math_block, nodes.raw, nodes.comment, nodes.title)
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Connect the functions below to the moments of the build that they are for."""
     app.connect("builder-inited", leave_out_sphinx_search)
     app.connect("html-page-context", note_places)
-    app.connect("html-collect-pages", lambda app: [("search", {}, "search.html")])
+    app.connect("html-collect-pages", lambda app: [("search", {"title": "Search"}, "search.html")])
     app.connect("build-finished", write_index)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def leave_out_sphinx_search(app: Sphinx) -> None:

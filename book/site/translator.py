@@ -20,7 +20,7 @@ IN_NAME = re.compile(r"(?<=[._(=])(?=\w)")
 IN_ADDRESS = re.compile(r"(?<=/)(?=\w)")
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Set the translator, and the writers of nodes that extensions have given theirs."""
     for extension in ("sphinx_exercise", "sphinx_design", "myst_nb"):
         app.setup_extension(extension)
@@ -30,7 +30,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(HideCodeCellNode, override=True, html=(visit_hidden_code, depart_details))
     app.add_post_transform(HoldPunctuation)
     app.add_post_transform(LabelCells)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 class HoldPunctuation(SphinxPostTransform):

@@ -2,17 +2,20 @@
 
 import json
 import tomllib
-from urllib.parse import parse_qs, urlsplit
+from types import SimpleNamespace
+from urllib.parse import parse_qs, urldefrag, urlsplit
 from xml.etree import ElementTree
 
 import pytest
 import yaml
 from bs4 import BeautifulSoup
+from docutils import nodes
 from PIL import Image, ImageFont
 
 import logitkit
 import logitkit.torch
 from book.shared import origin
+from book.site import head
 from tests.book.common import CONFIG, NOTEBOOKS, REPOSITORY, ROOT, SITE, TEX, TOC, listed
 
 
@@ -69,7 +72,7 @@ def test_titles_are_in_the_letters_of_the_cards_font(site):
 
 def test_every_chapter_can_be_run_changed_and_discussed(site):
     folder, _ = site
-    tools = {name: [link["href"] for link in page.select(".notebook-menu a")] for name, page in listed(site).items()}
+    tools = {name: [link["href"] for link in page.select(".page-tools a")] for name, page in listed(site).items()}
     assert {name for name, links in tools.items() if links} == {f"chapters/{path.stem}" for path in NOTEBOOKS}
     for path in NOTEBOOKS:
         download, colab, binder = tools[f"chapters/{path.stem}"]
@@ -87,12 +90,25 @@ def test_every_chapter_can_be_run_changed_and_discussed(site):
         assert parse_qs(urlsplit(issue).query)["page"] == [page.select_one("link[rel=canonical]")["href"]]
 
 
-def test_every_page_says_which_version_it_is_of(site):
+def test_every_page_says_which_version_it_is_of_and_by_whom(site):
     tagged = f"v{logitkit.__version__}" in origin.git("tag", "--points-at", "HEAD").split()
     for path, page in site[1].items():
         words = page.select_one("footer .version").get_text()
         assert words.startswith(f"logitkit {logitkit.__version__}"), path.name
         assert ("development" in words) != tagged, path.name
+        assert CONFIG["author"].removeprefix("The ") in page.footer.get_text(), path.name
+
+
+def test_changed_title_is_in_the_contents_of_every_page():
+    parts = [SimpleNamespace(caption="A part", items=["one", "two"])]
+    titles = {name: nodes.title("", name) for name in ("index", "one", "two")}
+    site_map = SimpleNamespace(root=SimpleNamespace(subtrees=parts))
+    env = SimpleNamespace(external_site_map=site_map, titles=titles, toc_secnumbers={}, found_docs=set(titles))
+    app = SimpleNamespace(env=env, config=SimpleNamespace(root_doc="index"))
+    assert head.also_written(app, env) == {"index", "one", "two"}
+    assert head.also_written(app, env) == ["index"]
+    titles["two"] = nodes.title("", "three")
+    assert head.also_written(app, env) == {"index", "one", "two"}
 
 
 def test_repository_has_one_address():
@@ -119,11 +135,14 @@ def test_search_engines_are_told_of_every_page(site):
 def test_page_of_what_is_not_found_leads_on_from_any_depth(site):
     folder, _ = site
     page = BeautifulSoup((folder / "404.html").read_bytes(), "lxml")
-    assert page.select("link[rel=stylesheet], script, img") == []  # it stands alone
-    links = {element.get("href") or element.get("action") for element in page.select("a, form")}
-    assert all(link.startswith(SITE) for link in links)
-    wanted = {f"{SITE}{name}.html" for name in ("search", *TOC)} | {SITE}
-    assert links == wanted
+    (base,) = page.select("base")
+    assert SITE.endswith(base["href"])
+    addressed = page.select("[href], [src], [action]")
+    assert addressed.index(base) == 0  # it holds for what follows
+    addresses = {each.get("href") or each.get("src") or each["action"] for each in addressed[1:]}
+    files = {urldefrag(address)[0].partition("?")[0] for address in addresses if not urlsplit(address).scheme}
+    assert [file for file in files if not (folder / file).is_file()] == []
+    assert {f"{name}.html" for name in ("index", "search", *TOC)} <= files
 
 
 @pytest.mark.parametrize(("old", "new"), CONFIG["sphinx"]["config"]["redirects"].items())

@@ -17,20 +17,24 @@ PHONE = 360
 
 def test_page_reads_without_scripts(browser, site, path):
     """No text, solution, figure or formula needs a script to be shown, and there is a way on."""
-    hidden = {}
-    for scripts in (True, False):
-        with reader(browser, site, PHONE, java_script_enabled=scripts) as page:
+    with reader(browser, site, PHONE, java_script_enabled=False) as page:
+        page.goto(f"{site}/{path}")
+        audit(page, "open")
+        hidden = audit(page, "hidden")
+        found = audit(page, "images") + audit(page, "math") + audit(page, "overflow")
+        assert not found, "\n".join(found)
+        assert page.locator("a[href$='.html']:visible").count() > 0
+    if hidden:  # which is no fault if scripts don't show it either
+        with reader(browser, site, PHONE) as page:
             page.goto(f"{site}/{path}")
             audit(page, "open")
-            hidden[scripts] = audit(page, "hidden")
-            if not scripts:
-                found = [finding for finding in hidden[False] if finding not in hidden[True]]
-                found += audit(page, "images") + audit(page, "math") + audit(page, "overflow")
-                assert not found, "\n".join(found)
-                assert page.locator("a[href$='.html']:visible").count() > 0
+            lost = {*hidden} - {*audit(page, "hidden")}
+            assert not lost, "\n".join(lost)
 
 
 def test_page_opens_from_a_folder(browser, folder, path):
+    if path == "404.html":
+        pytest.skip("a host's page: the archive for reading from a folder has none")
     with reader(browser, folder.as_uri()) as page:
         page.goto(f"{folder.as_uri()}/{path}")
         audit(page, "open")

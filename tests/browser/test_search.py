@@ -23,7 +23,7 @@ QUERIES = {
     "log-odds": "chapters/glossary",
     "temperature": "chapters/language-models",
     "temperature scaling": "chapters/calibration",
-    "label smoothing": "chapters/fused-losses",
+    "label smoothing": "chapters/masks-weights-means",
     "calibration": "chapters/calibration",
     "distillation": "chapters/distillation",
     "perplexity": "chapters/glossary",

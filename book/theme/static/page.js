@@ -2,28 +2,15 @@
 "use strict";
 
 // The theme: what the system says, or what the reader chose. The page's first lines apply it before anything is drawn.
-// From "auto" the button leads to the theme that is not shown, so that a first press never seems to do nothing. A phone
-// shows its icon only: a sun, a moon, or half of each.
+// From "auto" the button leads to the theme that is not shown, so that a first press never seems to do nothing.
 {
-  const root = document.documentElement;
+  const { dataset } = document.documentElement;
   const button = document.getElementById("theme-switch");
-  const [outline, half] = button.querySelectorAll("path");
-  const icons = {
-    auto: outline.getAttribute("d"),
-    light: "M12 8a4 4 0 1 0 0 8a4 4 0 0 0 0-8zM12 2v2M12 20v2M2 12h2M20 12h2M5 5l1.4 1.4M17.6 17.6L19 19M5 19l1.4-1.4M17.6 6.4L19 5",
-    dark: "M20.5 14.5A9 9 0 1 1 9.5 3.5a7 7 0 0 0 11 11z",
-  };
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const choice = () => (root.dataset.choice in icons ? root.dataset.choice : "auto");
-  const show = () => {
-    button.querySelector("span span").textContent = choice();
-    outline.setAttribute("d", icons[choice()]);
-    half.style.display = choice() === "auto" ? "" : "none";
-  };
+  const show = () => { button.lastElementChild.textContent = dataset.choice; };
   button.addEventListener("click", () => {
-    const turns = dark.matches ? ["auto", "light", "dark"] : ["auto", "dark", "light"];
-    root.dataset.choice = turns[(turns.indexOf(choice()) + 1) % turns.length];
-    try { localStorage.setItem("theme", root.dataset.choice); } catch { /* no storage: until the next page */ }
+    const turns = matchMedia("(prefers-color-scheme: dark)").matches ? ["auto", "light", "dark"] : ["auto", "dark", "light"];
+    dataset.choice = turns[(turns.indexOf(dataset.choice) + 1) % turns.length];
+    try { localStorage.setItem("theme", dataset.choice); } catch { /* no storage: until the next page */ }
     document.dispatchEvent(new Event("theme-chosen"));
     show();
   });
@@ -49,18 +36,6 @@ for (const popover of document.querySelectorAll("[popover]")) {
   document.addEventListener("focusin", ({ target }) => {
     if (!popover.contains(target) && target.matches(":focus-visible")) hide();
   });
-}
-
-// A menu closes on Escape, and when the reader presses or focuses anything else.
-for (const menu of document.querySelectorAll(".page-tools details")) {
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape" || !menu.open) return;
-    menu.open = false;
-    menu.querySelector("summary").focus();
-  });
-  for (const kind of ["pointerdown", "focusin"]) {
-    document.addEventListener(kind, (event) => { if (!menu.contains(event.target)) menu.open = false; });
-  }
 }
 
 // Code is copied without the prompts and the output of a session, of Python or of a shell.
