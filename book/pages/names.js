@@ -32,13 +32,17 @@ const names = {
 
   start(form, list) {
     const status = form.querySelector("[role=status]");
-    const entries = [...list.querySelectorAll(":scope > dt")].map((term) => ({
-      elements: [term, term.nextElementSibling],
-      anchors: [term.id, ...[...term.querySelectorAll("[id]")].map(({ id }) => id)],
-      framework: term.querySelector(".framework").textContent,
-      scale: term.className.match(/scale-([a-z-]+)/)[1],
-      text: `${[term.id, ...[...term.querySelectorAll("[id]")].map(({ id }) => id)].join(" ")} ${term.textContent} ${term.nextElementSibling.textContent}`,
-    }));
+    const entries = [...list.querySelectorAll(":scope > dt")].map((term) => {
+      const elements = [term, term.nextElementSibling];
+      const anchors = [term, ...term.querySelectorAll("[id]")].map(({ id }) => id);
+      return {
+        elements,
+        anchors,
+        framework: term.querySelector(".framework").textContent,
+        scale: term.className.match(/scale-([a-z-]+)/)[1],
+        text: [...anchors, ...elements.map(({ textContent }) => textContent)].join(" "),
+      };
+    });
     const query = Object.fromEntries(new URLSearchParams(location.search));
     let limit = names.first;
 
