@@ -20,6 +20,8 @@ from logitkit.conventions import Check, Record
 from logitkit.diagnose._command import add_diagnose
 
 WIDTH = 88
+SCREEN = 100  # no line is longer
+SCREEN_LINES = 14  # no answer is, without --all
 LISTED = 8  # of several hits, so many have a line; --all lists the rest
 
 
@@ -126,9 +128,12 @@ def _answer(records: Sequence[Record], everything: bool) -> str:
     page = _page(first, everything)
     if not others:
         return page
-    shown = others if everything else others[:LISTED]
-    more = [f"  ... and {len(others) - len(shown)} more: --all lists them"] if len(shown) < len(others) else []
-    return "\n".join([page, "", "Also:", *(f"  {line}" for line in _lines(shown)), *more])
+    listed = others if everything else others[:LISTED]
+    lines = [_fitted(f"  {line}") for line in _lines(listed)]
+    while not everything and len("\n".join([page, *lines]).splitlines()) > SCREEN_LINES - 3:
+        lines.pop()
+    more = [f"  ... and {len(others) - len(lines)} more: --all lists them"] if len(lines) < len(others) else []
+    return "\n".join([page, "", "Also:", *lines, *more])
 
 
 def _lines(records: Sequence[Record]) -> Iterable[str]:
@@ -136,6 +141,11 @@ def _lines(records: Sequence[Record]) -> Iterable[str]:
     symbol = max(len(record.symbol) for record in records)
     for record in records:
         yield f"{record.framework:{framework}}  {record.symbol:{symbol}}  {_scale(record)}"
+
+
+def _fitted(line: str) -> str:
+    """A line, broken where it's too long for a screen."""
+    return textwrap.fill(line, SCREEN, subsequent_indent="      ", break_long_words=False, break_on_hyphens=False)
 
 
 def _scale(record: Record) -> str:
@@ -162,7 +172,7 @@ def _page(record: Record, everything: bool) -> str:
             "Docs": case.docs,
         }
     body = [_row(label, text) for label, text in rows.items() if text]
-    return "\n".join([f"{record.symbol}   ({record.framework})", *body])
+    return "\n".join([_fitted(f"{record.symbol}   ({record.framework})"), *body])
 
 
 def _stability(record: Record) -> str:

@@ -19,6 +19,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from logitkit import conventions
+from logitkit.cli import main
 
 FOLDER = Path(conventions.__file__).parent
 FILES = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted((FOLDER / "records").glob("*.toml"))}
@@ -81,6 +82,7 @@ NAMES = [
         "TensorFlow",
         "PaddlePaddle",
         "CatBoost",
+        "LightGBM",
         "BrainScript",
         "JavaScript",
         "NaN",
@@ -324,3 +326,27 @@ def test_flag_sets_the_scale_and_one_that_is_not_known_leaves_it_open() -> None:
 @pytest.mark.parametrize("path", ["torch.nn.CrossEntropy", "CrossEntropyLoss", "torch.nn.crossentropyloss", ""])
 def test_resolve_is_exact(path: str) -> None:
     assert conventions.resolve(path) is None
+
+
+@pytest.mark.parametrize("each", conventions.callables(), ids=lambda each: each.id)
+def test_case_says_what_resolve_says(each: conventions.Callable) -> None:
+    """A row's scale follows from the flags, except where a condition that no flag says decides."""
+    for case in each.cases:
+        found = conventions.resolve(each.paths[0], **dict(case.when))
+        said = {one.name: one.scale for one in found.inputs}[case.input] if case.input else found.returns
+        assert case.condition or said == case.scale or (each.form == "class" and said is None), case
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.framework}: {record.symbol}")
+def test_code_in_a_text_is_whole(record: conventions.Record) -> None:
+    for text in [*texts(record), *([record.fix] if record.fix else [])]:
+        for code in re.findall("`([^`]+)`", text):
+            assert all(code.count(one) == code.count(other) for one, other in ("()", "[]")), text
+
+
+def test_explaining_a_row_takes_one_screen(capsys: pytest.CaptureFixture[str]) -> None:
+    for record in RECORDS:
+        main(["explain", record.symbol, "--framework", record.framework])
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) < 15, record.symbol
+        assert max(map(len, lines)) <= 100, record.symbol

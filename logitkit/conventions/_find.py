@@ -45,9 +45,22 @@ FIRST: Final = (
     *("XGBoost", "LightGBM", "CatBoost", "statsmodels", "R", "TensorFlow Probability", "OpenAI API", "vLLM"),
 )
 # What people call a thing that no framework calls so.
+MULTICLASS: Final = (
+    "torch.nn.functional.cross_entropy",
+    "keras.losses.CategoricalCrossentropy",
+    "optax.softmax_cross_entropy",
+)
 NICKNAMES: Final = {
+    "focal loss": (
+        "torchvision.ops.sigmoid_focal_loss",
+        "keras.losses.BinaryFocalCrossentropy",
+        "monai.losses.FocalLoss",
+    ),
     "bce": ("torch.nn.BCEWithLogitsLoss", "torch.nn.BCELoss", "keras.losses.BinaryCrossentropy"),
-    "ce": ("torch.nn.functional.cross_entropy", "keras.losses.CategoricalCrossentropy", "optax.softmax_cross_entropy"),
+    "ce": MULTICLASS,
+    "ce loss": MULTICLASS,
+    "crossentropy": MULTICLASS,
+    "cross entropy": MULTICLASS,
     "xent": (
         "torch.nn.functional.cross_entropy",
         "tensorflow.nn.softmax_cross_entropy_with_logits",
@@ -98,11 +111,16 @@ def find(query: str) -> list[Record]:
     >>> conventions.find("numpy.linalg.norm")
     []
     """
+    words = " ".join(re.split(r"[-\s]+", query.strip().lower()))
+    if " " in words and words in NICKNAMES:
+        return list(dict.fromkeys([*_nicknamed(words), *_with_words(words)]))
     names = _names_in(query)
     for look in (_look_up, _of_an_object):
         for name in names:
             if found := look(name):
-                return found
+                first = found[0].callable
+                written_out = [row for row in found if row.callable is first and row.symbol == query]
+                return list(dict.fromkeys([*written_out, *found]))
     framework, rest = _split_framework(query)
     if framework:
         within = [record for record in find(rest) if record.framework in framework]
@@ -178,7 +196,12 @@ def _read(query: str) -> Iterator[_Name]:
         yield from _names_elsewhere(text)
         return
     nodes = list(ast.walk(tree))
-    for call in (node for node in nodes if isinstance(node, ast.Call)):
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    read = {id(call.func) for call in calls}
+    for node in nodes:  # Bernoulli(p).logits: an attribute of what a call makes
+        if isinstance(node, ast.Attribute) and id(node) not in read and isinstance(node.value, ast.Call):
+            yield _Name(_dotted(node)) if len(_dotted(node)) > 1 else _Name(())
+    for call in calls:
         if parts := _dotted(call.func):
             keywords = tuple((each.arg, _value(each.value)) for each in call.keywords if each.arg)
             yield _Name(parts, tuple(map(_value, call.args)), keywords, called=True)
@@ -223,9 +246,19 @@ def _dotted(node: ast.expr) -> tuple[str, ...]:
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
         node = node.value
-    if isinstance(node, ast.Call) and not parts:  # nn.CrossEntropyLoss()(x, y): that call is asked for itself
-        return ()
+    if isinstance(node, ast.Call):
+        # nn.CrossEntropyLoss()(x, y): that call is asked for itself; SVC().fit(x, y).predict(x): a method of the class
+        return (*_class_in(node), *reversed(parts)) if parts else ()
     return (*([node.id] if isinstance(node, ast.Name) else []), *reversed(parts))
+
+
+def _class_in(node: ast.expr) -> tuple[str, ...]:
+    """The class whose object a chain of calls starts from, if it starts from one."""
+    while isinstance(node, ast.Call | ast.Attribute):
+        if isinstance(node, ast.Call) and (parts := _dotted(node.func)) and parts[-1][0].isupper():
+            return parts
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return ()
 
 
 def _value(node: ast.expr) -> Any:
@@ -247,10 +280,13 @@ class _Symbol(str):
 
 def _look_up(name: _Name) -> list[Record]:
     """The rows of a name: by a nickname, the whole or the end of a path, a spelling, or a keyword."""
-    nicknamed = _nicknamed(name) if len(name.parts) == 1 else []
+    nicknamed = _nicknamed(name.parts[0]) if len(name.parts) == 1 else []
+    if name.keywords and name.keywords[0][0] == name.parts[0] and (found := _with_keyword(name)):
+        return found  # sigmoid=True is the argument, not the function
     for same in (str, letters):
         if found := _called(name, same):
-            ranked = sorted(found, key=_rank)
+            given = dict(name.keywords).keys()  # predict(fit, type="link"): those come first that have this flag
+            ranked = sorted(found, key=lambda each: (not any(flag.name in given for flag in each.flags), _rank(each)))
             return list(dict.fromkeys([*nicknamed, *(record for each in ranked for record in _chosen(each, name))]))
     return nicknamed or (_with_keyword(name) if len(name.parts) == 1 and not name.called else [])
 
@@ -362,8 +398,8 @@ def _of_an_object(name: _Name) -> list[Record]:
     return [record for record in methods if any(flag.name in given for flag in record.callable.flags)] or methods
 
 
-def _nicknamed(name: _Name) -> list[Record]:
-    wanted = NICKNAMES.get(name.parts[0].lower(), ())
+def _nicknamed(word: str) -> list[Record]:
+    wanted = NICKNAMES.get(word.lower(), ())
     return [record for path in wanted for each in callables() if path in each.paths for record in rows(each)[:1]]
 
 
@@ -374,13 +410,13 @@ def _with_keyword(name: _Name) -> list[Record]:
     found = []
     for each in sorted(callables(), key=_rank):
         if any(flag.name == wanted for flag in each.flags):
-            for record in rows(each):
-                own = values_of_flags(each, record.case)[wanted]
-                if value is ... or own == value:
-                    found.append(record)
+            fitting = [row for row in rows(each) if value in (..., values_of_flags(each, row.case)[wanted])]
+            found += fitting or _derived(each, {wanted: value})
         elif any(one.name == wanted and one.scale for one in each.inputs):
             found += [record for record in rows(each) if record.case.input == wanted]
-    return sorted(found, key=lambda record: (_rank(record.callable), wanted not in dict(record.case.when)))
+    return sorted(
+        found, key=lambda record: (_rank(record.callable), dict(record.case.when).get(wanted) in (None, False))
+    )
 
 
 def _with_words(text: str) -> list[Record]:

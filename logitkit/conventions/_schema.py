@@ -26,7 +26,7 @@ WORDS: Final[Mapping[Scale, str]] = {
     "probabilities": "probabilities",
     "log-probabilities": "log-probabilities",
     "margin": "a margin (no probability belongs to it)",
-    "none": "no score (labels or values)",
+    "none": "no score (labels, values, features)",
 }
 
 Value = str | float | bool | None
