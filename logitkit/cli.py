@@ -21,7 +21,6 @@ from logitkit.diagnose._command import add_diagnose
 
 WIDTH = 88
 SCREEN = 100  # no line is longer
-SCREEN_LINES = 14  # no answer is, without --all
 LISTED = 8  # of several hits, so many have a line; --all lists the rest
 
 
@@ -130,8 +129,6 @@ def _answer(records: Sequence[Record], everything: bool) -> str:
         return page
     listed = others if everything else others[:LISTED]
     lines = [_fitted(f"  {line}") for line in _lines(listed)]
-    while not everything and len("\n".join([page, *lines]).splitlines()) > SCREEN_LINES - 3:
-        lines.pop()
     more = [f"  ... and {len(others) - len(lines)} more: --all lists them"] if len(lines) < len(others) else []
     return "\n".join([page, "", "Also:", *lines, *more])
 
@@ -139,6 +136,8 @@ def _answer(records: Sequence[Record], everything: bool) -> str:
 def _lines(records: Sequence[Record]) -> Iterable[str]:
     framework = max(len(record.framework) for record in records)
     symbol = max(len(record.symbol) for record in records)
+    if framework + symbol + max(len(_scale(record)) for record in records) + 6 > SCREEN:
+        framework = symbol = 0  # columns would be too wide
     for record in records:
         yield f"{record.framework:{framework}}  {record.symbol:{symbol}}  {_scale(record)}"
 

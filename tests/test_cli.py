@@ -59,7 +59,8 @@ def test_several_hits_are_the_one_that_is_meant_and_a_line_for_each_other(capsys
     page, _, others = out.partition("Also:\n")
     assert code == 0
     assert page.startswith("torch.nn.CrossEntropyLoss   (PyTorch)")
-    assert len(others.splitlines()) == len(conventions.find("CrossEntropyLoss")) - 1 > 1
+    entries = [line for line in others.splitlines() if not line.startswith(" " * 6)]  # the rest of a long one is set in
+    assert len(entries) == len(conventions.find("CrossEntropyLoss")) - 1 > 1
 
 
 def test_long_list_ends_with_how_many_are_left_out(capsys) -> None:

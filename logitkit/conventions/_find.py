@@ -281,8 +281,8 @@ class _Symbol(str):
 def _look_up(name: _Name) -> list[Record]:
     """The rows of a name: by a nickname, the whole or the end of a path, a spelling, or a keyword."""
     nicknamed = _nicknamed(name.parts[0]) if len(name.parts) == 1 else []
-    if name.keywords and name.keywords[0][0] == name.parts[0] and (found := _with_keyword(name)):
-        return found  # sigmoid=True is the argument, not the function
+    if name.keywords and name.keywords[0][0] == name.parts[0] and (argument := _with_keyword(name)):
+        return argument  # sigmoid=True is the argument, not the function
     for same in (str, letters):
         if found := _called(name, same):
             given = dict(name.keywords).keys()  # predict(fit, type="link"): those come first that have this flag
