@@ -17,7 +17,8 @@ from sphinx.environment import BuildEnvironment
 from sphinx.ext.autodoc.mock import MockFinder
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-SPELLINGS = {"logitkit": r"lk|logitkit", "logitkit.torch": r"lt|logitkit\.torch"}
+USE = re.compile(r"\b(lk|lt|logitkit\.torch|logitkit)\.(\w+)")
+SHORT = {"lk": "logitkit", "lt": "logitkit.torch"}
 
 
 def setup(app: Sphinx) -> None:
@@ -35,22 +36,18 @@ def mock_always(app: Sphinx, config: Config) -> None:
 def find_uses(app: Sphinx, env: BuildEnvironment) -> set[str]:
     """Note which chapters use each function, and return the pages of the functions for which that has changed."""
     sources = {docname: Path(env.doc2path(docname)) for docname in env.external_site_map}
-    texts = {docname: text(path) for docname, path in sources.items() if path.suffix == ".ipynb"}
+    used = {docname: functions_in(path) for docname, path in sources.items() if path.suffix == ".ipynb"}
     objects = env.get_domain("py").objects
-    uses = {}
-    for name in objects:
-        module, _, function = name.rpartition(".")
-        if module in SPELLINGS:  # and not a class
-            use = re.compile(rf"\b(?:{SPELLINGS[module]})\.{function}\b")
-            uses[name] = [docname for docname, found in texts.items() if use.search(found)]
+    uses = {name: [docname for docname, functions in used.items() if name in functions] for name in objects}
     before, env.used_in = getattr(env, "used_in", {}), uses
     return {objects[name].docname for name in uses if uses[name] != before.get(name)}
 
 
-def text(notebook: Path) -> str:
-    """Return the text and the code of a notebook."""
+def functions_in(notebook: Path) -> set[str]:
+    """Return the full names of the functions that the text and the code of a notebook use."""
     cells = json.loads(notebook.read_text("utf-8"))["cells"]
-    return "\n".join("".join(cell["source"]) for cell in cells)
+    found = (use for cell in cells for use in USE.findall("".join(cell["source"])))
+    return {f"{SHORT.get(module, module)}.{function}" for module, function in found}
 
 
 class UsedIn(SphinxPostTransform):

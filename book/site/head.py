@@ -226,6 +226,7 @@ def write_site_files(app: Sphinx, error: Exception | None) -> None:
         return
     out = Path(app.outdir)
     pages = [str(page) for page in app.env.external_site_map]
+    (out / "_modules" / "index.html").unlink(missing_ok=True)  # viewcode's list of modules, to which nothing leads
     (out / ".nojekyll").touch()  # GitHub would leave out the folders that begin with an underscore
     (out / "robots.txt").write_text(f"User-agent: *\nAllow: /\nSitemap: {app.config.html_baseurl}sitemap.xml\n")
     (out / "sitemap.xml").write_bytes(sitemap(app, pages))
