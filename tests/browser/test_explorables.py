@@ -423,6 +423,7 @@ class TestControls:
 
     def test_figure_can_be_dragged_with_the_mouse(self, page, site, name):
         box = opened(page, site, name)
+        box.figure.evaluate("figure => figure.scrollIntoView({ block: 'center' })")  # and not under the page's header
         area = box.figure.bounding_box()
         for share in (0.12, 0.25, 0.45, 0.6):  # every part that can be held lies on one of these heights
             y = area["y"] + share * area["height"]
