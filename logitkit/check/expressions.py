@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -42,6 +43,7 @@ from logitkit.check.values import (
 __all__ = ["Expressions", "Frame", "TooLongError"]
 
 Condition = tuple[Any, ...]
+_READERS = {kind: f"_{name}" for name, kind in vars(ast).items() if isinstance(kind, type)}  # by the node's class
 
 
 class TooLongError(Exception):
@@ -124,7 +126,7 @@ class Expressions:
         self.budget -= 1
         if self.budget < 0:
             raise TooLongError
-        method = getattr(self, f"_{type(node).__name__}", None)
+        method = getattr(self, _READERS[type(node)], None)
         if method is None:
             return Thing("expression")
         self.parents.append(node)
@@ -152,7 +154,14 @@ class Expressions:
                     found = scope.names[name] = self.imported(found)
                 return read(found, self.taken)
             scope = scope.parent
-        return Symbol(f"builtins.{name}")
+        stars = self.frame.module.stars if not hasattr(builtins, name) else []
+        return next(
+            (Symbol(path) for star in reversed(stars) if self.has(path := f"{star}.{name}")), Symbol(f"builtins.{name}")
+        )
+
+    def has(self, path: str) -> bool:
+        """Whether a library is known to have this name."""
+        raise NotImplementedError
 
     def _Attribute(self, node: ast.Attribute) -> Value:
         return self.attribute(self.value(node.value), node.attr)
@@ -194,7 +203,7 @@ class Expressions:
             found = later.module.scope.names[later.name] = self.imported(found)
         if found is not None:
             return read(found, self.taken)
-        path = later.module.source.path
+        path = later.module.path
         inner = self.project.find(later.name, path, 1) if path.endswith("__init__.py") else None
         return File(inner) if inner else Thing(later.name)
 

@@ -87,18 +87,24 @@ _LIBRARIES = re.compile(
 )
 
 
+# A softmax of one unit, or one activation on another, is wrong by itself.
+_SOFTMAX = re.compile(r"softmax|sigmoid\b.*sigmoid\b", re.DOTALL | re.IGNORECASE)
+
+
 @cache
-def _words() -> re.Pattern[str]:
-    """The last parts of the registry's names: a program that has none of them has nothing to check."""
+def _words(*roles: str) -> re.Pattern[str]:
+    """The last parts of the registry's names for functions of these roles."""
     found = {
         path.rpartition(".")[2]
         for each in conventions.callables()
         if each.language == "Python"
         and _LIBRARIES.match(each.paths[0])
-        and any(word in each.cases[0].role for word in (*_KINDS, "normali", "link"))
+        and any(word in each.cases[0].role for word in roles)
         for path in each.paths
     }
-    names = {name for name in found if len(name) > 4 and name != "choice"} | SCORING_LAYERS
+    names = {name for name in found if len(name) > 4 and name != "choice"}
+    if "normali" in roles:
+        names |= SCORING_LAYERS
     longest_first = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
     return re.compile(rf"\b(?:{longest_first})\b")
 
@@ -126,8 +132,15 @@ class Facts:
     def speaks_of(self, text: str) -> bool:
         """Whether a program names anything of the registry, or a layer that gives scores."""
         if text not in self._spoken:
-            self._spoken[text] = bool(_LIBRARIES.search(text) and _words().search(text))
+            self._spoken[text] = bool(_LIBRARIES.search(text) and _words(*_KINDS, "normali", "link").search(text))
         return self._spoken[text]
+
+    def may_judge(self, text: str) -> bool:
+        """Whether a program names anything that a mistake could be made with, so that it's worth reading.
+
+        That's a loss, a distribution, a sampler or a metric, or a softmax. Layers alone can't be wrong.
+        """
+        return bool(_LIBRARIES.search(text) and (_SOFTMAX.search(text) or _words(*_KINDS).search(text)))
 
     def _ask(self, path: str, flags: tuple[tuple[str, Any], ...]) -> Fact | None:
         key = (path, flags)

@@ -27,6 +27,7 @@ from logitkit.check.values import (
     Class,
     Const,
     Function,
+    Guard,
     Instance,
     Items,
     Made,
@@ -72,13 +73,25 @@ class Interpreter(Statements):
 
     def matters(self, module: Module) -> bool:
         """Whether a file names an activation, a loss, a sampler or a layer."""
-        return module.source.path.endswith("__init__.py") or self.facts.speaks_of(module.source.text)
+        return module.path.endswith("__init__.py") or self.facts.speaks_of(module.text)
+
+    def has(self, path: str) -> bool:
+        """Whether a library is known to have this name."""
+        name = last(path)
+        return (
+            name in structures.SCORING_LAYERS | structures.CONTAINERS | structures.LAYER_LISTS
+            or (is_keras(path) and name[:1].isupper())
+            or self.facts.of(path, [], {}) is not None
+        )
 
     # Functions and classes of libraries
 
     def library(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Value:
         """What a function or class of a library gives."""
         name = last(path)
+        if name == "sigmoid" and len(args) == 1 and self.facts.of(path, [], {}) is None:  # somebody's own
+            for _, one in alternatives(args[0], self.taken):
+                self.notice(one, name, node)
         if path.startswith("builtins."):
             return builtin.call(self, name, args, kwargs, node)
         fact = self.facts.of(path, args, kwargs)
@@ -221,17 +234,24 @@ class Interpreter(Statements):
     def check(self, fact: Fact, wanted: Input, value: Value, node: ast.AST, given: Kwargs) -> None:
         """Ask the rules about one argument. If it may be several things, all must be wrong in the same way."""
         options = [(guard, one) for guard, one in alternatives(value, self.taken) if not isinstance(one, Const)]
+        # What another method may have put in its place, such as a model read from a file, is no excuse.
+        sure = [(guard, one) for guard, one in options if not (isinstance(one, Thing) and _elsewhere(guard))]
+        options = sure or options
         if isinstance(value, Items) and len(value.items) == 1:
             options = [(frozenset(), value.items[0])]
         found: list[rules.Finding | None] = []
         for _, one in options:
             if wanted.scale == "log-odds" and fact.kind in ("loss", "activation"):
-                self.wanted.setdefault(id(root(one)), (fact.name, self.place(node)))
-                self.alive.append(root(one))
+                self.notice(one, fact.name, node)
             use = rules.Use(fact, wanted, node, self.place(node), tuple(self.parents), given)
             found.append(rules.judge(use, one) if isinstance(one, Tensor) else None)
         if found and found[0] is not None and all(one is not None and one.code == found[0].code for one in found):
             self.findings.append(found[0])
+
+    def notice(self, value: Value, name: str, node: ast.AST) -> None:
+        """Take note that a function takes numbers for log-odds."""
+        self.wanted.setdefault(id(root(value)), (name, self.place(node)))
+        self.alive.append(root(value))
 
     # Layers, losses and models
 
@@ -447,6 +467,11 @@ class Interpreter(Statements):
             )
             if found is not None:
                 self.findings.append(found)
+
+
+def _elsewhere(guard: Guard) -> bool:
+    """Whether something depends on another method having been called."""
+    return any(truth and condition[0] == "called" for condition, truth in guard)
 
 
 def _false(value: Value) -> bool:

@@ -153,7 +153,7 @@ def _check_file(job: tuple[str, tuple[str, ...], str | None]) -> Result:
     text = _read(path)
     if text is None:
         return Result(path, trouble="can't be read")
-    if not _facts().speaks_of(text):
+    if not _facts().may_judge(text):
         return Result(path)
     sys.setrecursionlimit(6000)
     kept = Path(cache_folder, _digest(path.encode() + text.encode()) + ".json") if cache_folder else None

@@ -14,13 +14,15 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 
 from logitkit.check.values import Namespace, Place
 
 __all__ = ["BadFileError", "Module", "Project", "Source", "read_source"]
 
+# What these say of scales is in the registry, even where their own source is what's read.
+LIBRARIES = frozenset("torch tensorflow keras tf_keras jax flax optax haiku equinox".split())
 _SKIPPED_LINES = 25  # a file with more lines than this that don't parse isn't Python
 _MAGIC = re.compile(r"^\s*(?:[%!]|\?|[\w.]+\?{1,2}\s*$|[\w, ]+=\s*!|(?:cd|ls|pip|conda|apt-get) [^=(]*$)")
 _PRINT = re.compile(r"^(\s*)(?:print|exec)\b(?!\s*\().*$|^(\s*)raise \w+, .*$")
@@ -144,12 +146,18 @@ _source = lru_cache(maxsize=400)(read_source)  # the files of a project import t
 
 @dataclass(eq=False)
 class Module:
-    """A file of the program, and the names at its top."""
+    """A file of the program, and the names at its top. It's parsed when somebody asks: most imports matter to nobody."""
 
-    name: str
-    source: Source
+    path: str
+    text: str
     scope: Namespace = field(default_factory=Namespace)
+    stars: list[str] = field(default_factory=list)  # the libraries of which it imports everything
     done: bool = False
+
+    @cached_property
+    def source(self) -> Source:
+        """The parsed file."""
+        return _source(self.path, self.text)
 
 
 @dataclass
@@ -162,7 +170,7 @@ class Project:
     read: Callable[[str], str | None]
     roots: tuple[str, ...] = ()
     modules: dict[str, Module | None] = field(default_factory=dict)
-    used: list[str] = field(default_factory=list)  # files looked at, for the cache
+    _found: dict[tuple[str, str, int], Module | None] = field(default_factory=dict)
 
     def open(self, path: str) -> Module:
         """The module in a file.
@@ -175,6 +183,7 @@ class Project:
         module = self._open(path)
         if module is None:
             raise BadFileError("can't be read")
+        _ = module.source
         return module
 
     def _open(self, path: str) -> Module | None:
@@ -182,26 +191,27 @@ class Project:
             self.modules[path] = None
             text = self.read(path)
             if text is not None:
-                self.modules[path] = Module(path, _source(path, text))
+                self.modules[path] = Module(path, text)
         return self.modules[path]
 
     def find(self, name: str, importer: str, level: int = 0) -> Module | None:
         """The file that an import means, or None if it's none of the project's."""
+        key = (name, importer.rpartition("/")[0], level)
+        if key not in self._found:
+            self._found[key] = self._find(name, importer, level)
+        return self._found[key]
+
+    def _find(self, name: str, importer: str, level: int) -> Module | None:
         folder = PurePosixPath(importer).parent
         for _ in range(level - 1):
             folder = folder.parent
-        if not level and name.partition(".")[0] in sys.stdlib_module_names:
+        if not level and name.partition(".")[0] in sys.stdlib_module_names | LIBRARIES:
             return None
         for start in [folder] if level else list(self._starts(folder, name.partition(".")[0])):
             path = start.joinpath(*name.split(".")) if name else start
             for file in (path.with_name(f"{path.name}.py") if name else None, path / "__init__.py"):
-                if file is not None:
-                    try:
-                        module = self._open(str(file))
-                    except BadFileError:
-                        module = None
-                    if module:
-                        return module
+                if file is not None and (module := self._open(str(file))):
+                    return module
         return None
 
     def _starts(self, folder: PurePosixPath, top: str) -> Iterator[PurePosixPath]:

@@ -11,7 +11,7 @@ import ast
 
 from logitkit.check.calls import Calls
 from logitkit.check.expressions import Frame, TooLongError
-from logitkit.check.sources import Module
+from logitkit.check.sources import BadFileError, Module
 from logitkit.check.values import (
     Class,
     Const,
@@ -31,6 +31,7 @@ from logitkit.check.values import (
 __all__ = ["Statements"]
 
 Block = list[ast.stmt]
+_READERS = {kind: f"_run_{name}" for name, kind in vars(ast).items() if isinstance(kind, type)}  # by the node's class
 ROOT_BUDGET = 6_000  # expressions read for one function and what it calls
 DEEPEST_IMPORT = 24  # calls and imports inside each other
 
@@ -44,7 +45,7 @@ class Statements(Calls):
         try:
             for statement in body:
                 self.budget -= 1
-                method = getattr(self, f"_run_{type(statement).__name__}", None)
+                method = getattr(self, _READERS[type(statement)], None)
                 if method is not None and method(statement) is False:
                     return False
         finally:
@@ -183,6 +184,9 @@ class Statements(Calls):
             self.defaults(node.args),
         )
         if "setter" not in function.decorators and "overload" not in function.decorators:
+            earlier = self.frame.scope.names.get(node.name)
+            if isinstance(earlier, Function):  # nobody can call it any more, but somebody wrote it
+                self.inner.append(earlier)
             self.set_name(node.name, function)
         if self.frame.function is not None:
             self.inner.append(function)
@@ -230,14 +234,11 @@ class Statements(Calls):
                     if not name.startswith("_"):
                         self.set_name(name, Later(package.module, name))
             elif isinstance(package, Symbol):
-                self.star(package.path)
-
-    def star(self, path: str) -> None:
-        """`from library import *`: the registry's names in it."""
+                self.frame.module.stars.append(package.path)
 
     def import_module(self, name: str, level: int, node: ast.AST) -> Value:
         """A file of the program, or a library by its name."""
-        module = self.project.find(name, self.frame.module.source.path, level)
+        module = self.project.find(name, self.frame.module.path, level)
         if module is not None and module is not self.frame.module:
             return File(module)
         return Symbol(name) if not level else Thing(name)
@@ -247,11 +248,15 @@ class Statements(Calls):
         if module.done or len(self.frames) > DEEPEST_IMPORT:
             return
         module.done = True
+        try:
+            body = module.source.tree.body
+        except BadFileError:  # an imported file that isn't Python: nothing is known about its names
+            return
         module.scope.names["__name__"] = Const("__main__" if not self.frames else "imported")
         outer, self.taken = self.taken, frozenset()
         self.frames.append(Frame(module, module.scope))
         try:
-            self.run(module.source.tree.body)
+            self.run(body)
         finally:
             self.frames.pop()
             self.taken = outer

@@ -226,6 +226,8 @@ class Choice(Value):
 
 
 def _contradict(one: Guard, other: Guard) -> bool:
+    if not one or not other:
+        return False
     for condition, truth in one:
         if (condition, not truth) in other:
             return True
