@@ -8,7 +8,15 @@ import logitkit
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
 ARCHIVE = ROOT / "dist" / f"logits-book-{logitkit.__version__}.zip"
-ONLY_ON_THE_WEB = (".", "404.html", "robots.txt", "sitemap.xml", "objects.inv", "_static/cards/")
+ONLY_ON_THE_WEB = (
+    ".",
+    "404.html",
+    "robots.txt",
+    "sitemap.xml",
+    "objects.inv",
+    "_static/cards/",
+    "_static/checker/runtime/",
+)
 FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of the format: what is packed twice is the same to the byte
 
 

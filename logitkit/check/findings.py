@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from logitkit.check.explain import url
 from logitkit.check.values import Place, Step
 
-__all__ = ["BOOK", "Edit", "Finding", "Fix"]
-
-BOOK = "https://logitkit.github.io/logitkit/chapters/check.html"
+__all__ = ["Edit", "Finding", "Fix"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Finding:
     @property
     def url(self) -> str:
         """The page about the code."""
-        return f"{BOOK}#{self.code.lower()}"
+        return url(self.code)
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from logitkit.check.findings import BOOK, Edit, Finding, Fix
-from logitkit.check.rules import TITLES
+from logitkit.check.explain import BOOK, TITLES, url
+from logitkit.check.findings import Edit, Finding, Fix
 
 __all__ = ["FORMATS", "apply_edits", "as_github", "as_json", "as_sarif", "as_text"]
 
@@ -97,10 +97,7 @@ def as_github(findings: Sequence[Finding]) -> str:
 
 def as_sarif(findings: Sequence[Finding]) -> str:
     """SARIF 2.1.0, which code hosts read."""
-    rules = [
-        {"id": code, "shortDescription": {"text": title}, "helpUri": f"{BOOK}#{code.lower()}"}
-        for code, title in TITLES.items()
-    ]
+    rules = [{"id": code, "shortDescription": {"text": title}, "helpUri": url(code)} for code, title in TITLES.items()]
     results = [
         {
             "ruleId": one.code,
@@ -123,7 +120,7 @@ def as_sarif(findings: Sequence[Finding]) -> str:
         }
         for one in findings
     ]
-    driver = {"name": "logitkit check", "informationUri": BOOK, "rules": rules}
+    driver = {"name": "logitkit check", "informationUri": f"{BOOK}.html", "rules": rules}
     log = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",

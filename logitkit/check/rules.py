@@ -17,7 +17,7 @@ from logitkit.check.findings import Finding, Fix
 from logitkit.check.structures import is_keras
 from logitkit.check.values import LOG_PROBS, PROBS, SCORES, Const, Place, Step, Tensor, Thing, Value
 
-__all__ = ["COMPARISONS", "RULES", "TITLES", "Finding", "Rule", "Use", "judge", "judge_threshold"]
+__all__ = ["COMPARISONS", "RULES", "Finding", "Rule", "Use", "judge", "judge_threshold"]
 
 # Functions and methods that compare.
 COMPARISONS = {
@@ -61,7 +61,6 @@ class Rule:
     """A mistake: what's held, what's wanted, by what kind of function; what to say, and the number that tells."""
 
     code: str
-    title: str
     held: tuple[str, ...]
     wanted: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -122,60 +121,60 @@ def _binary(use: Use, held: Tensor) -> bool:
 
 
 RULES = (
-    Rule("LK110", "temperature applied to probabilities", (PROBS,), ("logits", "log-odds", "probabilities"), ("activation", "sampler", "distribution"),
+    Rule("LK110", (PROBS,), ("logits", "log-odds", "probabilities"), ("activation", "sampler", "distribution"),
          "a temperature divides logits; these are probabilities, and what follows normalizes again",
          lambda held: "a sampler that normalizes gives the same draws at every temperature",
          lambda use, held: held.tempered),
-    Rule("LK106", "softmax over a single unit", (SCORES,), ("logits",), ("activation",),
+    Rule("LK106", (SCORES,), ("logits",), ("activation",),
          "a softmax over one unit is 1 whatever comes in",
          lambda held: "the output is exactly 1 for every input; cross entropy is 0 and the accuracy never moves",
          _one_unit, fixes.sigmoid_for_softmax),
-    Rule("LK112", "an activation on what is a probability already", (PROBS,), ("logits", "log-odds"), ("activation",),
+    Rule("LK112", (PROBS,), ("logits", "log-odds"), ("activation",),
          "`{name}` takes {wanted}, and these are probabilities already",
          lambda held: f"a softmax of probabilities gives no class more than {certainty(held)}, a sigmoid stays between 0.5 and 0.7311",
          lambda use, held: held.direct and bool(held.by) and not held.eps, fixes.drop_this),
-    Rule("LK105", "from_logits contradicts the last activation", (PROBS,), ("logits", "log-odds"), ("loss", "metric"),
+    Rule("LK105", (PROBS,), ("logits", "log-odds"), ("loss", "metric"),
          "`from_logits=True` says logits, and these are the probabilities of a {by}. Keras on TensorFlow goes back to the "
          "logits if it finds the {by}, and warns; on JAX, PyTorch and NumPy it's applied twice",
          lambda held: f"applied twice, the loss is never below {floor(held)}" if held.by == "softmax" else "applied twice, the loss of a negative is never below 0.6931",
          _from_logits, fixes.from_logits_false),
-    Rule("LK101", "probabilities into a loss that applies softmax", (PROBS,), ("logits",), ("loss",),
+    Rule("LK101", (PROBS,), ("logits",), ("loss",),
          "`{name}` applies a softmax itself, and these are the probabilities of a {by}",
          lambda held: f"the loss is never below log(1 + (C - 1) / e): {floor(held)}",
          _is_prediction, fixes.drop_activation),
-    Rule("LK102", "probabilities into a loss that applies sigmoid", (PROBS,), ("log-odds",), ("loss",),
+    Rule("LK102", (PROBS,), ("log-odds",), ("loss",),
          "`{name}` applies a sigmoid itself, and these are the probabilities of a {by}",
          lambda held: "the loss of a negative is never below log 2 = 0.6931, that of a positive never below 0.3133",
          _is_prediction, fixes.drop_activation),
-    Rule("LK113", "a sigmoid head with categorical cross entropy", (PROBS,), ("probabilities",), ("loss",),
+    Rule("LK113", (PROBS,), ("probabilities",), ("loss",),
          "`{name}` takes one distribution over the classes, and a sigmoid gives each class its own probability; Keras divides by their sum",
          lambda held: "the outputs don't sum to one, so none of them is the probability of its class",
-         _sigmoid_head, fixes.softmax_for_sigmoid),
-    Rule("LK103", "raw scores into a loss that wants probabilities", (SCORES, LOG_PROBS), ("probabilities",), ("loss",),
+         _sigmoid_head, fixes.softmax_for_sigmoid, "note"),
+    Rule("LK103", (SCORES, LOG_PROBS), ("probabilities",), ("loss",),
          "`{name}` takes probabilities, and these are {held}",
          lambda held: "Keras clips at 1e-7, so the loss jumps to 16.118 or to 0; PyTorch stops, or clamps at 100",
          _is_prediction, fixes.loss_of_logits),
-    Rule("LK104", "no log-probabilities into a loss that wants them", (PROBS, SCORES), ("log-probabilities",), ("loss",),
+    Rule("LK104", (PROBS, SCORES), ("log-probabilities",), ("loss",),
          "`{name}` takes log-probabilities, and these are {held}",
          lambda held: "the loss is negative: between -1 and 0 for probabilities, without a floor for scores",
          lambda use, held: not _gathers(use, held), fixes.log_probs),
-    Rule("LK104", "log-probabilities as a target of probabilities", (LOG_PROBS,), ("probabilities",), ("loss",),
+    Rule("LK104", (LOG_PROBS,), ("probabilities",), ("loss",),
          "`{name}` takes probabilities as its target, and these are log-probabilities (`log_target=True` takes them)",
          lambda held: "the loss is 0 or NaN: negative targets count as nothing",
          lambda use, held: use.wanted.is_target),
-    Rule("LK108", "the wrong scale into a distribution or sampler", (PROBS,), ("logits", "log-odds"), ("distribution", "sampler"),
+    Rule("LK108", (PROBS,), ("logits", "log-odds"), ("distribution", "sampler"),
          "`{argument}` of `{name}` holds {wanted}, and these are the probabilities of a {by}",
          lambda held: f"no class is drawn with more than {certainty(held)}" if held.by == "softmax" else "every probability lies between 0.5 and 0.7311",
          fix=fixes.probs_argument),
-    Rule("LK108", "the wrong scale into a distribution or sampler", (SCORES, LOG_PROBS), ("probabilities",), ("distribution", "sampler"),
+    Rule("LK108", (SCORES, LOG_PROBS), ("probabilities",), ("distribution", "sampler"),
          "`{argument}` of `{name}` holds probabilities, and these are {held}",
          lambda held: "negative weights raise an error, or the draws come from other odds",
          fix=fixes.logits_argument),
-    Rule("LK107", "the threshold of another scale", (SCORES,), ("probabilities",), ("metric",),
+    Rule("LK107", (SCORES,), ("probabilities",), ("metric",),
          "`{name}` cuts at a probability of 0.5, and these are scores: the same cut is at 0",
          lambda held: "0.5 on log-odds is a probability of 0.6225",
          _binary),
-    Rule("LK111", "log_softmax into a loss that applies log-softmax", (LOG_PROBS,), ("logits",), ("loss",),
+    Rule("LK111", (LOG_PROBS,), ("logits",), ("loss",),
          "`{name}` applies a log-softmax itself: the one before does nothing and may go",
          lambda held: "the loss is the same to the last digits", _is_prediction, fixes.drop_activation, "note"),
 )  # fmt: skip
@@ -252,11 +251,3 @@ def judge_threshold(
     return Finding(
         "LK107", place, message, "0.5 on log-odds is a probability of 0.6225", tuple(step), fixes.threshold_zero(place)
     )
-
-
-TITLES = {
-    **{rule.code: rule.title for rule in reversed(RULES)},
-    "LK107": "the threshold of another scale",
-    "LK109": "log(softmax) or log(sigmoid) in two steps",
-}
-TITLES = dict(sorted(TITLES.items()))

@@ -12,7 +12,6 @@ import pickle
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -212,5 +211,7 @@ def check_files(
     if jobs == 1:
         yield from map(_check_file, work)
         return
+    from concurrent.futures import ProcessPoolExecutor  # which a browser's Python doesn't have
+
     with ProcessPoolExecutor(jobs) as pool:
         yield from pool.map(_check_file, work, chunksize=4)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 
-from logitkit.check.values import Namespace, Place
+from logitkit.check.values import Namespace, Place, Value
 
 __all__ = ["BadFileError", "Module", "Project", "Source", "read_source"]
 
@@ -146,12 +146,13 @@ _source = lru_cache(maxsize=400)(read_source)  # the files of a project import t
 
 @dataclass(eq=False)
 class Module:
-    """A file of the program, and the names at its top. It's parsed when somebody asks: most imports matter to nobody."""
+    """A file of the program and the names at its top, parsed when somebody asks: most imports matter to nobody."""
 
     path: str
     text: str
     scope: Namespace = field(default_factory=Namespace)
     stars: list[str] = field(default_factory=list)  # the libraries of which it imports everything
+    unknown: dict[str, Value] = field(default_factory=dict)  # names that nobody has defined
     done: bool = False
 
     @cached_property

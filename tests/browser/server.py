@@ -31,8 +31,10 @@ class Handler(SimpleHTTPRequestHandler):
         ".html": "text/html",
         ".ipynb": "application/json",
         ".js": "text/javascript",
+        ".mjs": "text/javascript",
         ".svg": "image/svg+xml",
         ".txt": "text/plain",
+        ".wasm": "application/wasm",
         ".woff2": "font/woff2",
         ".xml": "application/xml",
     }

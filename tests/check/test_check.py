@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from logitkit.check import check_text
-from logitkit.check.rules import TITLES
+from logitkit.check.explain import TITLES
 from logitkit.cli import main
 
 from .corpus import PROGRAMS, Program

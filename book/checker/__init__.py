@@ -1,0 +1,88 @@
+"""The page on which readers check their own code: a form, and the checker itself, run by the reader's browser.
+
+``{checker}`` writes the form. Pyodide, a Python for browsers, comes from npm and lies beside the pages with the checker's
+own source, packed; a worker loads both when the reader presses the button. Nothing that's typed leaves the browser.
+"""
+
+import json
+import zipfile
+import zlib
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.fileutil import copy_asset_file
+
+import logitkit
+from logitkit.check.explain import TITLES, example
+
+FOLDER = Path(__file__).parent
+PACKAGE = Path(logitkit.__file__).parent
+PYODIDE = FOLDER.parent / "node_modules" / "pyodide"
+RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
+EXAMPLES = ("LK101", "LK103", "LK107", "LK108", "LK110")
+FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of the format: the same source gives the same bytes
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Add the directive and its files."""
+    app.add_directive("checker", Checker)
+    app.connect("builder-inited", copy_files)
+    app.connect("html-page-context", add_style)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def copy_files(app: Sphinx) -> None:
+    """Put the page's scripts, the checker and Pyodide beside the pages."""
+    if app.builder.format != "html":
+        return
+    static = Path(app.outdir, "_static", FOLDER.name)
+    runtime = static / "runtime"
+    runtime.mkdir(parents=True, exist_ok=True)
+    for name in ("checker.js", "checker.css", "worker.mjs"):
+        copy_asset_file(FOLDER / name, static)
+    for name in RUNTIME:
+        copy_asset_file(PYODIDE / name, runtime)
+    pack(runtime / "logitkit.zip")
+
+
+def pack(archive: Path) -> None:
+    """Write what the checker needs of the package, and the report that the page shows."""
+    rooms = [PACKAGE / "__init__.py", *PACKAGE.glob("check/**/*"), *PACKAGE.glob("conventions/**/*")]
+    sources = {
+        path.relative_to(PACKAGE.parent).as_posix(): path for path in rooms if path.suffix in (".py", ".md", ".toml")
+    }
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
+        for name, path in sorted({**sources, "report.py": FOLDER / "report.py"}.items()):
+            packed.writestr(zipfile.ZipInfo(name, FIRST_DAY), path.read_bytes(), zipfile.ZIP_DEFLATED)
+
+
+def add_style(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Load the style on the page that has the form."""
+    if doctree and any("checker" in box["classes"] for box in doctree.findall(nodes.container)):
+        app.add_css_file(f"{FOLDER.name}/checker.css")
+
+
+class Checker(SphinxDirective):
+    """The form. What's inside the directive is shown where no script runs."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the form, which docutils has no node for, and the text for readers without it."""
+        static = "../" * self.env.docname.count("/") + f"_static/{FOLDER.name}/"
+        for name in ("checker.js", "form.html"):
+            self.env.note_dependency(str(FOLDER / name))
+        script = FOLDER / "checker.js"
+        options = "".join(
+            f'<option value="{escape(example(code, "Wrong"))}">{code}: {escape(TITLES[code])}</option>'
+            for code in EXAMPLES
+        )
+        form = (FOLDER / "form.html").read_text("utf-8").replace("{examples}", options)
+        version = f"{zlib.crc32(script.read_bytes()):08x}"
+        tag = f'<script defer src="{static}checker.js?v={version}" data-base={json.dumps(static)}></script>'
+        still = nodes.container("", *self.parse_content_to_nodes(), classes=["checker-still"])
+        return [nodes.container("", nodes.raw("", form + tag, format="html"), still, classes=["checker"])]
