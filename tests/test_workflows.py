@@ -43,6 +43,7 @@ def run(*command: str | Path, **options: Any) -> subprocess.CompletedProcess[str
         ("vendor.github-workflows", ".github/workflows/*.yml"),
         ("custom.github-workflows-require-timeout", ".github/workflows/*.yml"),
         ("vendor.github-actions", ".github/actions/*/action.yml"),
+        ("vendor.github-actions", "action.yml"),
         ("vendor.dependabot", ".github/dependabot.yml"),
         ("vendor.github-issue-config", ".github/ISSUE_TEMPLATE/config.yml"),
         ("vendor.github-issue-forms", ".github/ISSUE_TEMPLATE/[!c]*.yml"),

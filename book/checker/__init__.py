@@ -1,7 +1,8 @@
 """The page on which readers check their own code: a form, and the checker itself, run by the reader's browser.
 
-``{checker}`` writes the form. Pyodide, a Python for browsers, comes from npm and lies beside the pages with the checker's
-own source, packed; a worker loads both when the reader presses the button. Nothing that's typed leaves the browser.
+``{checker}`` writes the form. Pyodide, a Python for browsers, comes from npm and lies beside the pages with the
+checker's own source, packed; a worker loads both when the reader presses the button. Nothing that's typed leaves the
+browser.
 """
 
 import json

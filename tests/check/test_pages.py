@@ -1,4 +1,4 @@
-"""The page of each code: the checker finds what's wrong in its first example and nothing in its second, and both run."""
+"""The page of each code: its wrong example is found, its right one is not, and both run."""
 
 from __future__ import annotations
 
