@@ -5,5 +5,5 @@ from sphinx.application import Sphinx
 
 def setup(app: Sphinx) -> None:
     """Load the modules that add it."""
-    for module in ("names", "edge_cases", "api", "bibliography", "link_check"):
+    for module in ("names", "diagnose", "edge_cases", "api", "bibliography", "link_check"):
         app.setup_extension(f"book.pages.{module}")

@@ -120,7 +120,7 @@ def load_little(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Load the theme and what the page uses of the rest: the theme has the styles of the extensions' elements."""
-    files = ["logits.css", "names.css", "explorables/", "checker/", "page.js", "names.js"]
+    files = ["logits.css", "names.css", "explorables/", "checker/", "page.js", "names.js", "diagnose.js"]
     files += ["katex/"] * bool(doctree and any(doctree.findall(lambda node: isinstance(node, FORMULAS))))
     files += ["design-tabs.js"] * bool(doctree and any(doctree.findall(sd_tab_input)))
     wanted = tuple(f"_static/{file}" for file in files)

@@ -17,7 +17,7 @@ def loaded_with(folder, path, page):
 
 def test_page_loads_the_theme_and_what_its_own_directives_ask_for(site):
     _, pages = site
-    ours = {"logits.css", "katex.min.css", "explorables.css", "names.css"}
+    ours = {"logits.css", "katex.min.css", "explorables.css", "names.css", "checker.css"}
     for path, page in pages.items():
         styles = [Path(each["href"].partition("?")[0]).name for each in page.select("link[rel=stylesheet]")]
         assert "logits.css" in styles, path.name
