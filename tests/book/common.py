@@ -7,9 +7,11 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "chapters").glob("*.ipynb"))
-TOC = [
-    chapter["file"] for part in yaml.safe_load((ROOT / "_toc.yml").read_text())["parts"] for chapter in part["chapters"]
+_CHAPTERS = [
+    chapter for part in yaml.safe_load((ROOT / "_toc.yml").read_text())["parts"] for chapter in part["chapters"]
 ]
+TOC = [chapter["file"] for chapter in _CHAPTERS]
+BELOW = [section["file"] for chapter in _CHAPTERS for section in chapter.get("sections", [])]  # not in the sidebar
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 REPOSITORY = CONFIG["repository"]["url"]
 SITE = "https://logitkit.github.io/logitkit/"
@@ -23,7 +25,7 @@ def chapters(pages):
 def listed(site):
     """Return the pages of the table of contents, and the front page, by their names."""
     folder, pages = site
-    return {name: pages[folder / f"{name}.html"] for name in ("index", *TOC)}
+    return {name: pages[folder / f"{name}.html"] for name in ("index", *TOC, *BELOW)}
 
 
 def text_outside_code(element):
