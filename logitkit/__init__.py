@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from logitkit.kernels import show_config
     from logitkit.linear import linear_cross_entropy, linear_cross_entropy_value_and_grad
     from logitkit.links import expit, log1mexp, log_expit, logit, odds, softplus
     from logitkit.losses import (
@@ -37,11 +38,12 @@ __all__ = [
     "logits_from_probs",
     "logsumexp",
     "odds",
+    "show_config",
     "softmax",
     "softplus",
 ]
 
-_ROOMS = ("linear", "links", "losses", "simplex")
+_ROOMS = ("linear", "links", "losses", "simplex", "kernels")
 
 
 def __getattr__(name: str) -> object:

@@ -120,31 +120,53 @@ def by_element(
 
 
 def by_row(
-    formula: Callable[..., tuple[Float64s, ...]], arrays: Sequence[npt.NDArray[Any]], axis: int, dtype: npt.DTypeLike
+    formula: Callable[..., tuple[Float64s, ...]],
+    arrays: Sequence[npt.NDArray[Any]],
+    axis: int,
+    dtype: npt.DTypeLike,
+    kernel: Callable[..., tuple[Any, ...]] | None = None,
+    check: Callable[[Floats], Floats] = lambda values: values,
 ) -> tuple[npt.NDArray[Any], ...]:
     """Apply a formula for rows of float64 along `axis`, block by block.
 
     The first array is full; each other one has either its shape or one value a row. Each result of the formula
     is one value a row (stored as float64, since it may still be reduced) or a full array (rounded to `dtype`).
+    A kernel takes all rows at once; it returns the same results and, last, which rows it leaves to the formula. If
+    those are any, `check` raises where the first array has no meaning, or returns what is to be computed with.
     """
-    full = arrays[0]
-    row_shape, classes = full.shape[:axis] + full.shape[axis + 1 :], full.shape[axis]
+    shape = arrays[0].shape
+    row_shape, classes = shape[:axis] + shape[axis + 1 :], shape[axis]
     rows = math.prod(row_shape)
-    tables = [np.moveaxis(a, axis, -1).reshape(rows, classes) if a.ndim == full.ndim else a.ravel() for a in arrays]
+
+    def table(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.moveaxis(array, axis, -1).reshape(rows, classes) if array.ndim == len(shape) else array.ravel()
+
+    tables = [table(a) for a in arrays]
     order: Literal["F", "C"] = "F" if classes <= FEW_CLASSES else "C"
     results: list[npt.NDArray[Any]] = []
     step = max(1, BLOCK // max(1, classes))
+    places: Any = None
+    if kernel is not None:
+        *results, left = kernel(*tables)
+        places = np.flatnonzero(left)
+    if places is None or places.size:
+        tables[0] = table(check(arrays[0]))
+    count = rows if places is None else places.size
     with np.errstate(all="ignore"):
-        for start in range(0, max(1, rows), step):
-            block = slice(start, min(start + step, rows))
+        for start in range(0, max(results == [], count), step):
+            block: Any = slice(start, min(start + step, count))
+            block = block if places is None else places[block]
             inputs = [
                 t[block].astype(np.float64, order=order, copy=False) if t.dtype.kind == "f" else t[block]
                 for t in tables
             ]
             for place, value in enumerate(formula(*inputs)):
-                if start == 0:
+                if place == len(results):
                     results.append(np.empty((rows, *value.shape[1:]), np.float64 if value.ndim == 1 else dtype))
                 results[place][block] = value
     return tuple(
-        r.reshape(row_shape) if r.ndim == 1 else np.moveaxis(r.reshape(*row_shape, classes), -1, axis) for r in results
+        r.reshape(row_shape)
+        if r.ndim == 1
+        else np.moveaxis(r.astype(dtype, copy=False).reshape(*row_shape, classes), -1, axis)
+        for r in results
     )

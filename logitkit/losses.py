@@ -17,21 +17,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from logitkit._arrays import Float64s, Reduction, as_floats, by_element, by_row, require, require_same_shape
+from logitkit import kernels
+from logitkit._arrays import Float64s, Floats, Reduction, as_floats, by_element, by_row, require, require_same_shape
 from logitkit._targets import (
+    AS_SCALE,
     Targets,
     binary_prediction,
     binary_targets,
     class_prediction,
     class_targets,
     divisor_for,
+    one_scale,
     reduce,
     scalar,
     share,
 )
 from logitkit.formulas import binary, double_double
 from logitkit.formulas.binary import zero_safe_product
-from logitkit.simplex import Shifted, cancellation_limit_of, log_softmax64, others, shift, softmax64
+from logitkit.simplex import Shifted, as_rows, cancellation_limit_of, defined, log_softmax64, others, shift, softmax64
 
 
 def cross_entropy(
@@ -105,14 +108,19 @@ def cross_entropy(
     >>> lk.cross_entropy([0, 1], logits=[[40.0, 0.0], [40.0, 0.0]], reduction="none")
     array([4.24835426e-18, 4.00000000e+01])
     """
-    scale, prediction, axis = class_prediction(axis, logits=logits, probs=probs, log_probs=log_probs)
+    scale, values = one_scale(logits=logits, probs=probs, log_probs=log_probs)
+    prediction, axis = (as_rows if scale == "logits" else AS_SCALE[scale])(values, scale, axis)
     targets = class_targets(target, prediction, axis, weight, ignore_index, label_smoothing, reduction)
     cancellation_limit = cancellation_limit_of(prediction.dtype)
 
     def formula(values: Float64s, *t: Any) -> tuple[Float64s]:
         return (_expectation(0 - _log_probs(values, scale, cancellation_limit), targets, *t),)
 
-    (losses,) = by_row(formula, [prediction, targets.labels, targets.kept], axis, prediction.dtype)
+    arrays = [prediction, targets.labels, targets.kept]
+    if scale != "logits":
+        (losses,) = by_row(formula, arrays, axis, prediction.dtype)
+    else:
+        (losses,) = by_row(formula, arrays, axis, prediction.dtype, *_kernel(targets, axis, grad=False))
     return reduce(losses, targets.divisor, reduction, prediction.dtype)
 
 
@@ -162,7 +170,7 @@ def cross_entropy_value_and_grad(
     >>> grad
     array([-4.24835426e-18,  4.24835426e-18])
     """
-    _, prediction, axis = class_prediction(axis, logits=logits)
+    prediction, axis = as_rows(one_scale(logits=logits)[1], "logits", axis)
     targets = class_targets(target, prediction, axis, weight, ignore_index, label_smoothing, reduction)
     cancellation_limit = cancellation_limit_of(prediction.dtype)
 
@@ -172,7 +180,8 @@ def cross_entropy_value_and_grad(
             row, targets, cancellation_limit, *t
         ) / targets.divisor
 
-    losses, grad = by_row(formula, [prediction, targets.labels, targets.kept], axis, prediction.dtype)
+    arrays = [prediction, targets.labels, targets.kept]
+    losses, grad = by_row(formula, arrays, axis, prediction.dtype, *_kernel(targets, axis, grad=True))
     return reduce(losses, targets.divisor, reduction, prediction.dtype), grad
 
 
@@ -451,6 +460,21 @@ def kl_divergence(
 
     (losses,) = by_row(formula, [target, prediction], axis, dtype)
     return reduce(losses, divisor_for(losses.size, reduction), reduction, dtype)
+
+
+def _kernel(targets: Targets, axis: int, grad: bool) -> tuple[Any, Any]:
+    """Return the kernel of a loss of logits, if there is one, and the check of what it leaves to the formula."""
+
+    def kernel(logits: Floats, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]) -> tuple[Any, ...]:
+        weights = targets.weight[labels]
+        losses, grads, left = kernels.cross_entropy(
+            logits, np.where(kept, labels, -1), weights / targets.divisor, grad=grad
+        )
+        losses = np.where(kept, zero_safe_product(weights, losses, np), 0)
+        return (losses, grads, left) if grad else (losses, left)
+
+    usable = targets.hard and kernels.why_off() is None
+    return kernel if usable else None, lambda logits: defined(logits, "logits", axis)
 
 
 def _expectation(

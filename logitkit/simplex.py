@@ -287,12 +287,22 @@ def logits_from_probs(p: npt.ArrayLike, axis: int = -1) -> Any:
     return result
 
 
-def as_logits(z: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
-    """Return logits whose softmax is defined, and `axis` from the front; a certain class becomes 0 against -inf."""
+def as_rows(z: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
+    """Return logits, and `axis` from the front."""
     logits = as_floats(z, name)
-    axis = require_axis(logits, name, axis)
+    return logits, require_axis(logits, name, axis)
+
+
+def as_logits(z: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
+    """Return logits whose softmax is defined, and `axis` from the front."""
+    logits, axis = as_rows(z, name, axis)
+    return defined(logits, name, axis), axis
+
+
+def defined(logits: Floats, name: str, axis: int) -> Floats:
+    """Return logits whose softmax is defined; a certain class becomes 0 against -inf."""
     if np.isfinite(logits).all():
-        return logits, axis
+        return logits
     largest = logits.max(axis=axis, initial=-np.inf)
     require(largest != -np.inf, largest, f"the largest of {name}", "be above -inf", "all classes of the row are masked")
     certain = logits == np.inf
@@ -305,7 +315,7 @@ def as_logits(z: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
         "only one class of a row can be certain",
     )
     rows = np.expand_dims(count == 1, axis) & ~np.isnan(logits)
-    return np.where(rows, np.where(certain, 0, -np.inf), logits).astype(logits.dtype), axis
+    return np.where(rows, np.where(certain, 0, -np.inf), logits).astype(logits.dtype)
 
 
 def as_probs(p: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:

@@ -129,7 +129,7 @@ def test_every_function_has_its_edges_listed_once() -> None:
     calls = [(library, a.call) for case in CASES for library, a in case.answers.items() if library != "exact"]
     assert len(set(calls)) == len(calls)
     assert len({(case.section, case.name) for case in CASES}) == len(CASES)
-    for name in lk.__all__:
+    for name in set(lk.__all__) - {"show_config"}:
         assert any(f"lk.{name}(" in call for _, call in calls), name
 
 

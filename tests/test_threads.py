@@ -91,10 +91,10 @@ def _assert_same(got: Any, expected: Any) -> None:
 
 
 def test_every_function_is_tried() -> None:
-    assert sorted(CALLS[0]) == sorted(lk.__all__)
+    assert set(CALLS[0]) == set(lk.__all__) - {"show_config"}
 
 
-@pytest.mark.parametrize("name", lk.__all__)
+@pytest.mark.parametrize("name", CALLS[0])
 def test_concurrent_calls_of_one_function_do_not_mix(name: str) -> None:
     expected = [calls[name]() for calls in CALLS]
     for _ in range(ROUNDS):

@@ -231,11 +231,11 @@ def test_target_a_rounding_above_one_is_one() -> None:
         votes[0, 0] += 0.1
     assert votes[0, 0] > 1
     z = torch.tensor([[17.0, 0.0]])
-    assert lt.cross_entropy(z, votes) == lt.cross_entropy(z, torch.tensor([0]))
+    assert lt.cross_entropy(z, votes) == lt.cross_entropy(z, torch.tensor([[1.0, 0.0]]))
     assert lt.binary_cross_entropy_with_logits(z, votes.expand(1, 2)) == lt.binary_cross_entropy_with_logits(
         z, torch.tensor([[1.0, 0.0]])
     )
-    assert torch.vmap(lt.cross_entropy)(z[None], votes[None]) == lt.cross_entropy(z, torch.tensor([0]))
+    assert torch.vmap(lt.cross_entropy)(z[None], votes[None]) == lt.cross_entropy(z, torch.tensor([[1.0, 0.0]]))
     with pytest.raises(ValueError, match="it is a probability"):
         lt.cross_entropy(z, torch.tensor([[1.001, 0.0]]))
 

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from logitkit import kernels
 from logitkit.formulas.binary import loss_of_logits, zero_safe_product
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks
+from logitkit.torch._eager import WithKernel
 from logitkit.torch._inputs import (
+    is_plain,
     overridable,
     require_class_weights,
     require_classes,
@@ -106,9 +111,16 @@ def cross_entropy(
     if axis == 0:  # one row without a batch
         rows, target = rows[None], target[None]
     goal = ClassTarget(target, rows.shape[-1], weight, ignore_index, label_smoothing)
-    losses = in_blocks(goal.losses, (rows, *goal.of_rows), goal.shared, rows[:1].numel())
-    losses = goal.checked(losses)
-    result = reduced(losses if axis else losses[0], goal.divisor(), reduction)
+
+    def composite(rows: Tensor) -> Tensor:
+        losses = goal.checked(in_blocks(goal.losses, (rows, *goal.of_rows), goal.shared, rows[:1].numel()))
+        return reduced(losses if axis else losses[0], goal.divisor(), reduction)
+
+    result = (
+        with_kernel(composite, goal, rows, target.shape if axis else (), reduction)
+        if goal.suits_kernel(rows)
+        else composite(rows)
+    )
     return result.to(torch.promote_types(logits.dtype, target.dtype) if target.is_floating_point() else logits.dtype)
 
 
@@ -238,6 +250,17 @@ class ClassTarget:
             labels, kept, self.factor = require_classes(target, classes, ignore_index)
             self.of_rows = (labels, kept)
 
+    def suits_kernel(self, rows: Tensor) -> bool:
+        """Whether the kernel computes these losses: those of one class a row, of plain tensors on a CPU."""
+        return (
+            len(self.of_rows) == 2
+            and not self.smoothing
+            and rows.device.type == "cpu"
+            and is_plain(rows, *self.of_rows, *self.shared)
+            and not any(t.requires_grad for t in self.shared)
+            and kernels.why_off() is None
+        )
+
     @property
     def losses(self) -> Callable[..., Tensor]:
         """The losses as a function of logits, `of_rows` and `shared`."""
@@ -276,6 +299,31 @@ class ClassTarget:
             return math.prod(self.of_rows[0].shape[:-1])
         labels, kept = self.of_rows
         return kept.sum() if self.weight is None else self.weight[labels].where(kept, 0).sum()
+
+
+def with_kernel(
+    composite: Callable[[Tensor], Tensor], goal: ClassTarget, rows: Tensor, shape: tuple[int, ...], reduction: str
+) -> Tensor:
+    """Return the same as the composite, with the gradient computed along with the loss."""
+    divisor = goal.divisor() if reduction == "mean" else 1
+
+    def kernel(rows: Tensor, grad: bool) -> tuple[Tensor, Tensor] | None:
+        labels, kept = (t.numpy().reshape(-1) for t in goal.of_rows)
+        weights = 1.0 if goal.weight is None else goal.weight.numpy()[labels].astype(np.float64)
+        with np.errstate(all="ignore"):
+            factors = np.broadcast_to(weights / np.float64(divisor), labels.shape)
+        logits = widened(rows.detach()).reshape(labels.size, rows.shape[-1]).numpy()
+        losses, grads, left = kernels.cross_entropy(
+            logits, np.where(kept, labels, -1), factors, grad, torch.get_num_threads()
+        )
+        if left.any() or not divisor:
+            return None
+        losses = zero_safe_product(weights, losses, np)
+        value: Any = losses.reshape(shape) if reduction == "none" else losses.sum() / float(divisor)
+        return torch.as_tensor(value), torch.from_numpy(grads)
+
+    result: Tensor = WithKernel.apply(rows, composite, kernel)
+    return result
 
 
 def reduced(losses: Tensor, divisor: Tensor | int, reduction: str) -> Tensor:

@@ -1,0 +1,185 @@
+"""The compiled kernels give what the formulas give, wherever the formulas give something, and as exactly."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.autograd import grad
+
+import logitkit as lk
+import logitkit.torch as lt
+from logitkit import kernels
+from tests.contracts import Array
+
+INF, NAN = np.inf, np.nan
+# Around the number of lanes, of classes of a short row, and of lanes in a long one.
+CLASSES = (1, 2, 10, 64, 65, 129, 1000)
+ROWS = "[[3., 1, 0], [0, 40, 1], [1, 2, 0]]"
+LOSS = f"import logitkit as lk; print(*lk.cross_entropy_value_and_grad([0, 1, 2], logits={ROWS}))"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _kernels_are_used() -> None:
+    assert kernels.why_off() is None
+
+
+def by_formula(call: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+    with monkeypatch.context() as patch:
+        patch.setattr(kernels, "why_off", lambda: "a test compares with the formulas")
+        return call()
+
+
+def batches(dtype: Any) -> Iterator[tuple[Array, Array]]:
+    rng = np.random.default_rng(0)
+    for classes in CLASSES:
+        for spread in (1.0, 30.0, 3000.0):
+            z = rng.normal(0, spread, (70 if classes < 1000 else 3, classes)).astype(dtype)
+            z[rng.random(z.shape) < 0.1] = -INF
+            labels = rng.integers(0, classes, len(z))
+            labels[::3] = z[::3].argmax(axis=1)
+            z[z.max(axis=1) == -INF] = 0
+            yield z, labels
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_loss_and_gradient_are_those_of_the_formulas(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    units = 8 if dtype is np.float64 else 1
+    for z, labels in batches(dtype):
+        weight = np.linspace(0, 2, z.shape[1]) + 0.5
+
+        def call(z: Array = z, labels: Array = labels, weight: Array = weight) -> Any:
+            with np.errstate(over="ignore"):
+                return lk.cross_entropy_value_and_grad(
+                    labels, logits=z, weight=weight, ignore_index=0 if z.shape[1] > 1 else None, reduction="none"
+                )
+
+        for got, expected in zip(call(), by_formula(call, monkeypatch), strict=True):
+            finite = np.isfinite(expected)
+            np.testing.assert_array_equal(got[~finite], expected[~finite])
+            np.testing.assert_array_max_ulp(got[finite], expected[finite], units)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rows_that_a_kernel_leaves_are_computed_among_the_others(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    z = np.random.default_rng(1).normal(0, 3, (200, 5)).astype(dtype)
+    z[7, 2], z[100], z[150, 3], z[199] = NAN, [INF, 0, 1, 2, -INF], NAN, [0, -744, -745, -744.5, -INF]
+
+    def call() -> Any:
+        return lk.cross_entropy_value_and_grad(np.zeros(200, int), logits=z, reduction="none")
+
+    got, expected = call(), by_formula(call, monkeypatch)
+    assert np.isnan(got[0]).nonzero()[0].tolist() == [7, 150]
+    assert got[0][100] == 0
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_allclose(g, e, rtol=8 * np.finfo(dtype).eps, atol=0)
+    z[42] = -INF
+    with pytest.raises(ValueError, match=r"the largest of logits\[42\] is -inf"):
+        call()
+
+
+def test_an_ignored_row_is_not_looked_at() -> None:
+    z = np.array([[NAN, 0.0], [INF, INF], [1.0, 2.0]])
+    value, slope = lk.cross_entropy_value_and_grad([9, 9, 0], logits=z, ignore_index=9)
+    assert value == lk.softplus(1.0)
+    assert (slope[:2] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(5001, 10), (301, 700), (3, 60_000)])
+def test_number_of_threads_does_not_show(shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    z, labels = rng.normal(0, 3, shape), rng.integers(0, shape[1], shape[0])
+    results = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(kernels, "threads", lambda threads=threads: threads)
+        results.append(lk.cross_entropy_value_and_grad(labels, logits=z))
+    for value, slope in results[1:]:
+        assert value == results[0][0]
+        np.testing.assert_array_equal(slope, results[0][1])
+
+
+def run(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], text=True, capture_output=True, check=True, env={**os.environ, **environment}
+    )
+    return done.stdout
+
+
+def test_one_variable_switches_them_off_and_one_sets_the_threads() -> None:
+    shown = run("import logitkit; logitkit.show_config()", LOGITKIT_KERNELS="0", LOGITKIT_THREADS="3")
+    assert "NumPy: LOGITKIT_KERNELS is 0" in shown
+    assert "threads  3" in shown
+    code = LOSS + "; import sys; print('numba' in sys.modules)"
+    assert run(code, LOGITKIT_KERNELS="0").split()[-1] == "False"
+    assert run(code).split()[-1] == "True"
+
+
+def test_they_run_as_plain_python_too() -> None:
+    assert run(LOSS, NUMBA_DISABLE_JIT="1") == run(LOSS)
+
+
+def test_import_needs_no_compiler() -> None:
+    assert run("import logitkit, logitkit.losses, sys; print('numba' in sys.modules)") == "False\n"
+
+
+def _in_child(sender: Any) -> None:
+    sender.send(float(lk.cross_entropy(np.zeros(100_000, int), logits=np.zeros((100_000, 4)))))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_a_forked_process_starts_its_own_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "threads", lambda: 2)
+    expected = lk.cross_entropy(np.zeros(100_000, int), logits=np.zeros((100_000, 4)))
+    receiver, sender = multiprocessing.get_context("fork").Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(target=_in_child, args=(sender,))
+    child.start()
+    assert receiver.poll(60)
+    assert receiver.recv() == expected
+    child.join()
+
+
+class TestTwin:
+    """The twin of an eager tensor is the composite, computed by a kernel."""
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+    @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+    def test_value_and_gradient(self, dtype: torch.dtype, reduction: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        generator = torch.Generator().manual_seed(0)
+        z = (5 * torch.randn(6, 7, 3, generator=generator)).to(dtype).requires_grad_()
+        target = torch.randint(7, (6, 3), generator=generator)
+        target[2] = -100
+
+        def call() -> Any:
+            loss = lt.cross_entropy(z, target, weight=torch.linspace(0, 2, 7), reduction=reduction)
+            slopes = torch.linspace(0.5, 2, loss.numel(), dtype=loss.dtype).reshape(loss.shape)
+            return loss, *grad(loss, z, slopes)
+
+        got, expected = call(), by_formula(call, monkeypatch)
+        assert type(got[0].grad_fn).__name__ != type(expected[0].grad_fn).__name__ or dtype == torch.float16
+        for g, e in zip(got, expected, strict=True):
+            assert g.dtype == e.dtype
+            torch.testing.assert_close(g, e, rtol=8 * torch.finfo(dtype).eps, atol=0)
+
+    def test_gradient_of_a_retained_graph_is_computed_anew(self) -> None:
+        z = torch.tensor([[1.0, 2.0, 0.5]], requires_grad=True)
+        loss = lt.cross_entropy(z, torch.tensor([1]))
+        loss.backward(retain_graph=True)
+        once = z.grad.clone()
+        loss.backward()
+        torch.testing.assert_close(z.grad, 2 * once)
+
+    def test_logits_may_be_overwritten_before_the_backward_pass(self) -> None:
+        z = torch.tensor([[1.0, 2.0, 0.5]], requires_grad=True)
+        logits = z * 1
+        expected = grad(lt.cross_entropy(z, torch.tensor([1])), z)[0]
+        loss = lt.cross_entropy(logits, torch.tensor([1]))
+        logits.detach().zero_()
+        torch.testing.assert_close(grad(loss, z)[0], expected)
