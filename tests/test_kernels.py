@@ -85,8 +85,8 @@ def test_rows_that_a_kernel_leaves_are_computed_among_the_others(dtype: Any, mon
         call()
 
 
-def test_an_ignored_row_is_not_looked_at() -> None:
-    z = np.array([[NAN, 0.0], [INF, INF], [1.0, 2.0]])
+def test_an_ignored_row_may_hold_nan() -> None:
+    z = np.array([[NAN, 0.0], [NAN, NAN], [1.0, 2.0]])
     value, slope = lk.cross_entropy_value_and_grad([9, 9, 0], logits=z, ignore_index=9)
     assert value == lk.softplus(1.0)
     assert (slope[:2] == 0).all()

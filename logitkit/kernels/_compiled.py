@@ -220,6 +220,6 @@ def cross_entropy(first, last, z, classes, labels, factors, losses, grad, left):
         for row in range(rows):
             i = start + row
             if labels[i] < 0:
-                losses[i], left[i] = 0.0, False
+                losses[i], left[i] = 0.0, not abs(tops[row]) < np.inf  # it must be a row of logits all the same
                 if grad.size:
                     grad[i * classes : (i + 1) * classes] = 0.0
