@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
 import pytest
 import torch
 import torch.nn.functional as F
@@ -42,9 +43,19 @@ GUARD: dict[str, tuple[Callable[..., Tensor], Tensor, Tensor, Tensor, Tensor]] =
 }
 
 MODEL = (
-    "import torch, keras\nfrom torch import nn\nfrom torch.distributions import Categorical\nmodel = nn.Linear(4, 3)\n"
+    "import torch, keras\nimport torch.nn.functional as F\nfrom torch import nn\n"
+    "from torch.distributions import Categorical\nmodel = nn.Linear(4, 3)\n"
 )
+# The code, the source, and what's in its gap by mistake and what's right.
 CHECK = {
+    "softmax-twice": ("LK101", "loss = nn.CrossEntropyLoss()(model(x){}, y)", ".softmax(1)", ""),
+    "ce-sigmoid": ("LK101", "loss = F.cross_entropy(model(x){}, y)", ".sigmoid()", ""),
+    "sigmoid-twice": ("LK102", "loss = nn.BCEWithLogitsLoss()(model(x){}, y)", ".sigmoid()", ""),
+    "distillation": ("LK101", "loss = F.cross_entropy(model(x){}, y.softmax(1))", ".softmax(1)", ""),
+    "nll-probs": ("LK104", "loss = F.nll_loss(model(x).{}(1), y)", "softmax", "log_softmax"),
+    "nll-logits": ("LK104", "loss = F.nll_loss(model(x){}, y)", "", ".log_softmax(1)"),
+    "bce-logits": ("LK103", "loss = F.binary_cross_entropy(model(x){}, y)", "", ".sigmoid()"),
+    "kl": ("LK104", "loss = F.kl_div(model(x).{}(1), y, reduction='batchmean')", "softmax", "log_softmax"),
     "categorical": ("LK108", "act = Categorical({}=torch.softmax(model(x), dim=1)).sample()", "logits", "probs"),
     "threshold": ("LK107", "z = model(x)\nloss = nn.BCEWithLogitsLoss()(z, y)\nyes = z > {}", "0.5", "0"),
     "threshold-softmax": ("LK102", "loss = nn.BCEWithLogitsLoss()({}, y)", "model(x).softmax(1)", "model(x)"),
@@ -73,26 +84,44 @@ CHECK = {
 DIAGNOSE = {
     "epsilon": (diagnose(27.631), "an epsilon inside the logarithm"),
     "bce-clamp": (diagnose(100.0), "clamps each logarithm at -100"),
-    "class-axis": (diagnose(X.reshape(2, 4, 5).softmax(2)), "probabilities of a softmax"),
     "logit-of-output": (diagnose(X), "logits"),
     "log-softmax": (diagnose_log([1.0, 0.9, math.inf, math.nan]), "the logarithm of a probability that rounds to 0"),
     "keras": (diagnose(16.1181), "as in Keras"),
     "broadcast": (diagnose(0.6931, positive_rate=0.5), "the entropy of the class shares"),
     "softmax-twice": (diagnose(1.4615), "probabilities into a loss that applies softmax"),
+    "eval-only": (diagnose_log([0.9] + 30 * [0.7441], classes=4), "probabilities into a loss that applies softmax"),
+    "ce-sigmoid": (diagnose(1.4612, classes=10), "probabilities into a loss that applies softmax"),
+    "sigmoid-twice": (diagnose(0.6172, positive_rate=0.2), "probabilities into a binary loss that applies sigmoid"),
+    "nll-probs": (diagnose(-0.8438), "probabilities into NLLLoss"),
+    "nll-logits": (diagnose_log([0.0, -100.0, -200.0, -300.0]), "raw logits into NLLLoss"),
+    "one-column": (diagnose(0.0), "a softmax over a single output column"),
+    "target-range": (diagnose(255 * YES), "a mask image"),
 }
 
 NONE = {
     "argmax-column": "the loss is right, and argmax is called outside of it",
     "masked-mean": "the losses are right, and the mean is taken outside of them",
     "weights": "no scale is wrong: means have different divisors",
+    "class-axis": "logits look the same on every axis",
     "one-hot": "PyTorch refuses it itself",
 }
-NO_TRAP = {"numbers", "not-bugs", "overfit"}
+NO_TRAP = {"numbers", "tools", "not-bugs", "overfit"}
+TEXT = "\n".join(cell.source for cell in nbformat.read(CHAPTER, as_version=4).cells)
+SECTIONS = dict(re.findall(r"^\(traps-([\w-]+)\)=\n(.*?)(?=^\([\w-]+\)=$|\Z)", TEXT, flags=re.MULTILINE | re.DOTALL))
 
 
 def test_no_trap_is_left_out() -> None:
-    labels = set(re.findall(r'"\(traps-([\w-]+)\)=', CHAPTER.read_text("utf-8")))
-    assert labels - NO_TRAP == {*GUARD, *CHECK, *DIAGNOSE, *NONE}
+    assert set(SECTIONS) - NO_TRAP == {*GUARD, *CHECK, *DIAGNOSE, *NONE}
+
+
+@pytest.mark.parametrize("name", sorted(set(SECTIONS) - NO_TRAP))
+def test_the_chapter_says_which_tools_find_it(name: str) -> None:
+    (said,) = re.findall(r"\*\*[Ff]ound by\*\*(.*)$", SECTIONS[name], flags=re.MULTILINE)
+    tools = {"check": CHECK, "guard": GUARD, "diagnose": DIAGNOSE}
+    assert set(re.findall(r"`(check|guard|diagnose)`", said)) == {
+        tool for tool, found in tools.items() if name in found
+    }
+    assert re.findall("LK\\d+", said) == ([CHECK[name][0]] if name in CHECK else [])
 
 
 @pytest.mark.parametrize("name", GUARD)
