@@ -67,8 +67,8 @@ def observed(record: Record, outcomes: Mapping[str, dict]) -> str | None:
         return "clips"
     if record.scale in ("probabilities", "log-probabilities"):
         return "exact"
-    makes_probabilities = record.case.role in ("inverse link", "normaliser") or "log(" not in (formula(record) or "")
-    return "saturates" if makes_probabilities else "fused"
+    makes_probabilities = record.callable.returns == "probabilities"
+    return "fused" if "log(" in (formula(record) or "") and not makes_probabilities else "saturates"
 
 
 def _scores(record: Record, margin: float, ahead: bool, dtype: str) -> tuple[np.ndarray, int]:
