@@ -39,6 +39,10 @@ AGREED_BINARY = np.array([expit(-2.0), expit(2.0)])
 FRESH = 3
 
 
+# The scales to which a distribution belongs, so that a record of one can be told from a record of another.
+DISTRIBUTIONS = ("logits", "log-odds", "probabilities", "log-probabilities")
+
+
 class MisfitError(ValueError):
     """The record's role and scale do not go together."""
 
@@ -112,6 +116,14 @@ def fresh(record: Record) -> list[tuple[np.ndarray, int, float]]:
 
 def formula(record: Record) -> str | None:
     return record.case.formula or FORMULAS.get(record.case.role)
+
+
+def reads_the_scale(record: Record) -> bool:
+    """Whether the verdict rests on the scale: of an output that is read, or of inputs that are made for it."""
+    case = record.case
+    if case.role in UNREADABLE:
+        return False
+    return case.role in OUTPUT or (case.check.x is None and formula(record) is not None)
 
 
 def jobs(record: Record) -> dict[str, Job]:
