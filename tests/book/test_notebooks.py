@@ -1,7 +1,9 @@
 """The stored notebooks and the ones that a reader downloads."""
 
 import ast
+import contextlib
 import functools
+import math
 import re
 import sys
 import threading
@@ -9,6 +11,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 
@@ -16,6 +19,35 @@ import logitkit
 import logitkit.torch
 from book.notebooks.run import normalise_metadata, normalise_source
 from tests.book.common import NOTEBOOKS, REPOSITORY, SITE, TEX
+
+# Code, formulas, roles, addresses and the versions of packages.
+PASSED_OVER = re.compile(
+    r"```[^{].*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\{[a-z:]+\}|<[^>]*>|\]\([^)]*\)"
+    r"|(?:PyTorch|TensorFlow|Keras|Optax|Transformers|SGLang)(?: from)? \d+(?:\.\d+)*",
+    re.DOTALL,
+)
+# What a reader can work out without a cell: where float32's exp overflows, twice its epsilon, the loss at Keras's clip,
+# the largest loss of a doubled softmax of a thousand classes, odds of ten to one, and PyTorch's oldest release.
+CONSTANTS = (
+    math.log(np.finfo(np.float32).max),
+    2e7 * np.finfo(np.float32).eps,
+    -math.log(1e-7),
+    math.log(999 + math.e) - 1,
+    10 / 11,
+    2.4,
+)
+
+
+def numbers_of(cell):
+    """The numbers in a cell's source and in its output, a figure's labels included."""
+    shown = [cell.source]
+    for output in cell.outputs:
+        shown.append(output.get("text", ""))
+        for kind, value in output.get("data", {}).items():
+            shown += re.findall(r"<!-- (.*?) -->", value) if kind == "image/svg+xml" else [value]
+    for number in re.findall(r"\d[\d,_]*\.?\d*(?:e[+-]?\d+)?", " ".join(shown)):
+        with contextlib.suppress(ValueError):
+            yield float(number.replace(",", "").replace("_", ""))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -131,6 +163,18 @@ class TestNotebook:
             assert not {"raises-exception", "skip-execution"} & set(cell.metadata.get("tags", []))
             assert not any(tag.startswith("nbval") for tag in cell.metadata.get("tags", []))
             assert not re.search(r"#\s*(NBVAL|PYTEST_VALIDATE)", cell.source)
+
+    def test_takes_its_numbers_from_its_cells(self, path):
+        """A decimal number in the text stands, to its digits, in a cell or in what a cell shows, or is one of a few."""
+        cells = nbformat.read(path, as_version=4).cells
+        known = {*CONSTANTS, *(value for cell in cells if cell.cell_type == "code" for value in numbers_of(cell))}
+        text = "\n".join(PASSED_OVER.sub(" ", cell.source) for cell in cells if cell.cell_type == "markdown")
+        for number in re.findall(r"(?<![\w.\-/])\d[\d,]*\.\d+(?![\w.])", text):
+            digits = len(number.partition(".")[2])
+            value = float(number.replace(",", ""))
+            assert any(
+                value in (round(each, digits), round(100 * each, digits), round(1 - each, digits)) for each in known
+            ), f"no cell gives {number}"
 
     def test_is_stored_as_make_notebooks_stores_it(self, path):
         notebook = nbformat.read(path, as_version=4)
