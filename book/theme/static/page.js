@@ -87,7 +87,7 @@ for (const popover of document.querySelectorAll("[popover]")) {
 
 // A box that scrolls can be reached, and so scrolled, with the keyboard.
 {
-  const boxes = document.querySelectorAll("article :is(pre, .table-box, .cell_output, .katex-html)");
+  const boxes = document.querySelectorAll("article :is(pre, .table-box, .cell_output, .katex-display > .katex)");
   const reachable = new ResizeObserver((entries) => {
     for (const { target } of entries) {
       if (target.scrollWidth > target.clientWidth + 1 && getComputedStyle(target).overflowX !== "visible") target.tabIndex = 0;
