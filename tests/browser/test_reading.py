@@ -179,7 +179,7 @@ def test_number_of_a_formula_stands_beside_it_on_a_phone(browser, site, name):
         audit(page, "layOut")
         gaps = page.locator("div.math:has(> .eqno)").evaluate_all(
             """boxes => boxes.map((box) => box.querySelector(".eqno").getBoundingClientRect().left
-              - box.querySelector(".katex-html").getBoundingClientRect().right)"""
+              - box.querySelector(".katex").getBoundingClientRect().right)"""
         )
         assert gaps
         assert min(gaps) >= 0
