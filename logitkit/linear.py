@@ -75,10 +75,10 @@ def linear_cross_entropy(
     ignore_index : int, optional
         Rows with this class index count for nothing.
     reduction : {"mean", "sum", "none"}
-        "none" keeps one value a row; "mean" divides the sum by the number of rows that are not ignored.
+        "none" keeps one value per row; "mean" divides the sum by the number of rows that are not ignored.
     block_bytes : int
-        What the call may use in memory beside its results and a few numbers for each row and each class. Less means
-        smaller blocks, and results that differ in their rounding alone.
+        How many bytes the call may use beside its results and a few numbers for each row and each class. A smaller
+        number means smaller blocks, and results that differ in their rounding alone.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def linear_cross_entropy(
         If shapes do not fit, an index is not a class, features or weight are infinite or so large that the product may
         overflow, all classes are masked, the mean is over no row, or `block_bytes` is too small for one logit.
     TypeError
-        If an argument does not hold real numbers.
+        If an argument does not hold real numbers, or `ignore_index` or `block_bytes` is not an integer.
 
     Notes
     -----
@@ -141,6 +141,8 @@ def linear_cross_entropy_value_and_grad(
         \frac{\partial \operatorname{CE}}{\partial b} &= g, \\
         g_j &= \begin{cases} p_j & j \ne y \\ -\sum_{i \ne y} p_i & j = y \end{cases}
         \end{aligned}
+
+    for one row; the derivatives of W and b add up over the rows that are not ignored.
 
     Parameters
     ----------

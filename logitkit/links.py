@@ -18,14 +18,14 @@ _LOGITS_AS_PROBS = "did you pass logits? expit turns log-odds into probabilities
 
 
 def odds(p: npt.ArrayLike) -> Any:
-    r"""Odds in favour of an event of probability `p`.
+    r"""Odds in favor of an event of probability `p`.
 
     .. math:: \operatorname{odds}(p) = \frac{p}{1 - p}
 
     Parameters
     ----------
     p : array_like
-        Probabilities in [0, 1], of any shape.
+        Probabilities in [0, 1], of any shape. Up to 16 machine epsilons outside, they count as 0 or 1.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def odds(p: npt.ArrayLike) -> Any:
     Raises
     ------
     ValueError
-        If a probability lies outside [0, 1].
+        If a probability lies further outside [0, 1].
     TypeError
         If `p` does not hold real numbers.
 
@@ -59,13 +59,13 @@ def logit(p: npt.ArrayLike) -> Any:
 
     .. math:: \operatorname{logit}(p) = \log \frac{p}{1 - p}
 
-    Near one half the quotient is close to one and its logarithm would lose all digits, so the middle half of the
+    Near one half the quotient is close to one and its logarithm would lose digits, so the middle half of the
     interval uses :math:`\log(1 + \frac{2p - 1}{1 - p})`, whose numerator is exact there.
 
     Parameters
     ----------
     p : array_like
-        Probabilities in [0, 1], of any shape.
+        Probabilities in [0, 1], of any shape. Up to 16 machine epsilons outside, they count as 0 or 1.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def logit(p: npt.ArrayLike) -> Any:
     Raises
     ------
     ValueError
-        If a probability lies outside [0, 1].
+        If a probability lies further outside [0, 1].
     TypeError
         If `p` does not hold real numbers.
 
@@ -95,7 +95,7 @@ def logit(p: npt.ArrayLike) -> Any:
 
 
 def expit(x: npt.ArrayLike) -> Any:
-    r"""Probability of a log-odds, the logistic sigmoid: the inverse of `logit`.
+    r"""Probability whose log-odds are `x`, the logistic sigmoid: the inverse of `logit`.
 
     .. math:: \operatorname{expit}(x) = \frac{1}{1 + e^{-x}}
 
@@ -134,7 +134,7 @@ def expit(x: npt.ArrayLike) -> Any:
 
 
 def log_expit(x: npt.ArrayLike) -> Any:
-    r"""Log-probability of a log-odds.
+    r"""Logarithm of the probability whose log-odds are `x`.
 
     .. math::
 
@@ -186,7 +186,7 @@ def softplus(x: npt.ArrayLike) -> Any:
     Parameters
     ----------
     x : array_like
-        Real numbers, of any shape; log-odds in nats where it is used as a loss.
+        Real numbers, of any shape. They are log-odds in nats where the function is used as a loss.
 
     Returns
     -------

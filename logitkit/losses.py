@@ -65,35 +65,37 @@ def cross_entropy(
     ----------
     target : array_like
         Either class indices: integers, with the shape of the prediction without `axis`. Or distributions: the shape
-        of the prediction, at least 0, with sum one along `axis`.
+        of the prediction, at least 0, with sum one along `axis`, within 2\ :sup:`-11` (float16: 2\ :sup:`-5`).
     logits, probs, log_probs : array_like
-        The prediction, on the scale that the keyword names; exactly one is given. A logit or log-probability of
-        -inf masks a class, one logit of +inf in a row is certainty.
+        The prediction, on the scale that the keyword names; exactly one is given. Probabilities sum to one as
+        nearly as distributions do. A logit or log-probability of -inf masks a class, one logit of +inf in a row is
+        certainty.
     axis : int
         The dimension of the classes.
     weight : array_like, optional
-        A weight of at least 0 for each class.
+        A weight in [0, 1e100] for each class.
     ignore_index : int, optional
-        Rows with this class index count for nothing.
+        Rows with this class index count for nothing, whatever their prediction holds.
     label_smoothing : float
-        The share in [0, 1] of the target that is spread evenly over all classes.
+        The share s in [0, 1] of the target that is spread evenly over all C classes: t becomes (1 - s) t + s / C.
     reduction : {"mean", "sum", "none"}
-        "none" keeps one value a row. "mean" divides the sum by the number of rows that are not ignored or, with
+        "none" keeps one value per row. "mean" divides the sum by the number of rows that are not ignored or, with
         class weights, by the sum over the rows of :math:`\sum_i w_i t_i`.
 
     Returns
     -------
     ndarray or scalar
         Loss in nats, at least 0, in the prediction's dtype; integers and booleans give float64. A NaN in a row of
-        the prediction gives NaN. A masked class counts as 0 where the target gives it no share, else as inf.
+        the prediction or of its target gives NaN. A masked class counts as 0 where the target gives it no share,
+        else as inf.
 
     Raises
     ------
     ValueError
-        If not exactly one scale is given, values have no meaning on it, an index is not a class, shapes do not fit,
-        or the mean is over no row or no weight.
+        If not exactly one scale is given, values have no meaning on it, an index is not a class, class indices are
+        not integers, shapes do not fit, or the mean is over no row or no weight.
     TypeError
-        If an argument does not hold real numbers.
+        If an argument does not hold real numbers, or `axis` or `ignore_index` is not an integer.
 
     References
     ----------
@@ -205,19 +207,20 @@ def binary_cross_entropy(
         p &= \operatorname{expit}(x)
         \end{aligned}
 
-    with w the `weight` and a the `pos_weight`. From logits it is the sum of two positive terms,
-    :math:`\log(1 + e^{-|x|})` and :math:`|x|` times the share of the answer that x speaks against.
+    with w the `weight` and a the `pos_weight`. From logits, and without weights, it is the sum of two terms of at least
+    0, :math:`\log(1 + e^{-|x|})` and :math:`|x|` times the share of the answer that x speaks against.
 
     Parameters
     ----------
     target : array_like
         Probabilities of the positive class in [0, 1], often 0 or 1, of the shape of the prediction.
     logits, probs, log_probs : array_like
-        The prediction, on the scale that the keyword names; exactly one is given. The logits are log-odds in nats.
+        The prediction for the positive class, on the scale that the keyword names; exactly one is given. The logits
+        are log-odds in nats.
     weight : array_like, optional
-        A factor of at least 0 for each element, of a shape that broadcasts to the prediction's.
+        A factor in [0, 1e100] for each element, of a shape that broadcasts to the prediction's.
     pos_weight : array_like, optional
-        A factor of at least 0 for the positive part, of a shape that broadcasts to the prediction's.
+        A factor in [0, 1e100] for the positive part, of a shape that broadcasts to the prediction's.
     reduction : {"mean", "sum", "none"}
         "none" keeps every value; "mean" divides the sum by the number of elements, weighted or not.
 
@@ -402,7 +405,7 @@ def kl_divergence(
     axis: int = -1,
     reduction: Reduction = "mean",
 ) -> Any:
-    r"""Kullback-Leibler divergence of predicted probabilities p from target probabilities t.
+    r"""Kullback-Leibler divergence of target probabilities t from predicted probabilities p.
 
     .. math:: \operatorname{KL}(t \,\|\, p) = \sum_i t_i \log \frac{t_i}{p_i}
 
@@ -415,14 +418,15 @@ def kl_divergence(
     axis : int
         The dimension of the classes.
     reduction : {"mean", "sum", "none"}
-        "none" keeps one value a row; "mean" divides the sum by the number of rows.
+        "none" keeps one value per row; "mean" divides the sum by the number of rows.
 
     Returns
     -------
     ndarray or scalar
         Divergence in nats, in the wider of the two dtypes; integers and booleans give float64. A NaN in a row gives
         NaN. A class masked in the target counts as 0, one masked in the prediction alone as inf.
-        Never negative: probabilities that sum to one only nearly are compared as t log(t/p) - t + p.
+        Never negative: the terms are computed as t log(t/p) - t + p, which adds up to the same where both sides sum
+        to one.
 
     Raises
     ------

@@ -44,8 +44,8 @@ def logsumexp(z: npt.ArrayLike, axis: int = -1, keepdims: bool = False) -> Any:
     Returns
     -------
     ndarray or scalar
-        One value in nats a row. float16, float32 and float64 keep their dtype; integers and booleans give float64.
-        A row with a NaN gives NaN, with +inf inf; an empty or fully masked row gives -inf.
+        One value per row, in nats. float16, float32 and float64 keep their dtype; integers and booleans give float64.
+        A row with a NaN gives NaN, any other row with +inf gives inf, and an empty or fully masked row gives -inf.
 
     Raises
     ------
@@ -203,6 +203,8 @@ def center(z: npt.ArrayLike, axis: int = -1) -> Any:
 
     .. math:: \operatorname{center}(z)_i = z_i - \frac{1}{C} \sum_j z_j
 
+    with the sum over the C classes that are not masked.
+
     Parameters
     ----------
     z : array_like
@@ -226,7 +228,7 @@ def center(z: npt.ArrayLike, axis: int = -1) -> Any:
     References
     ----------
     Aitchison, *The statistical analysis of compositional data*, JRSS B 44 (1982): applied to log-probabilities it
-    is the centred log-ratio.
+    is the centered log-ratio.
 
     Examples
     --------
@@ -242,7 +244,7 @@ def center(z: npt.ArrayLike, axis: int = -1) -> Any:
 
 
 def logits_from_probs(p: npt.ArrayLike, axis: int = -1) -> Any:
-    r"""The logits with mean zero whose softmax is `p`; the softmax forgets the constant, so the mean is a choice.
+    r"""The logits with mean zero whose softmax is `p`. A softmax cancels the constant, so any mean would do.
 
     .. math::
 
@@ -251,10 +253,13 @@ def logits_from_probs(p: npt.ArrayLike, axis: int = -1) -> Any:
         &= \log p_i - \frac{1}{C} \sum_j \log p_j
         \end{aligned}
 
+    with the sum over the C classes whose probability is not zero.
+
     Parameters
     ----------
     p : array_like
-        Probabilities that sum to one along `axis`. A probability of zero gives -inf and does not count in the mean.
+        Probabilities that sum to one along `axis`, within 2\ :sup:`-11` (float16: 2\ :sup:`-5`). A probability of zero
+        gives -inf and does not count in the mean.
     axis : int
         The dimension of the classes.
 
@@ -267,13 +272,14 @@ def logits_from_probs(p: npt.ArrayLike, axis: int = -1) -> Any:
     Raises
     ------
     ValueError
-        If a probability lies outside [0, 1], a row does not sum to one, or `p` has no dimension `axis`.
+        If a probability lies outside [0, 1] by more than 16 machine epsilons, a row does not sum to one, or `p` has no
+        dimension `axis`.
     TypeError
         If `p` does not hold real numbers.
 
     References
     ----------
-    Aitchison, *The statistical analysis of compositional data*, JRSS B 44 (1982): the centred log-ratio.
+    Aitchison, *The statistical analysis of compositional data*, JRSS B 44 (1982): the centered log-ratio.
 
     Examples
     --------

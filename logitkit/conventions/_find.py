@@ -131,7 +131,7 @@ def find(query: str) -> list[Record]:
 def suggest(query: str, count: int = 5) -> list[str]:
     """Recorded names near to one that isn't; `find` finds each of them.
 
-    Another class's method of the same name isn't near: its scale may be another.
+    A method of the same name in an unrelated class isn't near, because its scale may be different.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ def resolve(path: str, /, **flags: Any) -> Callable | None:
     path : str
         The path, such as ``"torch.nn.functional.cross_entropy"``.
     **flags
-        The values of keywords. One that can't be known is ``UNKNOWN``: what depends on it has then the scale None.
+        The values of keywords. Pass ``UNKNOWN`` for one that you can't know; what depends on it has the scale None.
 
     Returns
     -------
@@ -135,7 +135,24 @@ def table(framework: str | None = None, scale: Scale | None = None) -> list[Reco
 
 
 def framework_named(name: str) -> tuple[str, ...]:
-    """The frameworks of a name as people write it: its own, its package's, a short form, or the beginning of one."""
+    """The frameworks of a name as people write it: its own, its package's, a short form, or the beginning of one.
+
+    Parameters
+    ----------
+    name : str
+        What was typed.
+
+    Returns
+    -------
+    tuple of str
+        Empty if no framework has that name.
+
+    Examples
+    --------
+    >>> from logitkit import conventions
+    >>> conventions.framework_named("sklearn")
+    ('scikit-learn',)
+    """
     wanted = letters(name)
     known = {each.framework: each.package or "" for each in callables()}
     if short := FRAMEWORKS.get(name.strip().lower()):
@@ -155,6 +172,7 @@ def equivalents(record: Record) -> list[Record]:
     Returns
     -------
     list of Record
+        Sorted by framework; empty if there is none.
 
     Examples
     --------
@@ -179,7 +197,28 @@ def _family(role: str) -> str:
 
 
 def words_for(scale: Scale) -> str:
-    """A scale in the words of people: ``logits (of a softmax)``."""
+    """A scale in the words of people.
+
+    Parameters
+    ----------
+    scale : str
+        One of ``SCALES``.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    KeyError
+        If ``scale`` is none of the scales.
+
+    Examples
+    --------
+    >>> from logitkit import conventions
+    >>> conventions.words_for("logits")
+    'logits (of a softmax)'
+    """
     return WORDS[scale]
 
 

@@ -22,9 +22,9 @@ NAMED = re.compile(rf"([\w./-]*loss[\w./-]*)[\"']?\s*[:=]\s*({NUMBER})", re.IGNO
 def read_log(path: str | Path) -> Columns:
     """Read the numbers of a training log, by name.
 
-    What a file is, its content says: TensorBoard's event files (or a folder of them), JSON (a list of objects, an
-    object of lists, or one with a ``log_history``), lines of JSON or of Python dictionaries, CSV or tab-separated
-    values with a heading, numbers, or any text with ``loss: 1.46`` or ``loss=1.46`` in it.
+    The content of the file says what kind it is: TensorBoard's event files (or a folder of them), JSON (a list of
+    objects, an object of lists, or one with a ``log_history``), lines of JSON or of Python dictionaries, CSV or
+    tab-separated values with a heading, numbers, or any text with ``loss: 1.46`` or ``loss=1.46`` in it.
 
     Parameters
     ----------
@@ -205,10 +205,28 @@ def _varint(message: bytes, place: int) -> tuple[int, int]:
 def losses_of(columns: Columns, column: str | None = None) -> Columns:
     """The columns that hold losses: the one that is named, or all with "loss" in their names, or the only one.
 
+    Parameters
+    ----------
+    columns : dict of str to list of float
+        The columns of a log, as `read_log` returns them.
+    column : str, optional
+        The name of the one that you want.
+
+    Returns
+    -------
+    dict of str to list of float
+        Those columns, in the same order.
+
     Raises
     ------
     ValueError
-        If there's no such column, or no telling which it is.
+        If there's no such column, or if you name none and it isn't clear which one holds losses.
+
+    Examples
+    --------
+    >>> from logitkit.diagnose import losses_of
+    >>> losses_of({"step": [1, 2], "val_loss": [2.3, 1.9]})
+    {'val_loss': [2.3, 1.9]}
     """
     names = list(columns)
     if column is not None:
