@@ -15,8 +15,8 @@ from typing import Any
 from logitkit.check.values import LABELS, LOG_PROBS, PROBS, SCORES, Const, Instance, Made, Step, Tensor, Thing, Value
 
 __all__ = [
-    "CHANGES", "FLIPPED", "KEEPS", "SAME_ATTRIBUTES", "TEMPERATURE", "binary", "compare", "constants", "cut",
-    "exponential", "logarithm", "moved", "negated", "truthy",
+    "AVERAGES", "CHANGES", "FLIPPED", "KEEPS", "OVERWRITES", "SAME_ATTRIBUTES", "TEMPERATURE", "averaged", "binary",
+    "compare", "constants", "cut", "exponential", "logarithm", "moved", "negated", "truthy",
 ]  # fmt: skip
 
 SAME_ATTRIBUTES = frozenset({"T", "mT", "H", "data", "real"})
@@ -32,6 +32,7 @@ KEEPS = frozenset(
     pin_memory     with_sharding_constraint nan_to_num batch_flatten Tensor FloatTensor float32 permute_dimensions
     device_get device_put all_gather pad_packed_sequence to_local full_tensor numpy_function""".split()
 )
+AVERAGES = frozenset({"mean", "nanmean", "reduce_mean"})
 # Several at once: the common scale, if there's one.
 JOINS = frozenset("cat concat concatenate stack hstack vstack dstack append merge_all vcat".split())
 # Functions whose result is on another scale, by the last part of their name.
@@ -45,6 +46,10 @@ CHANGES = {
     "conv2d": "matmul", "bias_add": "Add", "log10": "unknown", "log2": "unknown",
 }  # fmt: skip
 
+# Methods that write other numbers into a tensor.
+OVERWRITES = frozenset(
+    "fill_ zero_ scatter_ index_fill_ masked_scatter_ copy_ normal_ uniform_ random_ bernoulli_".split()
+)
 TEMPERATURE = re.compile(r"(^|[._])(temp|temps|temperature|tau|[tT])(_\w+)?$|temperature", re.ASCII)
 SMALL = 1e-3
 FLIPPED = {"Gt": "Lt", "Lt": "Gt", "GtE": "LtE", "LtE": "GtE"}
@@ -68,6 +73,11 @@ _COMPARISONS = {
 def moved(tensor: Tensor, **changes: Any) -> Tensor:
     """The same numbers elsewhere."""
     return replace(tensor, like=tensor, direct=False, **changes)
+
+
+def averaged(tensor: Tensor) -> Tensor:
+    """Averages, which are on the same scale: the logarithm of an average isn't the average of the logarithms."""
+    return moved(tensor, mixed=True)
 
 
 def cut(tensor: Tensor, index: Value) -> Tensor:
@@ -138,6 +148,9 @@ def exponential(value: Value, step: Step) -> Value:
 def binary(operator: str, left: Value, right: Value, name: str, step: Step, node: ast.AST) -> Value:
     """An operator between two values; `name` is how the right one is written."""
     if operator == "MatMult":
+        if _scale(left) == PROBS and _scale(right) in (LABELS, PROBS):  # weights that sum to one, of one-hot labels
+            assert isinstance(left, Tensor)
+            return moved(left, units=None, mixed=True, step=Step(step.place, "averaged", left.step))
         return Tensor(SCORES, replace(step, what="a matrix product gives scores"), source=None)
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         return _two(operator, left, right)
@@ -148,6 +161,10 @@ def binary(operator: str, left: Value, right: Value, name: str, step: Step, node
     if operator == "Add" and isinstance(left, Thing) and isinstance(right, Const):
         return Thing(left.name)
     return Thing("number")
+
+
+def _scale(value: Value) -> str:
+    return value.scale if isinstance(value, Tensor) else ""
 
 
 def _two(operator: str, left: Tensor, right: Tensor) -> Value:
@@ -168,7 +185,7 @@ def _one(operator: str, left: Tensor, right: Value, name: str, step: Step) -> Va
         if (operator == "Add" and number is not None and abs(number) <= SMALL) or (
             operator == "Add" and "eps" in name.lower()
         ):
-            return moved(left, eps=True)
+            return moved(left, mixed=True)
         if operator == "Div" and TEMPERATURE.search(name):
             return moved(left, tempered=True, step=Step(step.place, f"divided by `{name}`", left.step))
         if operator in ("Mult", "Div") and number == 1:

@@ -36,6 +36,7 @@ from logitkit.check.values import (
 
 __all__ = ["Calls"]
 
+FOREIGN_BUDGET = 300  # expressions read of another file's function that names nothing about scales
 DEEPEST = 16  # calls inside calls
 MORE = "**"  # the key that says there may be more keyword arguments
 
@@ -122,9 +123,16 @@ class Calls(Expressions):
         self.called.add(id(body))
         if len(self.frames) > DEEPEST or sum(frame.function is function for frame in self.frames) > 1:
             return Thing("recursion")
-        caller_module = self.frame.module
-        if function.module is not caller_module and not self.matters(function.module) and not any(map(_telling, args)):
+        if function.module is self.frame.module or self.telling(function):
+            return self._apply(function, args, kwargs, node)
+        if not self.matters(function.module) and not any(map(_telling, args)):
             return Thing("", owner=None)
+        with self.at_most(FOREIGN_BUDGET):
+            return self._apply(function, args, kwargs, node)
+        return Thing("", owner=None)
+
+    def _apply(self, function: Function, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
+        body = function.node
         scope = Namespace(parent=function.scope, born=self.taken)
         self._bind_arguments(function, scope, args, kwargs)
         caller = self.frame
@@ -185,14 +193,26 @@ class Calls(Expressions):
         if init:
             self.apply(init, [instance, *args], kwargs, node)
         elif cls.libraries() or "dataclass" in cls.names:
-            fields = [name for one in reversed(list(cls.line())) for name in annotated(one)]
-            instance.attributes.update(dict(zip(fields, args, strict=False)))
+            instance.attributes.update(dict(zip(cls.fields(), args, strict=False)))
             instance.attributes.update({name: value for name, value in kwargs.items() if name != MORE})
-            if any("keras" in path for path in cls.libraries()):
-                instance.attributes.update({f"argument {i}": value for i, value in enumerate(args)})
+            instance.given = args
         for later in ("__post_init__", "setup", "build"):
             self._run_if_simple(instance, later, node)
         return instance
+
+    def named_tuple(self, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
+        """The class that `collections.namedtuple` makes."""
+        names = args[1] if len(args) > 1 else kwargs.get("field_names", Const(""))
+        if isinstance(names, Const) and isinstance(names.value, str):
+            fields = names.value.replace(",", " ").split()
+        else:
+            parts = names.items if isinstance(names, Items) else []
+            fields = [one.value for one in parts if isinstance(one, Const) and isinstance(one.value, str)]
+        body: list[ast.stmt] = [
+            ast.AnnAssign(ast.Name(name, ast.Store()), ast.Constant(None), None, simple=1) for name in fields
+        ]
+        cls = ast.ClassDef("namedtuple", bases=[], keywords=[], body=body, decorator_list=[])
+        return Class(ast.copy_location(cls, node), self.frame.module, [Symbol("typing.NamedTuple")])
 
     def _run_if_simple(self, instance: Instance, name: str, node: ast.AST) -> None:
         """Flax's `setup`, Keras's `build`: methods that a framework calls to make layers."""
@@ -209,10 +229,16 @@ class Calls(Expressions):
                     return self.call(self.attribute(instance, name), args, kwargs, node)
             if name in instance.attributes and name != "__call__":
                 return self.call(instance.attributes[name], args, kwargs, node)
-        base = next(iter(instance.cls.libraries()), None)
-        if base is None:
+        return self.call_base(instance, instance.cls, args, kwargs, node)
+
+    def call_base(
+        self, instance: Value, cls: Class, args: list[Value], kwargs: dict[str, Value], node: ast.AST
+    ) -> Value:
+        """What the library's class gives that an object's class comes from."""
+        base = next(iter(cls.libraries()), None)
+        if base is None or not isinstance(instance, Instance):
             return Thing("", owner=instance)
-        made = Made(base, args, kwargs, node, self.place(node), instance.attributes)
+        made = Made(base, instance.given, instance.attributes, node, self.place(node), instance.attributes)
         return self.made(made, args, kwargs, node)
 
     def part(self, owner: Made | Instance, index: Value, node: ast.AST) -> Value:
@@ -294,12 +320,3 @@ class Calls(Expressions):
 def _telling(value: Value) -> bool:
     """Whether something about scales may come of a value."""
     return isinstance(value, Tensor | Made | Instance | Function | Bound | Class | Choice)
-
-
-def annotated(cls: Class) -> list[str]:
-    """The names of a class's fields, in order."""
-    return [
-        statement.target.id
-        for statement in cls.node.body
-        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
-    ]

@@ -11,6 +11,7 @@ from typing import Any
 
 from logitkit.check import arithmetic
 from logitkit.check.sources import Module, Project
+from logitkit.check.structures import MODEL_METHODS
 from logitkit.check.values import (
     LABELS,
     Bound,
@@ -114,6 +115,20 @@ class Expressions:
         finally:
             self.taken = before
 
+    @contextmanager
+    def at_most(self, budget: int) -> Iterator[None]:
+        """Read a part with a smaller budget; where it's spent, the rest of the part isn't read."""
+        whole, self.budget = self.budget, min(self.budget, budget)
+        given = self.budget
+        before = len(self.frames), self.taken
+        try:
+            yield
+        except TooLongError:
+            del self.frames[before[0] :]
+            self.taken = before[1]
+        finally:
+            self.budget = whole - (given - max(self.budget, 0))
+
     def extra(self, born: Guard) -> list[tuple[Any, bool]]:
         """What's taken for granted here and wasn't where an object was made."""
         found = self.taken - born if born else self.taken
@@ -180,7 +195,8 @@ class Expressions:
         if isinstance(owner, File):
             return self.imported(Later(owner.module, name))
         if isinstance(owner, Super):
-            return self._inherited(owner.instance, list(owner.cls.line())[1:], name, owner.cls)
+            found = self._inherited(owner.instance, list(owner.cls.line())[1:], name, owner.cls)
+            return Method(owner, name) if isinstance(found, Method) and name in MODEL_METHODS else found
         if isinstance(owner, Instance | Made | Thing) and name in owner.attributes:
             return read(owner.attributes[name], self.taken)
         if isinstance(owner, Instance):
@@ -213,6 +229,10 @@ class Expressions:
 
     def matters(self, module: Module) -> bool:
         """Whether there's anything about scales in a file."""
+        return True
+
+    def telling(self, function: Function) -> bool:
+        """Whether there's anything about scales in a function."""
         return True
 
     def read_top(self, module: Module) -> None:
@@ -322,6 +342,8 @@ class Expressions:
             if key not in owner.attributes:
                 owner.attributes[key] = Thing(f"{owner.name}{key}", like=owner)
             return owner.attributes[key]
+        if isinstance(owner, Instance) and (elements := owner.items()) is not None:
+            return self._element(Items(elements), index)
         if isinstance(owner, Made | Instance):
             return self.part(owner, index, node)
         return owner if isinstance(owner, Symbol | Class) else Thing("element")
@@ -642,6 +664,8 @@ class Expressions:
 
     def _parts(self, targets: list[ast.expr], value: Value) -> list[Value]:
         starred = any(isinstance(target, ast.Starred) for target in targets)
+        if isinstance(value, Instance) and (elements := value.items()) is not None:
+            value = Items(elements)
         if isinstance(value, Items) and not value.open and not starred and len(value.items) == len(targets):
             return list(value.items)
         if isinstance(value, Thing):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable as Function
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -20,6 +21,7 @@ from logitkit.check.values import Const, Value
 __all__ = ["Fact", "Facts", "Input", "parameters"]
 
 MORE = "**"
+_V1 = "tensorflow.compat.v1."
 _KINDS = {
     "loss": "loss",
     "divergence": "loss",
@@ -85,6 +87,8 @@ def parameters(signature: str | None) -> tuple[str, ...]:
 _LIBRARIES = re.compile(
     r"\b(?:torch|tensorflow|keras|tf_keras|jax|flax|optax|haiku|equinox|pytorch_lightning|lightning|transformers|nnx|paddle|mindspore)\b"
 )
+# A helper that only cuts at 0.5 matters where it's given logits.
+_CUT = re.compile(r"[<>]=?\s*0?\.5\b|\b(?:ge|gt|le|lt|greater|round)\(")
 
 
 # A softmax of one unit, or one activation on another, is wrong by itself.
@@ -130,10 +134,14 @@ class Facts:
         return self._ask(path, flags) if flags else plain
 
     def speaks_of(self, text: str) -> bool:
-        """Whether a program names anything of the registry, or a layer that gives scores."""
+        """Whether a program names anything of the registry, or a layer that gives scores, or cuts at 0.5."""
         if text not in self._spoken:
-            self._spoken[text] = bool(_LIBRARIES.search(text) and _words(*_KINDS, "normali", "link").search(text))
+            self._spoken[text] = bool(_LIBRARIES.search(text)) and self.names_any(text)
         return self._spoken[text]
+
+    def names_any(self, text: str) -> bool:
+        """Whether a piece of a program names anything of the registry, or a layer that gives scores, or cuts at 0.5."""
+        return bool(_words(*_KINDS, "normali", "link").search(text) or _CUT.search(text))
 
     def may_judge(self, text: str) -> bool:
         """Whether a program names anything that a mistake could be made with, so that it's worth reading.
@@ -149,12 +157,8 @@ class Facts:
         return self._kept[key]
 
     def _fact(self, path: str, flags: dict[str, Any]) -> Fact | None:
-        # Keras under another roof is Keras.
-        roof = next((roof for roof in KERAS[1:] if path.startswith(roof)), "")
-        symbol = f"keras.{path.removeprefix(roof)}" if roof else path
-        found = self.resolve(
-            symbol, **{key: conventions.UNKNOWN if value is ... else value for key, value in flags.items()}
-        )
+        known = {key: conventions.UNKNOWN if value is ... else value for key, value in flags.items()}
+        found = next((found for door in _doors(path) if (found := self.resolve(door, **known)) is not None), None)
         if found is None:
             return None
         inputs = tuple(
@@ -180,6 +184,16 @@ class Facts:
             found.framework,
             found.fix,
         )
+
+
+def _doors(path: str) -> Iterator[str]:
+    """The paths of a function: Keras under another roof is Keras, and TensorFlow 1's functions are in `compat.v1`."""
+    roof = next((roof for roof in KERAS[1:] if path.startswith(roof)), "")
+    yield f"keras.{path.removeprefix(roof)}" if roof else path
+    if path.startswith(_V1):
+        yield f"tensorflow.{path.removeprefix(_V1)}"
+    elif path.startswith("tensorflow."):
+        yield f"{_V1}{path.removeprefix('tensorflow.')}"
 
 
 def _constant(value: Value) -> Any:

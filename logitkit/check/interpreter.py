@@ -8,7 +8,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 from logitkit.check import arithmetic, builtin, keras, rules, structures
 from logitkit.check.calls import MORE
@@ -35,6 +36,7 @@ from logitkit.check.values import (
     Method,
     Place,
     Step,
+    Super,
     Tensor,
     Thing,
     Value,
@@ -46,6 +48,7 @@ from logitkit.check.values import (
 
 __all__ = ["Interpreter"]
 
+_TELLING: WeakKeyDictionary[ast.AST, bool] = WeakKeyDictionary()  # by the function, whoever imports it
 Args = list[Value]
 Kwargs = dict[str, Value]
 
@@ -75,12 +78,21 @@ class Interpreter(Statements):
         """Whether a file names an activation, a loss, a sampler or a layer."""
         return module.path.endswith("__init__.py") or self.facts.speaks_of(module.text)
 
+    def telling(self, function: Function) -> bool:
+        """Whether a function names an activation, a loss, a sampler or a layer."""
+        node = function.node
+        if node not in _TELLING:
+            lines = function.module.source.lines[node.lineno - 1 : node.end_lineno]
+            _TELLING[node] = self.facts.names_any("\n".join(lines))
+        return _TELLING[node]
+
     def has(self, path: str) -> bool:
         """Whether a library is known to have this name."""
         name = last(path)
         return (
             name in structures.SCORING_LAYERS | structures.CONTAINERS | structures.LAYER_LISTS
             or (is_keras(path) and name[:1].isupper())
+            or name in structures.TRAINERS
             or self.facts.of(path, [], {}) is not None
         )
 
@@ -94,6 +106,8 @@ class Interpreter(Statements):
                 self.notice(one, name, node)
         if path.startswith("builtins."):
             return builtin.call(self, name, args, kwargs, node)
+        if len(args) > 1 and structures.SCORES_FIRST.match(path) and "placeholder(" in self.frame.module.text:
+            args = [args[1], args[0], *args[2:]]
         fact = self.facts.of(path, args, kwargs)
         if fact is not None and fact.form != "class":
             return self.use(fact, "call", args, kwargs, node)
@@ -107,6 +121,13 @@ class Interpreter(Statements):
             found = keras.call(self, path, args, kwargs, node)
             if found is not None:
                 return found
+        layer = keras.functional_layer(self, path, args, kwargs, node)
+        if layer is not None:
+            return layer
+        if name in structures.TRAINERS:
+            keras.train(self, name, args, kwargs, node)
+        if path.endswith("collections.namedtuple"):
+            return self.named_tuple(args, kwargs, node)
         if name[:1].isupper() or name == "create":
             return self.make(path, args, kwargs, node)
         return self.transform(name, args, kwargs, node) or Thing("", owner=None)
@@ -164,7 +185,7 @@ class Interpreter(Statements):
         change = arithmetic.CHANGES.get(name)
         if name in arithmetic.KEEPS or change == "keep":
             if isinstance(value, Tensor):
-                return arithmetic.moved(value)
+                return arithmetic.averaged(value) if name in arithmetic.AVERAGES else arithmetic.moved(value)
             return (
                 Thing("", like=value, owner=value)
                 if isinstance(value, Thing)
@@ -176,8 +197,12 @@ class Interpreter(Statements):
             return arithmetic.logarithm(value, step)
         if change == "exp":
             return arithmetic.exponential(value, step)
+        if name == "argmax" or change == "max":
+            self._picked(name, value, rest, kwargs, node)
         if change == "labels":
             return Tensor(LABELS, Step(step.place, f"`{name}` gives labels"))
+        if change == "matmul" and rest:
+            return arithmetic.binary("MatMult", value, rest[0], "", step, node)
         if change == "matmul":
             return Tensor(SCORES, Step(step.place, "a matrix product gives scores"))
         if change in ("Add", "Sub", "Mult", "Div") and rest:
@@ -192,7 +217,7 @@ class Interpreter(Statements):
             return self._either(rest)
         if change == "max" and isinstance(value, Tensor):
             return (
-                Items([arithmetic.moved(value, units=None), Tensor(LABELS, value.step)])
+                Items([replace(value, units=None, like=None, source=None, direct=False), Tensor(LABELS, value.step)])
                 if rest or kwargs
                 else arithmetic.moved(value)
             )
@@ -359,18 +384,24 @@ class Interpreter(Statements):
 
     def method(self, owner: Value, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Value:
         """A method of a tensor, of something unknown, of a library's object or of a class that has a library's base."""
+        if name in ("prepare", "setup") and args and not isinstance(owner, Instance | Tensor):  # Accelerate, Fabric
+            return args[0] if len(args) == 1 else Items(args)
+        if isinstance(owner, Super):
+            return self.call_base(owner.instance, owner.cls, args, kwargs, node)
         if isinstance(owner, Made):
             return self._method_of_made(owner, name, args, kwargs, node)
         if isinstance(owner, Instance):
             return self._method_of_instance(owner, name, args, kwargs, node)
-        if isinstance(owner, Thing) and name == "prepare" and args:  # accelerate
-            return args[0] if len(args) == 1 else Items(args)
         fact = self.facts.of(f"torch.Tensor.{name.rstrip('_')}", [owner, *args], kwargs)
         if fact is not None and fact.activation and all(isinstance(arg, Const | Thing) for arg in args):
             result = self.use(fact, "call", [owner, *args], kwargs, node)
             if name.endswith("_") and isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 self.bind(node.func.value, result)
             return result
+        if name in arithmetic.OVERWRITES:
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                self.bind(node.func.value, Thing("overwritten"))
+            return Thing("overwritten")
         if name in rules.COMPARISONS or name == "round":
             self._threshold_call(name, [owner, *args], node)
             return Thing("labels")
@@ -387,6 +418,8 @@ class Interpreter(Statements):
             return self.made(owner, args, kwargs, node)
         if name in structures.SELF_METHODS:
             return owner
+        if name in ("items", "values", "keys") and owner.args and isinstance(owner.args[0], Mapping):
+            return self._mapping_method(owner.args[0], name, args, kwargs)
         if name in ("append", "add", "add_module", "register_module", "insert", "extend"):
             self.layers(owner)
             kept = owner.attributes.get("layers")
@@ -410,6 +443,10 @@ class Interpreter(Statements):
         keras_model = any(is_keras(path) for path in owner.cls.libraries())
         if keras_model and name in keras.METHODS:
             return keras.method(self, owner, name, args, kwargs, node)
+        if name == "__init__":
+            owner.given = args
+            owner.attributes.update({key: value for key, value in kwargs.items() if key != MORE})
+            return Const(None)
         if name in ("eval", "train"):
             mode = args[0] if args else Const(True)
             self.set_attribute(owner, "training", Const(False) if name == "eval" else mode)
@@ -457,6 +494,12 @@ class Interpreter(Statements):
             self.compared(args[0], "round", 0.5, node)
         elif len(args) > 1 and isinstance(args[1], Const) and isinstance(args[1].value, int | float):
             self.compared(args[0], rules.COMPARISONS[name], args[1].value, node)
+
+    def _picked(self, name: str, value: Value, rest: Args, kwargs: Kwargs, node: ast.AST) -> None:
+        """Take note of an argmax, or of a maximum with its index, along an axis that's known."""
+        axis = rest[0] if rest else kwargs.get("dim", kwargs.get("axis"))
+        if isinstance(value, Tensor) and value.units == 1 and isinstance(axis, Const) and axis.value in (1, -1):
+            self.thresholds.append(Threshold(value, name, axis.value, node, self.place(node)))
 
     def conclude(self) -> None:
         """Judge the thresholds, once everything is known about what was compared with them."""

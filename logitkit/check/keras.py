@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from typing import TYPE_CHECKING
 
 from logitkit.check import structures
 from logitkit.check.structures import last
 from logitkit.check.values import (
+    SCORES,
     Bound,
     Choice,
     Class,
@@ -17,7 +19,9 @@ from logitkit.check.values import (
     Items,
     Made,
     Mapping,
+    Step,
     Symbol,
+    Tensor,
     Thing,
     Value,
     alternatives,
@@ -26,8 +30,9 @@ from logitkit.check.values import (
 if TYPE_CHECKING:
     from logitkit.check.interpreter import Interpreter
 
-__all__ = ["METHODS", "apply", "call", "method"]
+__all__ = ["METHODS", "apply", "call", "functional_layer", "method", "train"]
 
+_TENSORFLOW_1 = re.compile(r"tensorflow(?:\.compat\.v1|\.contrib)?\.(?:layers|slim)\.")
 METHODS = frozenset(
     "compile add predict predict_on_batch fit evaluate summary __call__ get_layer train_on_batch pop build".split()
 )
@@ -44,6 +49,22 @@ def call(reader: Interpreter, path: str, args: list[Value], kwargs: dict[str, Va
     if name in _JOINING and args and isinstance(args[0], Items):
         return reader.transform("concatenate", args, {}, node)
     return None
+
+
+def functional_layer(
+    reader: Interpreter, path: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST
+) -> Value | None:
+    """TensorFlow 1's layers as functions, such as ``tf.layers.dense(x, 10, activation=tf.nn.softmax)``."""
+    name = last(path)
+    if name not in structures.FUNCTIONAL_LAYERS or not _TENSORFLOW_1.match(path):
+        return None
+    argument, by_default = structures.FUNCTIONAL_LAYERS[name]
+    units = args[1] if len(args) > 1 else kwargs.get("units", kwargs.get("num_outputs", kwargs.get("filters")))
+    number = units.value if isinstance(units, Const) and isinstance(units.value, int) else None
+    made = reader.make(path, args, kwargs, node)
+    scores = Tensor(SCORES, Step(made.place, f"`{name}` gives scores, any real numbers"), name, number, source=made)
+    chosen = kwargs.get(argument, Thing("relu") if by_default else Const(None))
+    return activate(reader, chosen, scores, made, node)
 
 
 def by_name(reader: Interpreter, value: Value, room: str) -> Value:
@@ -107,6 +128,8 @@ def method(
         return kept.items.pop() if isinstance(kept, Items) and kept.items else Thing("layer")
     if name in ("predict", "predict_on_batch", "__call__"):
         return reader.call(model, [Thing("inputs")], {}, node)
+    if name == "fit" and isinstance(model, Instance):
+        reader.call(reader.attribute(model, "train_step"), [Thing("data")], {}, node)
     if name == "compile":
         compile_model(reader, model, args, kwargs, node)
         return Const(None)
@@ -130,6 +153,15 @@ def compile_model(
             _call(reader, metric, result, node)
         elif isinstance(metric, Const) and metric.value in ("accuracy", "acc"):
             reader.accuracy(loss, result, node)
+
+
+def train(reader: Interpreter, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> None:
+    """Put a model's output into the loss that a training loop of a library is given with it."""
+    model, loss = (
+        args[at] if len(args) > at else kwargs.get(key, Const(None)) for at, key in structures.TRAINERS[name]
+    )
+    if isinstance(model, Instance | Made) and isinstance(loss, Made | Symbol | Function | Bound | Instance):
+        reader.call(loss, [reader.call(model, [Thing("inputs")], {}, node), Thing("target")], {}, node)
 
 
 def _call(reader: Interpreter, function: Value, result: Value, node: ast.AST) -> None:

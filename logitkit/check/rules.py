@@ -15,7 +15,7 @@ from logitkit.check import fixes
 from logitkit.check.facts import Fact, Input
 from logitkit.check.findings import Finding, Fix
 from logitkit.check.structures import is_keras
-from logitkit.check.values import LOG_PROBS, PROBS, SCORES, Const, Place, Step, Tensor, Thing, Value
+from logitkit.check.values import LOG_PROBS, PROBS, SCORES, Const, Made, Place, Step, Tensor, Thing, Value, root
 
 __all__ = ["COMPARISONS", "RULES", "Finding", "Rule", "Use", "judge", "judge_threshold"]
 
@@ -80,6 +80,11 @@ def _one_unit(use: Use, held: Tensor) -> bool:
     return use.fact.activation == "softmax" and held.units == 1 and held.direct and _along_last_axis(use)
 
 
+def _one_class(use: Use, held: Tensor) -> bool:
+    """A cross entropy over the classes, of which there's one."""
+    return use.wanted.event == "categorical" and held.units == 1 and held.direct and not use.wanted.is_target
+
+
 def _along_last_axis(use: Use) -> bool:
     axis = use.given.get("dim", use.given.get("axis"))
     if axis is None:  # PyTorch alone guesses an axis
@@ -109,7 +114,11 @@ def _keyword(node: ast.AST, name: str) -> object:
 
 
 def _sigmoid_head(use: Use, held: Tensor) -> bool:
-    return held.by == "sigmoid" and use.wanted.event == "categorical" and is_keras(use.fact.path) and held.units != 1
+    return held.by == "sigmoid" and use.wanted.event == "categorical" and is_keras(use.fact.path)
+
+
+def _lone_sigmoid(use: Use, held: Tensor) -> bool:
+    return _sigmoid_head(use, held) and held.units == 1
 
 
 def _is_prediction(use: Use, held: Tensor) -> bool:
@@ -129,10 +138,14 @@ RULES = (
          "a softmax over one unit is 1 whatever comes in",
          lambda held: "the output is exactly 1 for every input; cross entropy is 0 and the accuracy never moves",
          _one_unit, fixes.sigmoid_for_softmax),
+    Rule("LK106", (SCORES,), ("logits",), ("loss",),
+         "`{name}` applies a softmax over the classes, and there's one unit, so that every probability is 1",
+         lambda held: "the loss is exactly 0 from the first step on, or a label is out of bounds",
+         _one_class),
     Rule("LK112", (PROBS,), ("logits", "log-odds"), ("activation",),
          "`{name}` takes {wanted}, and these are probabilities already",
          lambda held: f"a softmax of probabilities gives no class more than {certainty(held)}, a sigmoid stays between 0.5 and 0.7311",
-         lambda use, held: held.direct and bool(held.by) and not held.eps, fixes.drop_this),
+         lambda use, held: held.direct and bool(held.by) and not held.mixed, fixes.drop_this),
     Rule("LK105", (PROBS,), ("logits", "log-odds"), ("loss", "metric"),
          "`from_logits=True` says logits, and these are the probabilities of a {by}. Keras on TensorFlow goes back to the "
          "logits if it finds the {by}, and warns; on JAX, PyTorch and NumPy it's applied twice",
@@ -146,6 +159,10 @@ RULES = (
          "`{name}` applies a sigmoid itself, and these are the probabilities of a {by}",
          lambda held: "the loss of a negative is never below log 2 = 0.6931, that of a positive never below 0.3133",
          _is_prediction, fixes.drop_activation),
+    Rule("LK113", (PROBS,), ("probabilities",), ("loss",),
+         "`{name}` takes one distribution over the classes, and this is a sigmoid of one unit, which Keras divides by itself",
+         lambda held: "the loss is 0 from the first step on and nothing is learned; one unit takes a binary cross entropy",
+         _lone_sigmoid),
     Rule("LK113", (PROBS,), ("probabilities",), ("loss",),
          "`{name}` takes one distribution over the classes, and a sigmoid gives each class its own probability; Keras divides by their sum",
          lambda held: "the outputs don't sum to one, so none of them is the probability of its class",
@@ -211,7 +228,7 @@ def style(use: Use, held: Tensor) -> Finding | None:
     before = held.source
     if held.scale != LOG_PROBS or use.wanted.scale != "log-probabilities" or not isinstance(before, Tensor):
         return None
-    if before.scale != PROBS or not before.by or before.eps:
+    if before.scale != PROBS or not before.by or before.mixed:
         return None
     message = f"the logarithm of a {before.by} in two steps: `log_{before.by}` doesn't lose the small ones"
     return Finding(
@@ -223,6 +240,24 @@ def style(use: Use, held: Tensor) -> Finding | None:
         fixes.log_in_one(held),
         "note",
     )
+
+
+def _argmax(value: Value, function: str, axis: int, place: Place, wanted: tuple[str, Place] | None) -> Finding | None:
+    """LK106 for the class that's picked: of one column it's always the first.
+
+    The second axis of a linear layer's output may be time, unless a loss takes the numbers for one column of log-odds.
+    """
+    if not isinstance(value, Tensor) or not value.direct:
+        return None
+    layer = root(value)
+    of_channels = isinstance(layer, Made) and "Conv" in layer.path
+    is_column = value.by == "sigmoid" or (wanted is not None and function == "argmax")
+    if axis != -1 and not of_channels and not is_column:
+        return None
+    step = Step(place, f"`{function}` picks one of a single column", value.step)
+    message = f"`{function}` over one unit picks class 0 every time; compare with a threshold"
+    tell = "every prediction is class 0, and the accuracy is the share of class 0, whatever the loss says"
+    return Finding("LK106", place, message, tell, tuple(step))
 
 
 def judge_threshold(
@@ -241,6 +276,8 @@ def judge_threshold(
         return Finding(
             "LK107", place, "0 is the threshold of log-odds, and these are probabilities", tell, tuple(step), None
         )
+    if operator in ("argmax", "max"):
+        return _argmax(value, operator, int(number), place, wanted)
     logits = isinstance(value, Thing) or (isinstance(value, Tensor) and value.scale == SCORES)
     if number != 0.5 or wanted is None or not logits:
         return None

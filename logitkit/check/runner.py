@@ -13,7 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import logitkit
@@ -139,6 +139,7 @@ def files_in(paths: Iterable[str], exclude: Iterable[str] = ()) -> Iterator[str]
                     yield str(file)
 
 
+@lru_cache(maxsize=2048)
 def _read(path: str) -> str | None:
     try:
         with open(path, "rb") as file:
@@ -206,6 +207,7 @@ def check_files(
     files: list[str], roots: tuple[str, ...] = (), cache_folder: str | None = None, jobs: int | None = None
 ) -> Iterator[Result]:
     """Check files, in their order, on several processes if there are many."""
+    _read.cache_clear()  # the files may have changed since the last time
     work = [(path, roots, cache_folder) for path in files]
     jobs = min(jobs or os.cpu_count() or 1, max(1, len(files) // 8))
     if jobs == 1:

@@ -8,11 +8,13 @@ itself, with arguments that nothing is known about.
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 
 from logitkit.check.calls import Calls
 from logitkit.check.expressions import Frame, TooLongError
 from logitkit.check.sources import BadFileError, Module
 from logitkit.check.values import (
+    Bound,
     Class,
     Const,
     File,
@@ -33,6 +35,8 @@ __all__ = ["Statements"]
 Block = list[ast.stmt]
 _READERS = {kind: f"_run_{name}" for name, kind in vars(ast).items() if isinstance(kind, type)}  # by the node's class
 ROOT_BUDGET = 6_000  # expressions read for one function and what it calls
+REGISTER_BUDGET = 200  # the same for a class's decorator
+CALLED = ("__call__", "forward", "call")  # what runs when an object is called
 DEEPEST_IMPORT = 24  # calls and imports inside each other
 
 
@@ -211,6 +215,15 @@ class Statements(Calls):
         finally:
             self.frames.pop()
         self.set_name(node.name, cls)
+        for decorator in node.decorator_list:
+            self._register(cls, decorator)
+
+    def _register(self, cls: Class, decorator: ast.expr) -> None:
+        """A short decorator of the program's own may put a class in a dictionary of models or losses."""
+        with self.at_most(REGISTER_BUDGET):
+            function = self.value(decorator)
+            if isinstance(function, Function | Bound):
+                self.call(function, [cls], {}, decorator)
 
     def _run_Import(self, node: ast.Import) -> None:
         for alias in node.names:
@@ -295,8 +308,11 @@ class Statements(Calls):
                 {name: read(value, self.taken) for name, value in cls.names.items() if isinstance(value, Const)}
             )
         first = [name for name in ("__init__", "setup", "build", "configure_model") if name in methods]
+        own = _defined(cls.node)
         for name in (*first, *(name for name in methods if name not in first)):
-            self._method_alone(instance, name, methods[name])
+            # What's inherited was read with its own class; it's read again if it uses something of this one.
+            if name in cls.names or name in first or _used(methods[name].node) & own:
+                self._method_alone(instance, name, methods[name])
 
     def _method_alone(self, instance: Instance, name: str, method: Function) -> None:
         """Read one method. What it assigns to the object isn't there for sure when another method runs."""
@@ -312,8 +328,6 @@ class Statements(Calls):
         node = function.node
         if self.budget <= 0:
             raise TooLongError
-        whole, self.budget = self.budget, min(self.budget, ROOT_BUDGET)
-        given = self.budget
         arguments = [*node.args.posonlyargs, *node.args.args][len(args) :] + node.args.kwonlyargs
         scope_frame = Frame(function.module, function.scope)
         for argument in arguments:
@@ -321,14 +335,8 @@ class Statements(Calls):
             unsure = default is None or (isinstance(default, Const) and isinstance(default.value, bool | None))
             if unsure:
                 kwargs[argument.arg] = self._annotated(argument, scope_frame)
-        before = len(self.frames), self.taken
-        try:
+        with self.at_most(ROOT_BUDGET):
             self.apply(function, args, kwargs, node)
-        except TooLongError:
-            del self.frames[before[0] :]
-            self.taken = before[1]
-        finally:
-            self.budget = whole - (given - max(self.budget, 0))
 
     def _annotated(self, argument: ast.arg, frame: Frame) -> Value:
         """An object of the class that an argument is said to have."""
@@ -342,3 +350,26 @@ class Statements(Calls):
             finally:
                 self.frames.pop()
         return Thing(argument.arg)
+
+
+@lru_cache(maxsize=4096)
+def _used(method: ast.AST) -> frozenset[str]:
+    """What a method uses of its object: attributes, methods, and what runs when the object itself is called."""
+    nodes = list(ast.walk(method))
+    names = {node.attr for node in nodes if isinstance(node, ast.Attribute) and _is_self(node.value)}
+    itself = any(isinstance(node, ast.Call) and _is_self(node.func) for node in nodes)
+    return frozenset(names | (set(CALLED) if itself else set()))
+
+
+def _is_self(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def _defined(cls: ast.ClassDef) -> frozenset[str]:
+    """The names that a class defines: methods, fields, and what's assigned to attributes."""
+    stored = {
+        node.attr for node in ast.walk(cls) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
+    }
+    methods = {node.name for node in cls.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    names = {node.id for node in ast.walk(cls) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return frozenset(stored | methods | names) - {"__init__"}

@@ -5,9 +5,11 @@ Nothing here says which scale a function wants or gives; that's in `logitkit.con
 
 from __future__ import annotations
 
+import re
+
 __all__ = [
-    "CONTAINERS", "GRADIENTS", "HEADS", "KEEPING_LAYERS", "KERAS", "LAYER_LISTS", "MODEL_METHODS", "SCORING_LAYERS",
-    "SELF_METHODS", "UNITS", "WRAPPERS", "is_keras", "last",
+    "CONTAINERS", "FUNCTIONAL_LAYERS", "GRADIENTS", "HEADS", "KEEPING_LAYERS", "KERAS", "LAYER_LISTS", "MODEL_METHODS",
+    "SCORES_FIRST", "SCORING_LAYERS", "SELF_METHODS", "TRAINERS", "UNITS", "WRAPPERS", "is_keras", "last",
 ]  # fmt: skip
 
 KERAS = (
@@ -32,6 +34,18 @@ UNITS.update(
     {"Conv2DTranspose": (0, ("filters",)), "Conv3DTranspose": (0, ("filters",)), "SeparableConv2D": (0, ("filters",))}
 )
 SCORING_LAYERS = frozenset(UNITS)
+# TensorFlow 1's layers as functions: the argument with the activation, and whether there's one if it isn't given.
+FUNCTIONAL_LAYERS = {
+    "dense": ("activation", False), "conv1d": ("activation", False), "conv2d": ("activation", False),
+    "conv2d_transpose": ("activation", False), "fully_connected": ("activation_fn", True),
+}  # fmt: skip
+# TensorFlow before 1.0 took the scores first, and 1.x takes no positional arguments.
+SCORES_FIRST = re.compile(r"tensorflow\.nn\.\w*cross_entropy_with_logits$")
+# What trains a model with a loss: where it's given the model and the loss, by position and by name.
+TRAINERS = {
+    "Learner": ((1, "model"), (2, "loss_func")),
+    "create_supervised_trainer": ((0, "model"), (2, "loss_fn")),
+}
 
 # Layers that move numbers, drop some or pool them.
 KEEPING_LAYERS = frozenset(
@@ -59,7 +73,7 @@ GRADIENTS = {
 # Methods that return the object they're called on.
 SELF_METHODS = frozenset(
     """to cuda cpu eval train half double float bfloat16 requires_grad_ apply share_memory type xpu npu mps to_empty
-    compile_module prepare set_default_dtype""".split()
+    compile_module set_default_dtype""".split()
 )
 # Methods that call a model.
 MODEL_METHODS = frozenset({"forward", "predict", "predict_on_batch", "__call__", "call"})

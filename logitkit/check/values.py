@@ -84,7 +84,7 @@ class Tensor(Value):
     call: ast.AST | None = None  # the call that made it
     direct: bool = True  # as it left the layer: neither moved nor cut
     tempered: bool = False  # divided by what is called a temperature
-    eps: bool = False  # a small number was added
+    mixed: bool = False  # a small number was added, or it's an average
 
 
 @dataclass(eq=False)
@@ -196,6 +196,15 @@ class Class(Value):
         """The dotted paths of the library classes it comes from."""
         return [base.path for each in self.line() for base in each.bases if isinstance(base, Symbol)]
 
+    def fields(self) -> list[str]:
+        """The names that are declared with a type, in order: those of a dataclass or a named tuple."""
+        return [
+            statement.target.id
+            for one in reversed(list(self.line()))
+            for statement in one.node.body
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)
+        ]
+
 
 @dataclass(eq=False)
 class Instance(Value):
@@ -204,6 +213,13 @@ class Instance(Value):
     cls: Class
     attributes: dict[str, Value] = field(default_factory=dict)
     born: frozenset[tuple[Any, bool]] = frozenset()
+    given: list[Value] = field(default_factory=list)  # what a library's `__init__` was given by position
+
+    def items(self) -> list[Value] | None:
+        """The elements of a named tuple."""
+        if "typing.NamedTuple" not in self.cls.libraries():
+            return None
+        return [self.attributes.get(name, Thing(name)) for name in self.cls.fields()]
 
 
 @dataclass(eq=False)
