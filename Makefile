@@ -39,9 +39,8 @@ test: .venv/dev.done book  ## build the book and run every test: numerics, docte
 	$(BIN)/python -m pytest -n auto --dist loadfile tests logitkit --doctest-modules \
 	  README.md --doctest-glob=README.md --doctest-glob=api.md chapters --nbval --nbval-current-env --nbval-cell-timeout=120
 
-notebooks: .venv/dev.done  ## run all chapters anew, store their outputs, draw the cover (or NB="chapters/one-idea.ipynb")
+notebooks: .venv/dev.done  ## run all chapters anew, store their outputs (or NB="chapters/one-idea.ipynb")
 	$(BIN)/python -m book.notebooks.run $(or $(NB),$(wildcard chapters/*.ipynb))
-	$(BIN)/python -m book.paper.cover
 
 accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite the accuracy tables
 	$(BIN)/python -m tests.accuracy

@@ -4,7 +4,6 @@ import itertools
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,7 +12,6 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from logitkit import plotting
 
-ROOT = Path(__file__).parents[1]
 LIGHT_PAGE, DARK_PAGE = "#ffffff", "#121212"  # the theme's backgrounds
 
 DRAW = """
@@ -119,9 +117,3 @@ def test_notebook_shows_figures_as_svg_only(figure):
     finally:
         InteractiveShell.clear_instance()
         plt.switch_backend("agg")
-
-
-def test_cover_is_what_its_code_draws():
-    draw = "from book.paper.cover import draw, plotting; print(plotting.figure_svg(draw()), end='')"
-    drawn = subprocess.run([sys.executable, "-c", draw], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert drawn == (ROOT / "book" / "paper" / "cover.svg").read_text("utf-8"), "run python -m book.paper.cover"

@@ -10,7 +10,6 @@ import zipfile
 import zlib
 from html import escape
 from pathlib import Path
-from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -18,6 +17,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.fileutil import copy_asset_file
 
 import logitkit
+from book import shared
 from logitkit.check.explain import TITLES, example
 
 FOLDER = Path(__file__).parent
@@ -32,7 +32,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Add the directive and its files."""
     app.add_directive("checker", Checker)
     app.connect("builder-inited", copy_files)
-    app.connect("html-page-context", add_style)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -61,12 +60,6 @@ def pack(archive: Path) -> None:
             packed.writestr(zipfile.ZipInfo(name, FIRST_DAY), path.read_bytes(), zipfile.ZIP_DEFLATED)
 
 
-def add_style(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Load the style on the page that has the form."""
-    if doctree and any("checker" in box["classes"] for box in doctree.findall(nodes.container)):
-        app.add_css_file(f"{FOLDER.name}/checker.css")
-
-
 class Checker(SphinxDirective):
     """The form. What's inside the directive is shown where no script runs."""
 
@@ -74,6 +67,7 @@ class Checker(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the form, which docutils has no node for, and the text for readers without it."""
+        shared.load(self.env, f"{FOLDER.name}/checker.css")
         static = "../" * self.env.docname.count("/") + f"_static/{FOLDER.name}/"
         for name in ("checker.js", "form.html"):
             self.env.note_dependency(str(FOLDER / name))

@@ -12,40 +12,20 @@ a box, and right in the box: the figure is there before the rest of the page, wh
 
 import zlib
 from pathlib import Path
-from typing import Any
 
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
-from sphinx.util.fileutil import copy_asset_file
 
+from book import shared
 from book.shared import origin
 
 FOLDER = Path(__file__).parent
-STYLE = FOLDER / "explorables.css"
-SHARED = ["numerics", "explorable"]
 
 
 def setup(app: Sphinx) -> None:
-    """Add the directive and its files."""
+    """Add the directive; the scripts and the style are static files, as _config.yml says."""
     app.add_directive("explorable", Explorable)
-    app.connect("builder-inited", copy_files)
-    app.connect("html-page-context", add_style)
-
-
-def copy_files(app: Sphinx) -> None:
-    """Put scripts and style beside the pages, before a page asks for the checksum of the style."""
-    if app.builder.format == "html":
-        static = Path(app.outdir, "_static", FOLDER.name)
-        static.mkdir(parents=True, exist_ok=True)
-        for path in (*FOLDER.glob("*.js"), STYLE):
-            copy_asset_file(path, static)
-
-
-def add_style(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Load the style on the pages that have an explorable."""
-    if doctree and any("explorable" in box["classes"] for box in doctree.findall(nodes.container)):
-        app.add_css_file(f"{FOLDER.name}/{STYLE.name}")
 
 
 class Explorable(SphinxDirective):
@@ -60,16 +40,15 @@ class Explorable(SphinxDirective):
         name, title = self.arguments
         if not (FOLDER / f"{name}.js").is_file():
             raise self.error(f"no explorable {name!r}: there is no {name}.js in {FOLDER.name}/")
+        shared.load(self.env, "explorables.css")
         loaded = self.env.temp_data.setdefault("explorables", [])  # by the boxes above on the same page
-        scripts = [script for script in (*SHARED, name) if script not in loaded]
+        scripts = [script for script in ("numerics", "explorable", name) if script not in loaded]
         loaded += scripts
         anchor = f"explorable-{name}"
         address = f"{origin.site(self.config)}{self.env.docname}.html#{anchor}"
-        still = nodes.paragraph(
-            "", "In a browser that runs scripts a figure can be moved at ", classes=["explorable-still"]
-        )
-        still += nodes.reference("", address, refuri=address)
-        still += nodes.Text(". What to do with it, and what it shows:")
+        words = "In a browser that runs scripts a figure can be moved at "
+        still = nodes.paragraph("", words, classes=["explorable-still"])
+        still += [nodes.reference("", address, refuri=address), nodes.Text(". What to do with it, and what it shows:")]
         return [
             nodes.container(
                 "",
@@ -86,4 +65,4 @@ class Explorable(SphinxDirective):
         path = FOLDER / f"{script}.js"
         self.env.note_dependency(str(path))
         root = "../" * self.env.docname.count("/")
-        return f'<script src="{root}_static/{FOLDER.name}/{path.name}?v={zlib.crc32(path.read_bytes()):08x}"></script>'
+        return f'<script src="{root}_static/{path.name}?v={zlib.crc32(path.read_bytes()):08x}"></script>'

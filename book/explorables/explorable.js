@@ -1,20 +1,21 @@
-// What the explorables share: formats, shapes, tables, and the circle from a control to the numbers to the figure.
+// What the explorables share: shapes, formats, tables, and the circle from a control to the numbers to the figure.
 //
 // An explorable is a plain description of itself, handed to explorable.start() right after the title of its box:
 //
-//   state      the numbers that the reader can change, by name
-//   controls   each with a name and a label, and one of
-//                range    [min, max, step], or a function from the state to them
-//                options  a list of [value, text]
-//                press    a function from the state to what a button changes in it
-//              Where a control's number isn't the state's own, read(number) returns what it changes, show(state) its
-//              number; beside a range stands the number called number, or else the one with the control's name
-//   values     a function from the state to every number that is shown, by name
-//   formats    functions from a number, and all values, to its text, by name
-//   readouts   HTML with an output(name) for each number; see list() and table()
-//   height     of the figure in pixels, and draw(width, values, texts), which returns its shapes
-//   grab       what a pointer takes hold of at a point {x, y, width}; drag, what it changes in the state there
-//   say        a sentence for who doesn't see the figure, from the texts and the values
+//   state     the numbers that the reader can change, by name
+//   controls  each with a name and a label, and one of
+//               range    [min, max, step], or a function from the state to them
+//               options  a list of [value, text]
+//               press    a function from the state to what a button changes in it
+//             Where a control's number isn't the state's own, read(number) returns what it changes, show(state) its
+//             number; beside a range stands the number called number, or else the one with the control's name
+//   numbers   a function from the state to all that is shown, by name: [value, format, its label in the list, if any]
+//   tables    HTML from table(), above the list
+//   height    of the figure in pixels, and scales(width, state), which the functions below get first
+//   draw      the shapes, from the scales, the state with the values of all numbers, and their texts
+//   drag      by name of a control, the number that it has where a pointer is, from the scales, x and the state
+//   grab      the name of what a pointer takes hold of at x and y, if not always the first of drag
+//   say       a sentence for who doesn't see the figure, from the texts and what draw gets
 //
 // The figure is drawn anew at every change, in pixels of the screen, so that its text is legible on a phone.
 "use strict";
@@ -29,26 +30,29 @@ const explorable = {
   text: (x, y, words, style = "", anchor = "middle") =>
     `<text x="${x}" y="${y}" class="${style}" text-anchor="${anchor}">${words.replace("<", "&lt;")}</text>`,
   // A point without a finite height interrupts a curve.
-  curve: (points, style) =>
-    explorable.path(
-      points.map(([x, y], i) => `${Number.isFinite(points[i - 1]?.[1]) ? "L" : "M"}${x.toFixed(1)},${y.toFixed(1)}`)
-        .filter((_, i) => Number.isFinite(points[i][1])).join(""),
-      style,
-    ),
+  curve(points, style) {
+    const step = ([x, y], i) => `${Number.isFinite(points[i - 1]?.[1]) ? "L" : "M"}${x.toFixed(1)},${y.toFixed(1)}`;
+    return explorable.path(points.map((at, i) => (Number.isFinite(at[1]) ? step(at, i) : "")).join(""), style);
+  },
   // Ticks are values, or [value, text].
+  ticks: (values) => values.map((each) => (Array.isArray(each) ? each : [each, explorable.fixed(0)(each)])),
   axis: (scale, [from, to], y, ticks) => [
     explorable.line(from, y, to, y, "axis"),
-    ...ticks.map((tick) => [tick].flat()).flatMap(([value, words = explorable.fixed(0)(value)]) => [
+    ...explorable.ticks(ticks).flatMap(([value, words]) => [
       explorable.line(scale(value), y, scale(value), y + 5, "axis"),
       explorable.text(scale(value), y + 18, words, "tick"),
     ]),
   ],
+  grid: (scale, [from, to], ticks) =>
+    explorable.ticks(ticks).flatMap(([value, words]) => [
+      explorable.line(from, scale(value), to, scale(value), "faint"),
+      explorable.text(from - 7, scale(value) + 4, words, "tick", "end"),
+    ]),
 
   // A linear scale from numbers to pixels, and back with invert.
   scale([low, high], [from, to]) {
     const scale = (value) => from + ((value - low) / (high - low)) * (to - from);
-    scale.invert = (pixel) => explorable.clamp(low + ((pixel - from) / (to - from)) * (high - low), low, high);
-    return scale;
+    return Object.assign(scale, { invert: (pixel) => low + ((pixel - from) / (to - from)) * (high - low) });
   },
   clamp: (value, low, high) => Math.min(Math.max(value, low), high),
   steps: (from, to, count) => Array.from({ length: count + 1 }, (_, i) => from + ((to - from) * i) / count),
@@ -72,20 +76,24 @@ const explorable = {
 
   // A number on the page: rounded for the reader, in full for who asks the element. It isn't read aloud by itself.
   output: (name) => `<output data-name="${name}" aria-live="off"></output>`,
-  list: (rows) =>
-    `<dl class="explorable-list">${rows
-      .map(([label, name]) => `<div><dt>${label}</dt><dd>${explorable.output(name)}</dd></div>`)
-      .join("")}</dl>`,
   // An empty heading, as in the corner above the headings of the rows, heads nothing.
-  table: (caption, headings, rows) =>
-    `<table class="explorable-table"><caption>${caption}</caption><thead><tr>${headings
-      .map((words) => (words ? `<th scope="col">${words}</th>` : "<td></td>"))
-      .join("")}</tr></thead><tbody>${rows
-      .map(([label, ...names]) => `<tr><th scope="row">${label}</th>${names
-        .map((name) => `<td>${explorable.output(name)}</td>`).join("")}</tr>`)
-      .join("")}</tbody></table>`,
-
-  control(id, { name, label, options, number = name }) {
+  table(caption, headings, rows) {
+    const head = headings.map((words) => (words ? `<th scope="col">${words}</th>` : "<td></td>")).join("");
+    const body = rows.map(([label, ...names]) => {
+      const cells = names.map((name) => `<td>${explorable.output(name)}</td>`).join("");
+      return `<tr><th scope="row">${label}</th>${cells}</tr>`;
+    });
+    return `<table class="explorable-table"><caption>${caption}</caption>
+      <thead><tr>${head}</tr></thead><tbody>${body.join("")}</tbody></table>`;
+  },
+  list(numbers) {
+    const item = ([name, [, , label]]) => `<div><dt>${label}</dt><dd>${explorable.output(name)}</dd></div>`;
+    const items = Object.entries(numbers).filter(([, [, , label]]) => label).map(item);
+    return items.length ? `<dl class="explorable-list">${items.join("")}</dl>` : "";
+  },
+  control(box, { name, label, options, press, number = name }) {
+    if (press) return `<button type="button" name="${name}">${label}</button>`;
+    const id = `${box}-${name}`;
     const choices = options?.map(([value, words]) => `<option value="${value}">${words}</option>`).join("");
     const element = options
       ? `<select id="${id}" name="${name}">${choices}</select>`
@@ -97,37 +105,37 @@ const explorable = {
     const box = document.currentScript.parentElement;
     const title = box.querySelector(".explorable-title");
     const state = { ...spec.state };
-    const [buttons, inputs] = [true, false].map((pressed) => spec.controls.filter(({ press }) => !!press === pressed));
+    const controls = Map.groupBy(spec.controls, ({ press }) => (press ? "buttons" : "inputs"));
+    const html = (each) => explorable.control(title.id, each);
     title.insertAdjacentHTML(
       "afterend",
       `<div class="explorable-live" role="group" aria-labelledby="${title.id}">
         <svg role="img" style="height: ${spec.height}px"></svg>
-        <div class="explorable-controls">${inputs
-          .map((each) => explorable.control(`${title.id}-${each.name}`, each)).join("")}</div>
-        <div class="explorable-buttons">${buttons
-          .map(({ name, label }) => `<button type="button" name="${name}">${label}</button>`).join("")}</div>
-        ${spec.readouts}
+        <div class="explorable-controls">${controls.get("inputs").map(html).join("")}</div>
+        <div class="explorable-buttons">${controls.get("buttons")?.map(html).join("") ?? ""}</div>
+        ${spec.tables ?? ""}
+        ${explorable.list(spec.numbers(state))}
         <output class="visually-hidden" aria-live="polite"></output>
       </div>`,
     );
     box.classList.add("explorable-on");
     const live = title.nextElementSibling;
     const figure = live.querySelector("svg");
-    const said = live.lastElementChild;
+    const named = (name) => live.querySelector(`[name=${name}]`);
+    const scales = () => spec.scales(width, state);
     let width;
     let pause;
 
     function show() {
-      const values = spec.values(state);
-      const texts = Object.fromEntries(
-        Object.entries(spec.formats).map(([name, format]) => [name, format(values[name], values)]),
-      );
+      const numbers = Object.entries(spec.numbers(state));
+      const values = { ...state, ...Object.fromEntries(numbers.map(([name, [value]]) => [name, value])) };
+      const texts = Object.fromEntries(numbers.map(([name, [value, format]]) => [name, format(value)]));
       for (const output of live.querySelectorAll("[data-name]")) {
         output.dataset.value = values[output.dataset.name];
         output.textContent = texts[output.dataset.name];
       }
-      for (const { name, range, number = name, show } of inputs) {
-        const input = live.querySelector(`[name=${name}]`);
+      for (const { name, range, number = name, show } of controls.get("inputs")) {
+        const input = named(name);
         if (range) {
           [input.min, input.max, input.step] = typeof range === "function" ? range(state) : range;
           input.setAttribute("aria-valuetext", texts[number]);
@@ -137,7 +145,7 @@ const explorable = {
       }
       figure.setAttribute("viewBox", `0 0 ${width} ${spec.height}`);
       figure.setAttribute("aria-label", spec.say(texts, values));
-      figure.innerHTML = spec.draw(width, values, texts).join("");
+      figure.innerHTML = spec.draw(scales(), values, texts).join("");
     }
 
     // Any change comes through here. Only when the reader pauses is the outcome said, or it would be a chatter.
@@ -145,44 +153,39 @@ const explorable = {
       Object.assign(state, changed);
       show();
       clearTimeout(pause);
-      pause = setTimeout(() => (said.textContent = figure.getAttribute("aria-label")), 700);
+      pause = setTimeout(() => (live.lastElementChild.textContent = figure.getAttribute("aria-label")), 700);
     }
     live.addEventListener("input", ({ target: { name, value } }) => {
-      const { range, read } = inputs.find((each) => each.name === name);
+      const { range, read } = spec.controls.find((each) => each.name === name);
       const given = range ? Number(value) : value;
       change(read ? read(given, state) : { [name]: given });
     });
     live.addEventListener("click", ({ target: { name } }) => {
-      const button = buttons.find((each) => each.name === name);
+      const button = controls.get("buttons")?.find((each) => each.name === name);
       if (button) change(button.press(state));
     });
 
-    // A finger that scrolls the page may begin on the figure, so a touch counts when it moves sideways, or ends.
+    // To drag in the figure is to move a slider, which knows its steps and ends. A finger that scrolls the page may
+    // begin on the figure, so a touch counts when it moves sideways, or ends.
     let held = null;
-    let touched = null;
-    const at = (event) => {
+    let touched = NaN;
+    function point({ type, button, pointerId, pointerType, clientX, clientY }) {
       const { left, top } = figure.getBoundingClientRect();
-      return { x: event.clientX - left, y: event.clientY - top, width };
-    };
-    const drag = (event) => change(spec.drag(held, at(event), state));
-    figure.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      held = spec.grab ? spec.grab(at(event)) : "figure";
-      if (held === null) return;
-      figure.setPointerCapture(event.pointerId);
-      touched = event.pointerType === "touch" ? event.clientX : null;
-      if (touched === null) drag(event);
-    });
-    figure.addEventListener("pointermove", (event) => {
-      if (held === null || (touched !== null && Math.abs(event.clientX - touched) < 8)) return;
-      touched = null;
-      drag(event);
-    });
-    figure.addEventListener("pointerup", (event) => {
-      if (held !== null) drag(event);
-      held = null;
-    });
-    figure.addEventListener("pointercancel", () => (held = null));
+      const x = clientX - left;
+      if (type === "pointerdown" && button === 0) {
+        held = spec.grab ? spec.grab(scales(), x, clientY - top) : Object.keys(spec.drag)[0];
+        touched = pointerType === "touch" ? x : NaN;
+        if (held) figure.setPointerCapture(pointerId);
+      }
+      const moves = type === "pointerup" || !(Math.abs(x - touched) < 8);
+      if (held && moves && type !== "pointercancel") {
+        touched = NaN;
+        named(held).value = spec.drag[held](scales(), x, state);
+        named(held).dispatchEvent(new Event("input", { bubbles: true }));
+      }
+      if (type === "pointerup" || type === "pointercancel") held = null;
+    }
+    for (const kind of ["down", "move", "up", "cancel"]) figure.addEventListener(`pointer${kind}`, point);
 
     new ResizeObserver(measure).observe(figure);
     measure();

@@ -4,16 +4,8 @@
 {
   const { axis, clamp, dot, fixed, line, path, percent, rect, scale, signed, text } = explorable;
   const CLASSES = [0, 1, 2];
-  const LIMITS = { logit: 4, constant: 9, shown: 18 };
   const FIRST = 62; // the row of class 0
   const ROW = 44;
-
-  function scales(width) {
-    const split = 22 + (width - 22) * 0.6;
-    const room = [22, split - 14];
-    const bars = [split, width - 76]; // beside them stands "> 99.99 %" at most
-    return { room, bars, nats: scale([-LIMITS.shown, LIMITS.shown], room), share: scale([0, 1], bars) };
-  }
 
   const diamond = (x, y) => path(`M${x - 6},${y}L${x},${y - 7}L${x + 6},${y}L${x},${y + 7}Z`, "blue solid");
   const ofClasses = (entries) => Object.fromEntries(CLASSES.flatMap(entries));
@@ -22,46 +14,46 @@
   explorable.start({
     state: { logit_0: 2, logit_1: 0, logit_2: -1, constant: 0, temperature: 1 },
     controls: [
-      ...CLASSES.map((i) => {
-        return { name: `logit_${i}`, label: `Logit z of class ${i}`, range: [-LIMITS.logit, LIMITS.logit, 0.1] };
-      }),
-      { name: "constant", label: "Constant c added to all", range: [-LIMITS.constant, LIMITS.constant, 0.1] },
+      ...CLASSES.map((i) => ({ name: `logit_${i}`, label: `Logit z of class ${i}`, range: [-4, 4, 0.1] })),
+      { name: "constant", label: "Constant c added to all", range: [-9, 9, 0.1] },
       { name: "temperature", label: "Temperature T", range: [0.5, 5, 0.1] },
-      {
-        name: "meet",
-        label: "Make logit 0 its own log-odds",
-        press: (state) => ({ constant: -numerics.logsumexp(tempered(state).slice(1)) }),
-      },
+      { name: "meet", label: "Make logit 0 its own log-odds",
+        press: (state) => ({ constant: -numerics.logsumexp(tempered(state).slice(1)) }) },
       { name: "equal", label: "All logits equal", press: () => ofClasses((i) => [[`logit_${i}`, 0]]) },
     ],
-    values(state) {
+    numbers(state) {
       const raw = tempered(state).map((z) => z + state.constant);
       const [logOdds, probs] = [numerics.classLogOdds(raw), numerics.softmax(raw)];
-      const entries = (i) => [[`raw_${i}`, raw[i]], [`log_odds_${i}`, logOdds[i]], [`prob_${i}`, probs[i]]];
-      return { ...state, ...ofClasses(entries) };
+      return {
+        constant: [state.constant, signed(2)],
+        temperature: [state.temperature, fixed(1)],
+        ...ofClasses((i) => [
+          [`logit_${i}`, [state[`logit_${i}`], signed(1)]],
+          [`raw_${i}`, [raw[i], signed(2)]],
+          [`log_odds_${i}`, [logOdds[i], signed(2)]],
+          [`prob_${i}`, [probs[i], percent]],
+        ]),
+      };
     },
-    formats: {
-      constant: signed(2),
-      temperature: fixed(1),
-      ...ofClasses((i) => [[`logit_${i}`, signed(1)], [`raw_${i}`, signed(2)]]),
-      ...ofClasses((i) => [[`log_odds_${i}`, signed(2)], [`prob_${i}`, percent]]),
-    },
-    readouts: explorable.table(
+    tables: explorable.table(
       "What the softmax is given, and what it says",
       ["Class", "Logit z\u00a0/\u00a0T\u00a0+\u00a0c", "Log-odds", "Probability"],
       CLASSES.map((i) => [String(i), `raw_${i}`, `log_odds_${i}`, `prob_${i}`]),
     ),
-    say: (texts) =>
-      CLASSES.map((i) => {
-        const [raw, logOdds, prob] = ["raw", "log_odds", "prob"].map((name) => texts[`${name}_${i}`]);
-        return `Class ${i}: logit ${raw}, log-odds ${logOdds}, probability ${prob}.`;
-      }).join(" "),
+    say(texts) {
+      const row = (i) => ["raw", "log_odds", "prob"].map((name) => texts[`${name}_${i}`]);
+      return CLASSES.map((i) => [i, ...row(i)])
+        .map(([i, raw, logOdds, prob]) => `Class ${i}: logit ${raw}, log-odds ${logOdds}, probability ${prob}.`).join(" ");
+    },
 
     height: FIRST + 2 * ROW + 60,
-    draw(width, values, texts) {
-      const { room, bars, nats, share } = scales(width);
+    scales(width) {
+      const split = 22 + (width - 22) * 0.6;
+      const [room, bars] = [[22, split - 14], [split, width - 76]]; // beside the bars stands "> 99.99 %" at most
+      return { narrow: width < 460, room, bars, nats: scale([-18, 18], room), share: scale([0, 1], bars) };
+    },
+    draw({ narrow, room, bars, nats, share }, values, texts) {
       const bottom = FIRST + 2 * ROW + 26;
-      const narrow = width < 460;
       return [
         dot(room[0] + 8, 12, "ink hollow", 6),
         text(room[0] + 20, 17, narrow ? "logit" : "logit z / T + c", "", "start"),
@@ -72,15 +64,15 @@
         line(share(0.5), 34, share(0.5), bottom, "zero"),
         ...CLASSES.flatMap((i) => {
           const y = FIRST + i * ROW;
-          const [raw, logOdds, prob] = ["raw", "log_odds", "prob"].map((name) => values[`${name}_${i}`]);
+          const [raw, logOdds] = [nats(values[`raw_${i}`]), nats(values[`log_odds_${i}`])];
           return [
             text(8, y + 5, String(i)),
             line(room[0], y, room[1], y, "faint"),
-            line(nats(raw), y, nats(logOdds), y, "ink"),
-            dot(nats(raw), y, "ink hollow", 10),
-            diamond(nats(logOdds), y),
+            line(raw, y, logOdds, y, "ink"),
+            dot(raw, y, "ink hollow", 10),
+            diamond(logOdds, y),
             rect(bars[0], y - 10, bars[1] - bars[0], 20, "empty"),
-            rect(bars[0], y - 10, share(prob) - bars[0], 20, "blue bar"),
+            rect(bars[0], y - 10, share(values[`prob_${i}`]) - bars[0], 20, "blue bar"),
             text(bars[1] + 6, y + 5, texts[`prob_${i}`], "", "start"),
           ];
         }),
@@ -88,10 +80,10 @@
         ...axis(share, bars, bottom, [0, [0.5, "0.5"], 1]),
       ];
     },
-    grab: ({ x, y, width }) => (x < scales(width).room[1] + 10 ? clamp(Math.round((y - FIRST) / ROW), 0, 2) : null),
-    drag(row, { x, width }, state) {
-      const logit = (scales(width).nats.invert(x) - state.constant) * state.temperature;
-      return { [`logit_${row}`]: clamp(Math.round(10 * logit) / 10, -LIMITS.logit, LIMITS.logit) };
-    },
+    grab: ({ room }, x, y) => x < room[1] + 10 && `logit_${clamp(Math.round((y - FIRST) / ROW), 0, 2)}`,
+    drag: ofClasses((i) => [[
+      `logit_${i}`,
+      ({ nats }, x, { constant, temperature }) => (nats.invert(x) - constant) * temperature,
+    ]]),
   });
 }

@@ -2,7 +2,7 @@
 "use strict";
 
 {
-  const { axis, curve, dot, fixed, line, nats, scale, short, steps, text } = explorable;
+  const { axis, curve, dot, fixed, grid, line, nats, scale, short, steps, text } = explorable;
   const { expit, softplus } = numerics;
   const COUNTS = [2, 3, 4, 5, 10, 20, 50, 100, 1000];
   const MARGINS = [-5, 15];
@@ -12,71 +12,55 @@
   const logOddsOf = (margin, count) => margin - Math.log(count - 1);
   const loss = (margin, count) => softplus(-logOddsOf(margin, count));
   const slope = (margin, count) => -expit(-logOddsOf(margin, count));
-
   // The margin that is left after a softmax: the probability of the right class minus that of another one.
   const gap = (margin, count) =>
     margin > 0
       ? -Math.expm1(-margin) / (1 + (count - 1) * Math.exp(-margin))
       : Math.expm1(margin) / (Math.expm1(margin) + count);
 
-  function scales(width, count) {
-    const room = [36, width - 12];
-    const highest = loss(MARGINS[0], count);
-    return { room, margins: scale(MARGINS, room), losses: scale([0, highest], [HEIGHT - 48, 22]), highest };
-  }
-
   explorable.start({
     state: { classes: 10, margin: 4 },
     controls: [
       { name: "margin", label: "Margin of the right class", range: [...MARGINS, 0.1] },
-      {
-        name: "classes",
-        label: "Classes",
-        range: [0, COUNTS.length - 1, 1],
-        read: (place) => ({ classes: COUNTS[place] }),
-        show: (state) => COUNTS.indexOf(state.classes),
-      },
+      { name: "classes", label: "Classes", range: [0, COUNTS.length - 1, 1],
+        read: (place) => ({ classes: COUNTS[place] }), show: (state) => COUNTS.indexOf(state.classes) },
     ],
-    values({ margin, classes }) {
+    numbers({ margin, classes }) {
       const logOdds = logOddsOf(margin, classes);
       const left = gap(margin, classes);
       const damping = (expit(logOdds) * expit(-logOdds) * classes) / (classes - 1); // d gap / d margin
       return {
-        ...{ margin, classes, probability: expit(logOdds), floor: loss(1, classes) },
-        ...{ loss: loss(margin, classes), loss_twice: loss(left, classes) },
-        ...{ slope: slope(margin, classes), slope_twice: slope(left, classes) * damping },
+        margin: [margin, nats(1)],
+        classes: [classes, String],
+        loss: [loss(margin, classes), (value) => (value < 0.001 ? short : fixed(3))(value)],
+        loss_twice: [loss(left, classes), fixed(3)],
+        slope: [slope(margin, classes), short],
+        slope_twice: [slope(left, classes) * damping, short],
+        floor: [loss(1, classes), fixed(3), "Floor of the doubled softmax"],
+        probability: [expit(logOdds), fixed(4), "Probability of the right class"],
       };
     },
-    formats: {
-      ...{ margin: nats(1), classes: String, probability: fixed(4), floor: fixed(3) },
-      ...{ loss: (value) => (value < 0.001 ? short(value) : fixed(3)(value)), loss_twice: fixed(3) },
-      ...{ slope: short, slope_twice: short },
-    },
-    readouts:
-      explorable.table("The same prediction, given to a cross entropy", ["", "as logits", "as probabilities"], [
-        ["Loss (nats)", "loss", "loss_twice"],
-        ["Slope along the margin", "slope", "slope_twice"],
-      ]) +
-      explorable.list([
-        ["Floor of the doubled softmax", "floor"],
-        ["Probability of the right class", "probability"],
-      ]),
+    tables: explorable.table("The same prediction, given to a cross entropy", ["", "as logits", "as probabilities"], [
+      ["Loss (nats)", "loss", "loss_twice"],
+      ["Slope along the margin", "slope", "slope_twice"],
+    ]),
     say: (texts) =>
       `${texts.classes} classes, margin ${texts.margin}: the loss is ${texts.loss} given logits and ` +
       `${texts.loss_twice} given probabilities, whose floor is ${texts.floor}.`,
 
     height: HEIGHT,
-    draw(width, { classes, margin, ...values }) {
-      const { room, margins, losses, highest } = scales(width, classes);
+    scales(width, { classes }) {
+      const room = [36, width - 12];
+      const highest = loss(MARGINS[0], classes);
+      return { room, margins: scale(MARGINS, room), losses: scale([0, highest], [HEIGHT - 48, 22]), highest };
+    },
+    draw({ room, margins, losses, highest }, { classes, margin, ...values }) {
       const every = steps(...MARGINS, 160);
       const unit = highest > 8 ? 4 : 2;
       const [base, floor] = [losses(0), losses(values.floor)];
       return [
         text(4, 12, "loss (nats)", "title", "start"),
-        ...steps(0, Math.floor(highest / unit) * unit, Math.floor(highest / unit)).flatMap((value) => [
-          line(room[0], losses(value), room[1], losses(value), "faint"),
-          text(room[0] - 8, losses(value) + 4, fixed(0)(value), "tick", "end"),
-        ]),
+        ...grid(losses, room, steps(0, Math.floor(highest / unit) * unit, Math.floor(highest / unit))),
         ...axis(margins, room, base, [-5, 0, 5, 10, 15]),
         text((room[0] + room[1]) / 2, HEIGHT - 8, "margin of the right class (nats)", "tick"),
         line(room[0], floor, room[1], floor, "ink dotted"),
@@ -90,6 +74,6 @@
         dot(margins(margin), losses(values.loss_twice), "vermillion filled"),
       ];
     },
-    drag: (_, { x, width }, { classes }) => ({ margin: Math.round(10 * scales(width, classes).margins.invert(x)) / 10 }),
+    drag: { margin: ({ margins }, x) => margins.invert(x) },
   });
 }

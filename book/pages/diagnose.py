@@ -8,6 +8,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from book import shared
 from logitkit.diagnose._tells import CAUSES, KNOWN_CLASSES, SMOOTHINGS, USUAL_CLASSES, Tell, constants, of_positive_rate
 
 FORM = """\
@@ -22,19 +23,9 @@ FORM = """\
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Add the directive, and its script to the page that has it."""
+    """Add the directive."""
     app.add_directive("diagnose", Diagnose)
-    app.connect("html-page-context", add_script)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
-
-
-def add_script(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
-) -> None:
-    """Load the script and the style of forms on the page of the form."""
-    if doctree and any('class="names diagnose"' in raw.astext() for raw in doctree.findall(nodes.raw)):
-        app.add_js_file("diagnose.js", loading_method="defer")
-        app.add_css_file("names.css")
 
 
 class Diagnose(SphinxDirective):
@@ -42,6 +33,7 @@ class Diagnose(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the form with what it has to know."""
+        shared.load(self.env, "names.css", "diagnose.js")
         facts = {
             "causes": {name: asdict(cause) for name, cause in CAUSES.items()},
             "usual": USUAL_CLASSES,

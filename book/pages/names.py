@@ -11,6 +11,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util.docutils import SphinxDirective
 
 import logitkit as lk
+from book import shared
 from book.shared.records import AGREED_LOG_ODDS, FILES, best_covered_first, entry
 from logitkit import conventions
 from logitkit.conventions import SCALES, Record
@@ -22,20 +23,10 @@ BINDINGS = {"Python": "{} = {}", "JavaScript": "const {} = {}", "R": "{} <- {}"}
 
 
 def setup(app: Sphinx) -> None:
-    """Add the directives, and the script of the filter."""
+    """Add the directives, and read pages again for new files of records."""
     app.add_directive("names-table", NamesTable)
     app.add_directive("names-tabs", NamesTabs)
     app.connect("env-get-outdated", pages_without_new_records)
-    app.connect("html-page-context", add_filter_script)
-
-
-def add_filter_script(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
-) -> None:
-    """Load the script of the list of names on its page only."""
-    if doctree and any("names" in node["classes"] for node in doctree.findall(nodes.definition_list)):
-        app.add_js_file("names.js", loading_method="defer")
-        app.add_css_file("names.css")
 
 
 class NamesTable(SphinxDirective):
@@ -44,6 +35,7 @@ class NamesTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the form, which docutils has no node for, and the list."""
         depend_on_records(self)
+        shared.load(self.env, "names.css", "names.js")
         records = best_covered_first(conventions.table())
         form = nodes.raw("", FORM.format(frameworks=_options(records), scales=_scales()), format="html")
         entries = [entry(record, ids) for record, ids in zip(records, anchors(records), strict=True)]

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 from shutil import copyfile, rmtree, which
 from time import gmtime, strftime, time
 from typing import Any
@@ -19,39 +18,28 @@ from book.shared.origin import ROOT, git
 
 BUILD = ROOT / "_build" / "pdf"
 LATEX = BUILD / "latex"
+COVER = ROOT / "book" / "theme" / "static" / "idea.svg"
 NAME = f"logits-{logitkit.__version__}"
 MOST_PROBLEMS = 30
-
-# What is used, and the command that brings it: where all of it is found, nothing is installed.
-COMMANDS = ("fc-list", "kpsewhich", "latexmk", "makeindex", "rsvg-convert", "xelatex")
-FILES = ("pzdr.tfm", "tabulary.sty", "texgyreheros-bold.otf", "texgyrepagella-math.otf", "titlesec.sty")
-FONT = "DejaVuSansMono-Oblique"
+COMMANDS = ("latexmk", "makeindex", "rsvg-convert", "xelatex")  # what is used, and the command that brings it
 INSTALL = (
-    "apt-get install --yes --no-install-recommends fontconfig fonts-dejavu-core fonts-dejavu-extra fonts-texgyre "
-    "fonts-texgyre-math latexmk librsvg2-bin texlive-fonts-recommended texlive-latex-extra texlive-latex-recommended "
-    "texlive-xetex"
+    "apt-get install --yes --no-install-recommends fonts-dejavu-core fonts-dejavu-extra fonts-texgyre "
+    "fonts-texgyre-math latexmk librsvg2-bin texlive-fonts-recommended texlive-latex-extra texlive-latex-recommended texlive-xetex"
 )
 
 
-def find_tools() -> None:
+def install_tools() -> None:
     """Install what is missing where that is allowed, or end with a line that says what to install."""
-    if tools_are_there():
-        return
-    if not (which("apt-get") and os.geteuid() == 0):
-        sys.exit(f"make pdf needs XeLaTeX, rsvg-convert and fonts. On Debian and Ubuntu: sudo {INSTALL}")
-    print("Installing LaTeX and fonts", flush=True)
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in ("apt-get update", INSTALL):
-        if subprocess.run(command.split(), env=environment, stdout=subprocess.DEVNULL).returncode:
-            sys.exit(f"make pdf: {command} did not work, see above")
-
-
-def tools_are_there() -> bool:
-    """Return whether the commands, the style files and the fonts are there."""
+    if which("apt-get") and os.geteuid() == 0:
+        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+        # What is there already needs no list of what there is.
+        for command in (INSTALL, "apt-get update", INSTALL):
+            run = subprocess.run(command.split(), env=environment, capture_output=True, text=True)
+            if command == INSTALL and run.returncode == 0:
+                return
+        sys.exit(f"make pdf: {INSTALL} did not work:\n{run.stderr}")
     if not all(map(which, COMMANDS)):
-        return False
-    found = subprocess.run(["kpsewhich", *FILES], stdout=subprocess.DEVNULL).returncode == 0  # only if it finds all
-    return found and FONT in subprocess.run(["fc-list"], capture_output=True, text=True, check=True).stdout
+        sys.exit(f"make pdf needs XeLaTeX, rsvg-convert and fonts. On Debian and Ubuntu: sudo {INSTALL}")
 
 
 def settings(date: str) -> dict[str, Any]:
@@ -98,8 +86,7 @@ def write_latex() -> Sphinx:
         app.build()
     if app.statuscode:
         sys.exit("make pdf: Sphinx has warned, see above")
-    cover = ["rsvg-convert", "--format=pdf", f"--output={LATEX / 'cover.pdf'}", Path(__file__).with_name("cover.svg")]
-    subprocess.run(cover, check=True)
+    subprocess.run(["rsvg-convert", "--format=pdf", f"--output={LATEX / 'cover.pdf'}", COVER], check=True)
     return app
 
 
@@ -113,7 +100,7 @@ def typeset() -> bool:
 
 def main() -> None:
     """Build the book, and say what is wrong with it or where it is."""
-    find_tools()
+    install_tools()
     # The book is dated to the last commit, so that two builds are the same.
     os.environ.setdefault("SOURCE_DATE_EPOCH", git("log", "-1", "--format=%ct") or str(int(time())))
     rmtree(BUILD, ignore_errors=True)  # what is cached warns of nothing

@@ -1,13 +1,11 @@
 """What a page carries beside its text, and the files of the site that are no pages of the book."""
 
-import json
 import re
 from collections.abc import Collection
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 from urllib.parse import urlencode, urlsplit
-from xml.etree import ElementTree
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -15,7 +13,7 @@ from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.adapters.toctree import TocTree
 from sphinx.errors import ConfigError
-from sphinx.util.osutil import relative_uri
+from sphinx.util.osutil import ensuredir, relative_uri
 from sphinx_design.tabs import sd_tab_input
 
 import logitkit
@@ -25,8 +23,11 @@ from book.site import cards
 NUMBER = re.compile(r"\d+(\.\d+)?")
 NOTEBOOKS = "notebooks"  # in the site, and the name of the branch that Colab opens them from
 CARDS = "_static/cards"
-FORMULAS = (nodes.math, nodes.math_block)
 WITHOUT_TEXT = ("404", "search", "_modules/")  # what search engines need not list
+ON_SOME_PAGES = {  # what a page loads for its elements; what its directives ask for is in its metadata
+    "katex/": lambda node: isinstance(node, nodes.math | nodes.math_block),
+    "design-tabs.js": lambda node: isinstance(node, sd_tab_input),
+}
 
 
 def setup(app: Sphinx) -> None:
@@ -38,7 +39,6 @@ def setup(app: Sphinx) -> None:
     app.connect("env-get-updated", also_written)
     app.connect("html-collect-pages", page_of_what_is_not_found)
     app.connect("html-page-context", complete_page, priority=100)
-    app.connect("html-page-context", order_numbers)
     app.connect("html-page-context", load_little, priority=950)  # after all that add a style or a script
     app.connect("build-finished", write_site_files)
 
@@ -84,7 +84,7 @@ def complete_page(
         "title": f"{number}. {name}" if number else name,
         "url": page_url(app, pagename),
         "description": app.env.metadata.get(pagename, {}).get("description") or f"{name}: {app.config.project}",
-        "listed": listed,
+        "card": draw_card(app, pagename, name) if listed else None,
         "author": app.config.author,
         "version": origin.version(app.config).words,
         "repository": origin.repository(app.config),
@@ -92,8 +92,9 @@ def complete_page(
     if doctree:
         page |= source_links(app, pagename) | {"toc": page_toc(app, pagename)}
     if listed:
-        page["card"] = draw_card(app, pagename, page["name"])
         page["data"] = structured_data(app, pagename, page)
+    for _, entries in context.get("genindexentries", []):  # numbers by size, which Sphinx sorts as words
+        entries.sort(key=lambda entry: float(entry[0]) if NUMBER.fullmatch(entry[0]) else float("inf"))
 
 
 def contents(app: Sphinx) -> list[tuple[str, list[tuple[str, str, str]]]]:
@@ -120,22 +121,15 @@ def load_little(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Load the theme and what the page uses of the rest: the theme has the styles of the extensions' elements."""
-    files = ["logits.css", "names.css", "explorables/", "checker/", "page.js", "names.js", "diagnose.js"]
-    files += ["katex/"] * bool(doctree and any(doctree.findall(lambda node: isinstance(node, FORMULAS))))
-    files += ["design-tabs.js"] * bool(doctree and any(doctree.findall(sd_tab_input)))
-    wanted = tuple(f"_static/{file}" for file in files)
+    asked = dict.fromkeys(app.env.metadata.get(pagename, {}).get("files", ()))
+    for file in asked:
+        (app.add_css_file if file.endswith(".css") else app.add_js_file)(file)
+    used = [file for file, is_used in ON_SOME_PAGES.items() if doctree and any(doctree.findall(is_used))]
+    wanted = tuple(f"_static/{file}" for file in ("logits.css", "page.js", *asked, *used))
     for kind in ("css_files", "script_files"):
         context[kind] = [each for each in context[kind] if str(each.filename).startswith(wanted)]
     for script in context["script_files"]:
         script.attributes.setdefault("defer", "defer")
-
-
-def order_numbers(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
-) -> None:
-    """Sort the numbers of the index, the losses to look up, by size: Sphinx sorts them as words."""
-    for _, entries in context.get("genindexentries", []):
-        entries.sort(key=lambda entry: float(entry[0]) if NUMBER.fullmatch(entry[0]) else float("inf"))
 
 
 def page_url(app: Sphinx, pagename: str) -> str:
@@ -164,12 +158,12 @@ def source_links(app: Sphinx, pagename: str) -> dict[str, str]:
         "updated": last_updated(app, pagename),
     }
     if source.endswith(".ipynb"):
-        name = Path(source).name
+        file = f"{NOTEBOOKS}/{Path(source).name}"
         owner = repository.removeprefix("https://github.com/")
         revision = origin.version(app.config).revision
         links |= {
-            "notebook": relative_uri(app.builder.get_target_uri(pagename), f"{NOTEBOOKS}/{name}"),
-            "colab": f"https://colab.research.google.com/github/{owner}/blob/{NOTEBOOKS}/{name}",
+            "notebook": relative_uri(app.builder.get_target_uri(pagename), file),
+            "colab": f"https://colab.research.google.com/github/{owner}/blob/{file}",
             "binder": f"https://mybinder.org/v2/gh/{owner}/{revision}?urlpath=lab/tree/{source}",
         }
     return links
@@ -184,25 +178,20 @@ def last_updated(app: Sphinx, pagename: str) -> str:
 def draw_card(app: Sphinx, pagename: str, name: str) -> str:
     """Draw the picture that goes with a link to the page, and return its address."""
     file = f"{CARDS}/{pagename.rpartition('/')[2]}.png"
-    path = Path(app.outdir, file)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cards.draw(name, part_of(app, pagename), app.config.project).save(path, optimize=True)
+    ensuredir(Path(app.outdir, CARDS))
+    parts = app.env.external_site_map.root.subtrees
+    part = next((part.caption for part in parts if pagename in part.items), app.config.author)
+    cards.draw(name, part, app.config.project).save(Path(app.outdir, file), optimize=True)
     return app.config.html_baseurl + file
 
 
-def part_of(app: Sphinx, pagename: str) -> str:
-    """Return the part of the book that a page belongs to; over all parts are the authors."""
-    parts = app.env.external_site_map.root.subtrees
-    return next((part.caption for part in parts if pagename in part.items), app.config.author)
-
-
-def structured_data(app: Sphinx, pagename: str, page: dict[str, Any]) -> str:
+def structured_data(app: Sphinx, pagename: str, page: dict[str, Any]) -> dict[str, Any]:
     """Return what a page is, in the words of schema.org."""
     book = {"@type": "Book", "name": app.config.project, "url": app.config.html_baseurl}
-    is_book = pagename == app.config.root_doc
-    data = {
+    article = {"@type": "TechArticle", "headline": page["name"], "isPartOf": book}
+    return {
         "@context": "https://schema.org",
-        **(book if is_book else {"@type": "TechArticle", "headline": page["name"], "isPartOf": book}),
+        **(book if pagename == app.config.root_doc else article),
         "description": page["description"],
         "url": page["url"],
         "image": page["card"],
@@ -212,42 +201,25 @@ def structured_data(app: Sphinx, pagename: str, page: dict[str, Any]) -> str:
         "version": logitkit.__version__,
         **({"dateModified": page["updated"]} if page.get("updated") else {}),
     }
-    return in_script(data)
-
-
-def in_script(data: dict[str, Any]) -> str:
-    """Return data as JSON that cannot end the element that holds it."""
-    return json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
 
 
 def write_site_files(app: Sphinx, error: Exception | None) -> None:
     """Write what search engines, hosts and lost readers need."""
     if error or app.builder.format != "html":
         return
+
+    def write(name: str, template: str, **context: Any) -> None:
+        ensuredir((out / name).parent)
+        (out / name).write_text(app.builder.templates.render(template, context), "utf-8")
+
     out = Path(app.outdir)
     pages = [str(page) for page in app.env.external_site_map]
     (out / "_modules" / "index.html").unlink(missing_ok=True)  # viewcode's list of modules, to which nothing leads
     (out / ".nojekyll").touch()  # GitHub would leave out the folders that begin with an underscore
     (out / "robots.txt").write_text(f"User-agent: *\nAllow: /\nSitemap: {app.config.html_baseurl}sitemap.xml\n")
-    (out / "sitemap.xml").write_bytes(sitemap(app, pages))
-    cards.icon().save(out / "_static" / "apple-touch-icon.png", optimize=True)
+    write("sitemap.xml", "sitemap.xml", pages=[(page_url(app, page), last_updated(app, page)) for page in pages])
     for old, new in app.config.redirects.items():
         if new not in pages or old in pages:
             raise ConfigError(f"redirects: {old!r} must be a page that is gone, and {new!r} one that is there")
         old_uri, new_uri = map(app.builder.get_target_uri, (old, new))
-        context = {"relative": relative_uri(old_uri, new_uri), "url": page_url(app, new)}
-        path = out / old_uri
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(app.builder.templates.render("redirect.html", context), "utf-8")
-
-
-def sitemap(app: Sphinx, pages: list[str]) -> bytes:
-    """Return the list of all pages, each with the day of its last change where that is known."""
-    root = ElementTree.Element("urlset", xmlns="http://www.sitemaps.org/schemas/sitemap/0.9")
-    for page in pages:
-        url = ElementTree.SubElement(root, "url")
-        ElementTree.SubElement(url, "loc").text = page_url(app, page)
-        if updated := last_updated(app, page):
-            ElementTree.SubElement(url, "lastmod").text = updated
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+        write(old_uri, "redirect.html", relative=relative_uri(old_uri, new_uri), url=page_url(app, new))

@@ -1,12 +1,14 @@
-// Renders formulas. In: JSON [[tex, display], ...] on stdin. Out: JSON [{html, error}, ...] on stdout.
-import { readFileSync } from "node:fs";
+// Renders formulas, one a line. In: JSON [tex, display] on stdin. Out: JSON {html, error} on stdout.
+import { createInterface } from "node:readline";
 import katex from "katex";
 
-const render = ([tex, displayMode]) => {
+function render([tex, displayMode]) {
   try {
     return { html: katex.renderToString(tex, { displayMode }) };
   } catch (error) {
     return { html: katex.renderToString(tex, { displayMode, throwOnError: false }), error: error.message };
   }
-};
-process.stdout.write(JSON.stringify(JSON.parse(readFileSync(0, "utf-8")).map(render)));
+}
+for await (const line of createInterface({ input: process.stdin })) {
+  process.stdout.write(`${JSON.stringify(render(JSON.parse(line)))}\n`);
+}

@@ -66,7 +66,7 @@ def test_list_of_names_is_whole_and_its_script_is_loaded_on_its_page_only(site):
 
 def test_index_sorts_numbers_by_size(site):
     folder, pages = site
-    links = pages[folder / "genindex.html"].select("#Symbols + .index-entries > li > a:first-child")
+    links = pages[folder / "genindex.html"].select("#Symbols + .genindextable td > ul > li > a:first-child")
     numbers = [float(link.get_text()) for link in links if re.fullmatch(r"[\d.]+", link.get_text())]
     assert len(numbers) > 10
     assert numbers == sorted(numbers)

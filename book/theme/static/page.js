@@ -125,13 +125,3 @@ for (const popover of document.querySelectorAll("[popover]")) {
   }, { rootMargin: "-10% 0px -80%" });
   for (const section of links.keys()) mark.observe(section);
 }
-
-// Paper shows what the page hides.
-{
-  let closed = [];
-  addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("article details:not([open])")];
-    for (const each of closed) each.open = true;
-  });
-  addEventListener("afterprint", () => { for (const each of closed) each.open = false; });
-}
