@@ -6,7 +6,6 @@ browser.
 """
 
 import json
-import zipfile
 import zlib
 from html import escape
 from pathlib import Path
@@ -18,6 +17,7 @@ from sphinx.util.fileutil import copy_asset_file
 
 import logitkit
 from book import shared
+from book.shared.packing import pack
 from logitkit.check.explain import TITLES, example
 
 FOLDER = Path(__file__).parent
@@ -25,7 +25,6 @@ PACKAGE = Path(logitkit.__file__).parent
 PYODIDE = FOLDER.parent / "node_modules" / "pyodide"
 RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
 EXAMPLES = ("LK101", "LK103", "LK107", "LK108", "LK110")
-FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # of the format: the same source gives the same bytes
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
@@ -46,18 +45,16 @@ def copy_files(app: Sphinx) -> None:
         copy_asset_file(FOLDER / name, static)
     for name in RUNTIME:
         copy_asset_file(PYODIDE / name, runtime)
-    pack(runtime / "logitkit.zip")
+    pack(runtime / "logitkit.zip", sources())
 
 
-def pack(archive: Path) -> None:
-    """Write what the checker needs of the package, and the report that the page shows."""
+def sources() -> dict[str, Path]:
+    """Return what the checker needs of the package, and the report that the page shows, by their names for Python."""
     rooms = [PACKAGE / "__init__.py", *PACKAGE.glob("check/**/*"), *PACKAGE.glob("conventions/**/*")]
-    sources = {
+    ours = {
         path.relative_to(PACKAGE.parent).as_posix(): path for path in rooms if path.suffix in (".py", ".md", ".toml")
     }
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
-        for name, path in sorted({**sources, "report.py": FOLDER / "report.py"}.items()):
-            packed.writestr(zipfile.ZipInfo(name, FIRST_DAY), path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return {**ours, "report.py": FOLDER / "report.py"}
 
 
 class Checker(SphinxDirective):

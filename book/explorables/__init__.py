@@ -24,7 +24,6 @@ FOLDER = Path(__file__).parent
 
 
 def setup(app: Sphinx) -> None:
-    """Add the directive; the scripts and the style are static files, as _config.yml says."""
     app.add_directive("explorable", Explorable)
 
 
@@ -36,7 +35,6 @@ class Explorable(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """Return the box: the title, the scripts, where to find the figure if nothing moves, and the text."""
         name, title = self.arguments
         if not (FOLDER / f"{name}.js").is_file():
             raise self.error(f"no explorable {name!r}: there is no {name}.js in {FOLDER.name}/")

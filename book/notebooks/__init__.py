@@ -4,5 +4,4 @@ from sphinx.application import Sphinx
 
 
 def setup(app: Sphinx) -> None:
-    """Load the module that writes the portable notebooks."""
     app.setup_extension("book.notebooks.portable")

@@ -56,7 +56,6 @@ for name in {files}:
 
 
 def setup(app: Sphinx) -> None:
-    """Write the notebook of a chapter whenever its page is written."""
     app.connect("html-page-context", write_portable_notebook, priority=950)  # what site.head says of the page is needed
 
 

@@ -4,6 +4,5 @@ from sphinx.application import Sphinx
 
 
 def setup(app: Sphinx) -> None:
-    """Load the modules that add it."""
     for module in ("names", "diagnose", "edge_cases", "api", "bibliography", "link_check"):
         app.setup_extension(f"book.pages.{module}")

@@ -22,7 +22,6 @@ SHORT = {"lk": "logitkit", "lt": "logitkit.torch"}
 
 
 def setup(app: Sphinx) -> None:
-    """Find the uses when all pages are read, and show them when one is written."""
     app.connect("config-inited", mock_always)
     app.connect("env-updated", find_uses)
     app.add_post_transform(UsedIn)
@@ -56,7 +55,6 @@ class UsedIn(SphinxPostTransform):
     default_priority = 5  # before references are resolved
 
     def run(self, **_: Any) -> None:
-        """Add a paragraph to each entry."""
         for entry in self.document.findall(desc):
             signature, content = entry[0], entry[-1]
             chapters = self.env.used_in.get(next(iter(signature.get("ids", ())), ""))

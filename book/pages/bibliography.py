@@ -12,7 +12,6 @@ from sphinx.application import Sphinx
 
 
 def setup(app: Sphinx) -> None:
-    """Offer the style that _config.yml names."""
     register_plugin("pybtex.style.sorting", "by_letters", ByLetters)
     register_plugin("pybtex.style.formatting", "by_letters", Bibliography)
     # Each citation asks for this one. If it's registered, not all installed packages are searched for it each time.

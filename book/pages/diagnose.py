@@ -23,7 +23,6 @@ FORM = """\
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Add the directive."""
     app.add_directive("diagnose", Diagnose)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -32,7 +31,6 @@ class Diagnose(SphinxDirective):
     """The form, which docutils has no node for."""
 
     def run(self) -> list[nodes.Node]:
-        """Return the form with what it has to know."""
         shared.load(self.env, "names.css", "diagnose.js")
         facts = {
             "causes": {name: asdict(cause) for name, cause in CAUSES.items()},

@@ -8,7 +8,6 @@ from book.shared import edge_cases
 
 
 def setup(app: Sphinx) -> None:
-    """Add the directive."""
     app.add_directive("edge-cases", EdgeCases)
 
 
@@ -19,7 +18,6 @@ class EdgeCases(SphinxDirective):
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
-        """Return a table: for each case a row with its name and reason, and below it a row for each library."""
         self.env.note_dependency(str(edge_cases.PATH))
         _, cases = edge_cases.read(edge_cases.PATH.read_text("utf-8"))
         group = nodes.tgroup("", *(nodes.colspec(colwidth=width) for width in (4, 12, 11)), cols=3)

@@ -23,6 +23,5 @@ def ask_the_registry(app: Sphinx, address: str) -> str | None:
 
 
 def setup(app: Sphinx) -> None:
-    """Register the events."""
     app.connect("builder-inited", add_records)
     app.connect("linkcheck-process-uri", ask_the_registry)

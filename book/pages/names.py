@@ -23,7 +23,6 @@ BINDINGS = {"Python": "{} = {}", "JavaScript": "const {} = {}", "R": "{} <- {}"}
 
 
 def setup(app: Sphinx) -> None:
-    """Add the directives, and read pages again for new files of records."""
     app.add_directive("names-table", NamesTable)
     app.add_directive("names-tabs", NamesTabs)
     app.connect("env-get-outdated", pages_without_new_records)
@@ -33,7 +32,6 @@ class NamesTable(SphinxDirective):
     """All records of logitkit.conventions: a form that filters them, and an entry for each that a link can name."""
 
     def run(self) -> list[nodes.Node]:
-        """Return the form, which docutils has no node for, and the list."""
         depend_on_records(self)
         shared.load(self.env, "names.css", "names.js")
         records = best_covered_first(conventions.table())
@@ -84,7 +82,6 @@ class NamesTabs(SphinxDirective):
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
-        """Return a set of tabs."""
         depend_on_records(self)
         return self.parse_text_to_nodes(tabs(self.arguments[0]))
 

@@ -150,13 +150,16 @@ def long_code_blocks(doctrees: Iterable[nodes.document]) -> Iterator[str]:
                 yield block.astext()
 
 
-def problems(folder: Path, name: str, env: BuildEnvironment, chapters: list[str]) -> Iterator[str]:
-    """Yield all that is wrong with what LaTeX has made."""
-    yield from log_problems((folder / f"{name}.log").read_text("utf-8", "replace"))
-    if (file := folder / f"{name}.pdf").exists():
-        aux, index = ((folder / f"{name}{suffix}").read_text("utf-8") for suffix in (".aux", ".ind"))
+def problems(book: Path, env: BuildEnvironment) -> Iterator[str]:
+    """Yield all that is wrong with what LaTeX has made, the files of one name with different endings."""
+    yield from log_problems(book.with_suffix(".log").read_text("utf-8", "replace"))
+    if (file := book.with_suffix(".pdf")).exists():
+        aux, index = (book.with_suffix(suffix).read_text("utf-8") for suffix in (".aux", ".ind"))
         yield from number_problems(env, aux)
         yield from repeated_index_entries(index)
+        chapters = [
+            page for page in env.external_site_map if page not in (env.external_site_map.root.docname, "genindex")
+        ]
         titles = [env.titles[page].astext() for page in chapters]
         reader = pypdf.PdfReader(file)
         yield from misplaced_anchors([page.extract_text() for page in reader.pages], aux)

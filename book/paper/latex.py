@@ -38,19 +38,22 @@ BOXES = {  # the environments of logits.sty
 
 
 def setup(app: Sphinx) -> None:
-    """Replace what the extensions of the site do for LaTeX."""
-    app.setup_extension("sphinxcontrib.rsvgconverter")
+    app.connect("builder-inited", prepare)
     app.set_translator("latex", PaperTranslator)
-    app.add_post_transform(NumberTheorems)
-    app.add_post_transform(ArrangeParts)
-    app.add_post_transform(FitTables)
-    app.add_post_transform(KeepCodeTogether)
-    app.add_directive("names-table", NamesList, override=True)
+    for transform in (NumberTheorems, ArrangeParts, FitTables, KeepCodeTogether):
+        app.add_post_transform(transform)
     for kind, boxed in BOXES.items():
         for node in boxed:
             app.add_node(node, override=True, latex=box(kind))
     to_exercise = exercises.exercise_latex_number_reference
     app.add_node(to_exercise, override=True, latex=(visit_exercise_reference, lambda *_: None))
+
+
+def prepare(app: Sphinx) -> None:
+    """Load what only a build for paper has."""
+    if app.builder.name == "latex":
+        app.setup_extension("sphinxcontrib.rsvgconverter")
+        app.add_directive("names-table", NamesList, override=True)
 
 
 def box(kind: str) -> tuple[Callable[[LaTeXTranslator, Any], None], Callable[[LaTeXTranslator, Any], None]]:
@@ -132,13 +135,19 @@ class PaperTranslator(LaTeXTranslator):
             self.body[start] = "\\\\*\n"
 
 
-class NumberTheorems(SphinxPostTransform):
+class ForPaper(SphinxPostTransform):
+    """What changes the document for LaTeX only, after everything that looks for a page by its position."""
+
+    formats = ("latex",)
+    default_priority = 800
+
+
+class NumberTheorems(ForPaper):
     """Number the theorems as the site does, and take the proofs out of their second box."""
 
     default_priority = 100
 
     def run(self, **_: Any) -> None:
-        """Write the kind and the number into the title."""
         for node in self.document.findall(lambda node: isinstance(node, THEOREMS)):
             page = node.parent
             while "docname" not in page:
@@ -153,13 +162,10 @@ class NumberTheorems(SphinxPostTransform):
             first.parent.replace(first, [nodes.emphasis(word, word), nodes.Text(f" {rest}")])
 
 
-class ArrangeParts(SphinxPostTransform):
+class ArrangeParts(ForPaper):
     """Turn the pages into a book: the front page a chapter, the parts of _toc.yml, the bibliography in its place."""
 
-    default_priority = 800  # after everything that looks for a page by its position
-
     def run(self, **_: Any) -> None:
-        """Rearrange the document: the front page, with all other pages in the place of its tables of contents."""
         root = next(self.document.findall(nodes.section))
         wrappers = [child for child in root.children if "toctree-wrapper" in child.get("classes", ())]
         title, *overview = root.children[: root.index(wrappers[0])]
@@ -178,13 +184,10 @@ class ArrangeParts(SphinxPostTransform):
                 page.next_node(nodes.section).append(sources)
 
 
-class FitTables(SphinxPostTransform):
+class FitTables(ForPaper):
     """Let long tables continue on the next page, and fit wide ones to the width of the page."""
 
-    default_priority = 800
-
     def run(self, **_: Any) -> None:
-        """Give each column of a table that is too wide a share of the page, by its longest cell."""
         for halves in list(self.document.findall(tabular_col_spec)):  # which autosummary wants for its columns
             halves.parent.remove(halves)
         for table in list(self.document.findall(nodes.table)):
@@ -219,13 +222,10 @@ def only_asserts(code: str) -> bool:
     )
 
 
-class KeepCodeTogether(SphinxPostTransform):
+class KeepCodeTogether(ForPaper):
     """Keep short code on one page, with the line that announces it and a few lines of its output."""
 
-    default_priority = 800
-
     def run(self, **_: Any) -> None:
-        """Say before each block how much room it needs, a long one for its first lines; drop code for screens."""
         remove_code_for_screens(self.document)
         for target in reversed(list(self.document.findall(nodes.target))):
             if isinstance(target.next_node(ascend=True), nodes.section):
@@ -266,7 +266,6 @@ class NamesList(SphinxDirective):
     """All records of logitkit.conventions, one under the other: by framework, with pages to find them."""
 
     def run(self) -> list[nodes.Node]:
-        """Return the pages of the frameworks from A to Z, and for each its name and a list of its functions."""
         ordered = sorted(conventions.table(), key=lambda record: record.framework.lower())
         contents, found = [], nodes.container(classes=["names"])
         for number, (framework, group) in enumerate(groupby(ordered, key=lambda record: record.framework)):

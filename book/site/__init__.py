@@ -9,7 +9,6 @@ THEME = Path(__file__).parents[1] / "theme"
 
 
 def setup(app: Sphinx) -> None:
-    """Load the modules that write it, and offer the theme under the name that _config.yml has for it."""
     gc.disable()  # a build frees little, and looking for it took four fifths of the time in which stored pages are read
     for module in ("math", "translator", "head", "search"):
         app.setup_extension(f"book.site.{module}")

@@ -31,7 +31,6 @@ ON_SOME_PAGES = {  # what a page loads for its elements; what its directives ask
 
 
 def setup(app: Sphinx) -> None:
-    """Connect the functions below to the moments of the build that they are for."""
     app.add_config_value("redirects", {}, "html", dict)
     app.connect("config-inited", configure)
     app.connect("doctree-read", note_description)

@@ -20,9 +20,9 @@ RENDERER = Path(__file__).with_name("math.mjs")
 
 
 def setup(app: Sphinx) -> dict[str, int]:
-    """Add the renderer. What an earlier KaTeX has written is written anew."""
     app.add_html_math_renderer("katex", (visit_math, None), (visit_math_block, None))
     app.connect("builder-inited", copy_style)
+    # What an earlier KaTeX has written is written anew.
     return {"env_version": zlib.crc32((KATEX / "package.json").read_bytes())}
 
 

@@ -18,7 +18,6 @@ UNREAD = (nodes.math, nodes.math_block, nodes.raw, nodes.comment, nodes.title)
 
 
 def setup(app: Sphinx) -> None:
-    """Connect the functions below to the moments of the build that they are for."""
     app.connect("builder-inited", leave_out_sphinx_search)
     app.connect("html-page-context", note_places)
     app.connect("html-collect-pages", lambda app: [("search", {"title": "Search"}, "search.html")])
@@ -31,26 +30,12 @@ def leave_out_sphinx_search(app: Sphinx) -> None:
         app.builder.search = False  # type: ignore[attr-defined]
 
 
-class Place:
-    """A section, an entry of the reference or a term: its name, its anchor, its text, the index entries in it."""
-
-    def __init__(self, name: str, anchor: str) -> None:
-        self.name, self.anchor = name, anchor
-        self.words: list[str] = []
-        self.entries: dict[str, None] = {}
-
-    def as_list(self) -> list[Any]:
-        """Return what the script reads."""
-        return [self.name, self.anchor, " ".join(" ".join(self.words).split()), list(self.entries)]
-
-
 def note_places(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
     """Keep the places of a page beside its doctree, for builds that do not write it anew."""
     if doctree:
-        text = json.dumps([place.as_list() for place in list(places(doctree, Place("", "")))], ensure_ascii=False)
-        noted(app, pagename).write_text(text, "utf-8")
+        noted(app, pagename).write_text(json.dumps(list(places(doctree)), ensure_ascii=False), "utf-8")
 
 
 def noted(app: Sphinx, pagename: str) -> Path:
@@ -58,23 +43,30 @@ def noted(app: Sphinx, pagename: str) -> Path:
     return Path(app.doctreedir, f"{pagename}.places.json")
 
 
-def places(node: nodes.Node, place: Place) -> Iterator[Place]:
-    """Yield the places within a node, each before those within it, and give ``place`` what is not in them."""
-    for child in node.children:
-        name = next(iter(child.children), None)
-        if isinstance(child, nodes.section) and isinstance(name, nodes.title):
-            yield (within := Place(name.astext(), child["ids"][0]))
-            yield from places(child, within)
-        elif isinstance(child, addnodes.desc | nodes.definition_list_item) and name is not None and name["ids"]:
-            yield (within := Place(name.get("fullname") or name.astext(), name["ids"][0]))
-            yield from places(child, within)
-        elif isinstance(child, addnodes.index):
-            for kind, value, *_ in child["entries"]:
-                place.entries[", ".join(split_index_msg(kind, value))] = None
-        elif isinstance(child, nodes.Text):
-            place.words.append(child.astext())
-        elif not isinstance(child, UNREAD):
-            yield from places(child, place)
+def places(node: nodes.Element, name: str = "", anchor: str = "") -> Iterator[list[Any]]:
+    """Yield the name, the anchor, the words and the index entries of a node, and of each place within it.
+
+    A place is a section, an entry of the reference or a term; what is in it is not in those around it.
+    """
+    words, entries, within = [], {}, []
+
+    def read(parent: nodes.Element) -> None:
+        for child in parent.children:
+            title = next(iter(child.children), None)
+            if isinstance(child, nodes.section) and isinstance(title, nodes.title):
+                within.extend(places(child, title.astext(), child["ids"][0]))
+            elif isinstance(child, addnodes.desc | nodes.definition_list_item) and title is not None and title["ids"]:
+                within.extend(places(child, title.get("fullname") or title.astext(), title["ids"][0]))
+            elif isinstance(child, addnodes.index):
+                entries.update((", ".join(split_index_msg(kind, text)), None) for kind, text, *_ in child["entries"])
+            elif isinstance(child, nodes.Text):
+                words.extend(child.split())
+            elif not isinstance(child, UNREAD):
+                read(child)
+
+    read(node)
+    yield [name, anchor, " ".join(words), list(entries)]
+    yield from within
 
 
 def write_index(app: Sphinx, error: Exception | None) -> None:

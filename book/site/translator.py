@@ -1,6 +1,7 @@
 """Doctrees to HTML: what Sphinx's writer and those of the extensions leave out, or write for other style sheets."""
 
 import re
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.writers.html5 import HTML5Translator
-from sphinx_exercise.nodes import depart_solution_node, solution_node, visit_solution_node
+from sphinx_exercise.nodes import solution_node
 
 # What belongs on the line of the formula before it.
 MARKS = re.compile(r"[.,;:!?)\]’”]+")
@@ -21,13 +22,12 @@ IN_ADDRESS = re.compile(r"(?<=/)(?=\w)")
 
 
 def setup(app: Sphinx) -> None:
-    """Set the translator, and the writers of nodes that extensions have given theirs."""
     for extension in ("sphinx_exercise", "sphinx_design", "myst_nb"):
         app.setup_extension(extension)
     app.set_translator("html", Translator)
-    app.add_node(nodes.container, override=True, html=(visit_container, depart_container))
-    app.add_node(solution_node, override=True, html=(visit_solution, depart_solution))
-    app.add_node(HideCodeCellNode, override=True, html=(visit_hidden_code, depart_details))
+    app.add_node(nodes.container, override=True, html=(visit_container, close("div")))
+    app.add_node(solution_node, override=True, html=(visit_solution, close("details")))
+    app.add_node(HideCodeCellNode, override=True, html=(visit_hidden_code, close("details")))
     app.add_post_transform(HoldPunctuation)
     app.add_post_transform(LabelCells)
 
@@ -39,7 +39,6 @@ class HoldPunctuation(SphinxPostTransform):
     formats = ("html",)
 
     def run(self, **kwargs: Any) -> None:
-        """Put a formula and the marks behind it into an element that breaks within the formula only."""
         for formula in list(self.document.findall(nodes.math)):
             after = formula.next_node(descend=False, siblings=True)
             marks = MARKS.match(after) if isinstance(after, nodes.Text) else None
@@ -60,7 +59,6 @@ class LabelCells(SphinxPostTransform):
     formats = ("html",)
 
     def run(self, **kwargs: Any) -> None:
-        """Note the label where the translator finds it."""
         for table in self.document.findall(nodes.table):
             head = next(table.findall(nodes.thead), None)
             labels = [] if head is None else head[0].children
@@ -95,14 +93,10 @@ class Translator(HTML5Translator):
 
     def visit_literal(self, node: nodes.literal) -> None:
         """Write code within a line without a box around each of its words."""
-        if "kbd" in node["classes"] or node.get("language"):
-            super().visit_literal(node)
-        else:
-            self.body.append(self.starttag(node, "code", ""))
+        self.body.append(self.starttag(node, "code", ""))
 
     def depart_literal(self, node: nodes.literal) -> None:
-        """Close it."""
-        self.body.append("</kbd>" if "kbd" in node["classes"] else "</code>")
+        self.body.append("</code>")
 
     def visit_table(self, node: nodes.table) -> None:
         """Put a table into a box that scrolls where it is too wide."""
@@ -111,7 +105,6 @@ class Translator(HTML5Translator):
         super().visit_table(node)
 
     def depart_table(self, node: nodes.table) -> None:
-        """Close both."""
         super().depart_table(node)
         self.body.append("</div>\n")
         self.in_table -= 1
@@ -168,29 +161,16 @@ def visit_container(self: HTML5Translator, node: nodes.container) -> None:
     self.body.append(self.starttag(node, "div", **attributes))
 
 
-def depart_container(self: HTML5Translator, node: nodes.container) -> None:
-    """Close a container."""
-    self.body.append("</div>\n")
-
-
 def visit_solution(self: HTML5Translator, node: solution_node) -> None:
-    """Open a solution; one that hides itself does so without a script."""
-    if "dropdown" not in node["classes"]:
-        visit_solution_node(self, node)
-        return
-    classes = " ".join(["admonition", *(each for each in node["classes"] if each != "dropdown")])
-    self.body.append(f'<details class="{classes}" id="{escape(node["ids"][0])}">\n<summary>')
-    title = node[0].deepcopy()
+    """Open a solution, which hides itself without a script."""
+    title, *content = node[0].deepcopy(), *node[1:]
     for link in list(title.findall(nodes.reference)):  # what is pressed may hold nothing else to press
         link.replace_self(link.children)
-    for child in (*title, nodes.raw("", "</summary>\n", format="html"), *node[1:]):
+    node["classes"] = ["admonition", *(each for each in node["classes"] if each != "dropdown")]
+    self.body.append(self.starttag(node, "details") + "<summary>")
+    for child in (*title, nodes.raw("", "</summary>\n", format="html"), *content):
         child.walkabout(self)
     raise nodes.SkipChildren  # all of them are written
-
-
-def depart_solution(self: HTML5Translator, node: solution_node) -> None:
-    """Close a solution."""
-    (depart_details if "dropdown" in node["classes"] else depart_solution_node)(self, node)
 
 
 def visit_hidden_code(self: HTML5Translator, node: HideCodeCellNode) -> None:
@@ -198,6 +178,6 @@ def visit_hidden_code(self: HTML5Translator, node: HideCodeCellNode) -> None:
     self.body.append(f'<details class="hidden-code">\n<summary>{escape(node["prompt_show"])}</summary>\n')
 
 
-def depart_details(self: HTML5Translator, node: nodes.Element) -> None:
-    """Close it."""
-    self.body.append("</details>\n")
+def close(tag: str) -> Callable[[HTML5Translator, nodes.Element], None]:
+    """Return what closes an element."""
+    return lambda self, node: self.body.append(f"</{tag}>\n")

@@ -63,8 +63,8 @@ def test_every_internal_link_and_every_asset_exists(site):
 def test_archive_is_the_whole_book_and_the_same_whenever_it_is_packed(site, tmp_path):
     folder, pages = site
     first, second = tmp_path / "first.zip", tmp_path / "second.zip"
-    archive.pack(folder, first)
-    archive.pack(folder, second)
+    archive.pack_site(folder, first)
+    archive.pack_site(folder, second)
     assert first.read_bytes() == second.read_bytes()
     with zipfile.ZipFile(first) as packed:
         names = set(packed.namelist())

@@ -48,7 +48,7 @@ def test_formula_is_written_for_eyes_and_ears_and_numbered_formula_can_be_linked
 
 def test_formula_that_cannot_be_read_is_a_warning_with_its_page(built):
     page, said = built(r":math:`x^2` and :math:`\frac{1}`")
-    assert "index.rst: WARNING: KaTeX parse error" in said
+    assert "index.rst:4: WARNING: KaTeX parse error" in said
     assert len(page.select(".katex-error")) == 1
 
 
