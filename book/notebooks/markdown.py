@@ -89,9 +89,6 @@ class MarkdownWriter:
         target = node.get("refuri") or f"#{node['refid']}"
         return f"[{self.inline(node)}]({urljoin(self.url, target)})"
 
-    def _image(self, node: nodes.image) -> str:
-        raise ExtensionError(f"only code cells draw figures, and {node['uri']} is an image file")
-
     _target = _index = _comment = _meta = _sd_tab_input = _nothing
 
     # Blocks
@@ -130,18 +127,9 @@ class MarkdownWriter:
         rows.insert(1, ["---"] * len(rows[0]))
         return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
-    def _admonition(self, node: nodes.Element) -> str:
-        if isinstance(node.children[0], nodes.title):
-            title, *rest = node.children
-            return f"**{self.inline(title)}**\n\n{self.blocks(rest)}"
-        return self.blocks(node.children)
-
-    _Admonition = _admonition
-
-    def _note(self, node: nodes.Element) -> str:
-        return f"**{type(node).__name__.title()}**\n\n{self.blocks(node.children)}"
-
-    _warning = _tip = _important = _caution = _hint = _note
+    def _admonition(self, node: nodes.admonition) -> str:
+        title, *rest = node.children
+        return f"**{self.inline(title)}**\n\n{self.blocks(rest)}"
 
     def _theorem_node(self, node: nodes.Element) -> str:
         kind = node.get("countertype") or "exercise"
@@ -149,7 +137,7 @@ class MarkdownWriter:
         name = f"{node.get('realtype', kind).title()} {self.number(kind, node)} {self.inline(title)}"
         return f"**{name.strip()}**\n\n{self.blocks(rest)}"
 
-    _proposition_node = _corollary_node = _lemma_node = _definition_node = _exercise_enumerable_node = _theorem_node
+    _proposition_node = _corollary_node = _exercise_enumerable_node = _theorem_node
 
     def _proof_node(self, node: nodes.Element) -> str:
         text = self.blocks(node.children).replace("Proof.", "*Proof.*", 1)

@@ -116,7 +116,6 @@ class Translator(HTML5Translator):
         heads = (in_head or row.parent.parent.stubs[row.column]) and node.astext().strip()
         attributes = {"scope": "col" if in_head else "row"} if heads else {}
         attributes |= {"data-label": node["label"]} if "label" in node else {}
-        attributes |= {"rowspan": node["morerows"] + 1} if "morerows" in node else {}
         attributes |= {"colspan": node["morecols"] + 1} if "morecols" in node else {}
         row.column += 1 + node.get("morecols", 0)
         tag = "th" if heads else "td"
