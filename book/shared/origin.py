@@ -66,5 +66,20 @@ def last_updated(paths: set[Path]) -> str:
     """Return the day of the last commit that changed one of the files, or nothing where it is not known."""
     if git("rev-parse", "--is-shallow-repository") != "false":  # the oldest commit there would seem to have made all
         return ""
-    inside = sorted(str(path) for path in map(Path.resolve, paths) if path.is_relative_to(ROOT.resolve()))
-    return git("log", "-1", "--format=%cs", "--", *inside)
+    known = days(git("log", "--format=:%cs", "--name-only"))
+    inside = (
+        path.relative_to(ROOT.resolve()) for path in map(Path.resolve, paths) if path.is_relative_to(ROOT.resolve())
+    )
+    return max((known.get(path.as_posix(), "") for path in inside), default="")
+
+
+@cache
+def days(log: str) -> dict[str, str]:
+    """Return the day on which each file was last changed, from the log of all commits, newest first."""
+    found: dict[str, str] = {}
+    for line in log.splitlines():
+        if line.startswith(":"):
+            day = line
+        else:
+            found.setdefault(line, day[1:])
+    return found
