@@ -8,14 +8,14 @@
 //               options  a list of [value, text]
 //               press    a function from the state to what a button changes in it
 //             Where a control's number isn't the state's own, read(number) returns what it changes, show(state) its
-//             number; beside a range stands the number called number, or else the one with the control's name
-//   numbers   a function from the state to all that is shown, by name: [value, format, its label in the list, if any]
+//             number. Beside a range stands what number names, or else its own name
+//   numbers   from the state, all that is shown by name: [value, format, its label in the list, if any]
 //   tables    HTML from table(), above the list
 //   height    of the figure in pixels, and scales(width, state), which the functions below get first
-//   draw      the shapes, from the scales, the state with the values of all numbers, and their texts
-//   drag      by name of a control, the number that it has where a pointer is, from the scales, x and the state
-//   grab      the name of what a pointer takes hold of at x and y, if not always the first of drag
-//   say       a sentence for who doesn't see the figure, from the texts and what draw gets
+//   draw      the shapes, from the state with the values of all numbers, and their texts
+//   drag      by name of a control, its number where a pointer is, from x and the state
+//   grab      which of them a pointer at x and y takes hold of, if not always the first
+//   say       a sentence for who doesn't see the figure, from the texts and the values
 //
 // The figure is drawn anew at every change, in pixels of the screen, so that its text is legible on a phone.
 "use strict";
@@ -87,9 +87,9 @@ const explorable = {
       <thead><tr>${head}</tr></thead><tbody>${body.join("")}</tbody></table>`;
   },
   list(numbers) {
+    const labelled = Object.entries(numbers).filter(([, [, , label]]) => label);
     const item = ([name, [, , label]]) => `<div><dt>${label}</dt><dd>${explorable.output(name)}</dd></div>`;
-    const items = Object.entries(numbers).filter(([, [, , label]]) => label).map(item);
-    return items.length ? `<dl class="explorable-list">${items.join("")}</dl>` : "";
+    return labelled.length ? `<dl class="explorable-list">${labelled.map(item).join("")}</dl>` : "";
   },
   control(box, { name, label, options, press, number = name }) {
     if (press) return `<button type="button" name="${name}">${label}</button>`;

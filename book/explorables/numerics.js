@@ -29,7 +29,7 @@ const numerics = {
 
   // How each format rounds a number. Below 2^-14 the numbers of float16 are 2^-24 apart, whatever their size; from
   // 65520 on it has none. Adding 1.5 * 2^52 steps leaves no room for less than a step, so that the processor rounds
-  // to a multiple of it, ties to the even one. Math.f16round is younger than some readers' browsers.
+  // to a multiple of it, ties to the even one.
   rounding: {
     float16(x) {
       if (Math.abs(x) >= 65520) return Math.sign(x) * Infinity;

@@ -4,7 +4,6 @@ Kept: the cells, their ids, their metadata, the outputs. Dropped: everything tha
 to machine (execution times, the kernel's and Python's version, the editor's settings).
 """
 
-import hashlib
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +13,7 @@ from time import perf_counter
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from nbformat.validator import normalize
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 SECONDS_A_CELL = 120
@@ -36,17 +36,12 @@ def run(path: Path) -> float:
 
 
 def normalise_source(notebook: nbformat.NotebookNode) -> None:
-    """Drop empty cells and lines at the ends, and give every cell an id that stays the same."""
+    """Drop empty cells and lines at the ends, and give every cell an id of its own."""
     notebook.nbformat_minor = 5
-    notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
-    taken = set()
+    _, normal = normalize(notebook)
+    notebook.cells = [cell for cell in normal.cells if cell.source.strip()]
     for cell in notebook.cells:
         cell.source = cell.source.strip("\n")
-        id_ = cell.get("id")
-        while not id_ or id_ in taken:
-            id_ = hashlib.sha256(f"{len(taken)} {cell.source}".encode()).hexdigest()[:8]
-        cell["id"] = id_
-        taken.add(id_)
 
 
 def normalise_metadata(notebook: nbformat.NotebookNode) -> None:

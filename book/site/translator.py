@@ -140,18 +140,13 @@ class Translator(HTML5Translator):
         if source not in self.builder.images or not source.endswith(".svg") or "width" in node:
             super().visit_image(node)
             return
-        width, height = svg_size(Path(self.builder.srcdir, source))
+        box = ElementTree.parse(Path(self.builder.srcdir, source)).getroot().attrib["viewBox"].split()
+        width, height = (round(float(points) * 96 / 72) for points in box[2:])  # pixels, as CSS has them
         attributes = {"alt": node.get("alt", ""), "width": width, "height": height, "decoding": "async"}
         attributes |= {"loading": "lazy"} if self.images else {}
         self.images += 1
         address = f"{self.builder.imgpath}/{self.builder.images[source]}"
         self.body.append(self.emptytag(node, "img", "\n", src=address, **attributes))
-
-
-def svg_size(path: Path) -> tuple[int, int]:
-    """Return the width and height of a drawing in pixels, which CSS has 96 of to an inch of 72 points."""
-    _, _, width, height = map(float, ElementTree.parse(path).getroot().attrib["viewBox"].split())
-    return round(width * 96 / 72), round(height * 96 / 72)
 
 
 def visit_container(self: HTML5Translator, node: nodes.container) -> None:
