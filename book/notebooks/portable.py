@@ -69,7 +69,8 @@ def write_portable_notebook(
     notebook = nbformat.read(path, as_version=4)
     folder = Path(app.outdir, head.NOTEBOOKS)
     folder.mkdir(exist_ok=True)
-    files = data_files(notebook, path.parent)
+    code = syntax(notebook)
+    files = data_files(code, path.parent)
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path.parent / file, folder / file)
@@ -83,20 +84,20 @@ def write_portable_notebook(
     writer = MarkdownWriter(page["url"], app.env.toc_fignumbers[pagename])
     notebook.cells = [
         new_markdown_cell(title, id="title"),
-        new_code_cell(install(app, notebook, files), id="install"),
+        new_code_cell(install(app, imported(code), files), id="install"),
         *Chapter(notebook, writer).cells(doctree),
     ]
     notebook.metadata = {name: notebook.metadata[name] for name in ("kernelspec", "language_info")}
     nbformat.write(notebook, folder / path.name)
 
 
-def install(app: Sphinx, notebook: nbformat.NotebookNode, files: list[str]) -> str:
+def install(app: Sphinx, modules: list[str], files: list[str]) -> str:
     """Return the code that makes a machine ready for a notebook, and needs no network on one that is."""
     revision = origin.version(app.config).revision
     refs = "tags" if revision.startswith("v") else "heads"
     repository = origin.repository(app.config)
     archive = {"logitkit": f"{repository}/archive/refs/{refs}/{revision}.zip"}
-    packages = (f'"{module}": "{(archive | PACKAGES).get(module, module)}"' for module in imported(notebook))
+    packages = (f'"{module}": "{(archive | PACKAGES).get(module, module)}"' for module in modules)
     code = INSTALL.format(packages=",\n    ".join(packages))
     if files:
         raw = repository.replace("https://github.com", "https://raw.githubusercontent.com")
@@ -110,20 +111,16 @@ def syntax(notebook: nbformat.NotebookNode) -> list[ast.AST]:
     return list(ast.walk(ast.parse(code)))
 
 
-def imported(notebook: nbformat.NotebookNode) -> list[str]:
-    """Return the modules that a notebook imports and that Python and a kernel do not bring."""
-    names = set()
-    for node in syntax(notebook):
-        if isinstance(node, ast.Import):
-            names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names.add(node.module.partition(".")[0])
-    return sorted(names - sys.stdlib_module_names - {"IPython"})
+def imported(code: list[ast.AST]) -> list[str]:
+    """Return the modules that code imports and that Python and a kernel do not bring."""
+    names = {alias.name for node in code if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in code if isinstance(node, ast.ImportFrom)}
+    return sorted({name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"IPython"})
 
 
-def data_files(notebook: nbformat.NotebookNode, folder: Path) -> list[str]:
-    """Return the files beside the chapters that a notebook names."""
-    constants = {node.value for node in syntax(notebook) if isinstance(node, ast.Constant)}
+def data_files(code: list[ast.AST], folder: Path) -> list[str]:
+    """Return the files beside the chapters that code names."""
+    constants = {node.value for node in code if isinstance(node, ast.Constant)}
     names = {value for value in constants if isinstance(value, str) and Path(value).suffix and len(value) < 100}
     return sorted(name for name in names if (folder / name).is_file())
 

@@ -35,7 +35,8 @@ def note_places(
 ) -> None:
     """Keep the places of a page beside its doctree, for builds that do not write it anew."""
     if doctree:
-        noted(app, pagename).write_text(json.dumps(list(places(doctree)), ensure_ascii=False), "utf-8")
+        _, *found = places(doctree)  # without what is in no section
+        noted(app, pagename).write_text(json.dumps(found, ensure_ascii=False), "utf-8")
 
 
 def noted(app: Sphinx, pagename: str) -> Path:
