@@ -133,13 +133,13 @@ const audits = {
     return found === wanted ? [] : [`the text is that of a ${found} page`];
   },
 
-  // Text of the article that is not shown, though all that a reader can open is open. Forms are of use to scripts alone.
+  // Text of the article that is not shown, though all that a reader can open is open. Forms and buttons are of use to scripts alone.
   hidden() {
     const texts = document.createTreeWalker(document.querySelector("article, main"), NodeFilter.SHOW_TEXT);
     const lost = new Set();
     while (texts.nextNode()) {
       const { data, parentElement } = texts.currentNode;
-      if (data.trim() && !parentElement.checkVisibility() && !parentElement.closest("form, script, style, template"))
+      if (data.trim() && !parentElement.checkVisibility() && !parentElement.closest("form, button, script, style, template"))
         lost.add(parentElement);
     }
     return [...lost].map((element) => `${name(element)} is not shown`);
