@@ -14,7 +14,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.index_entries import split_index_msg
 
-UNREAD = (nodes.math, nodes.math_block, nodes.raw, nodes.comment, nodes.title)
+UNREAD = (nodes.math, nodes.math_block, nodes.literal_block, nodes.raw, nodes.comment, nodes.title)
 
 
 def setup(app: Sphinx) -> None:

@@ -1,7 +1,9 @@
 """Search finds a symptom, a symbol and a term, on a host and in a folder."""
 
+import re
+
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from .conftest import reader
 
@@ -14,7 +16,7 @@ QUERIES = {
     "loss is negative": "chapters/symptoms",
     "NaN": "chapters/floating-point",
     "double softmax": "chapters/traps",
-    "from_logits": "chapters/names",
+    "from_logits": "chapters/what-are-logits",
     "BCEWithLogitsLoss": "chapters/names",
     "logit_bias": "chapters/language-models",
     "cross_entropy": "chapters/api",
@@ -29,6 +31,15 @@ QUERIES = {
     "perplexity": "chapters/glossary",
     "threshold": "chapters/binary-multilabel",
     "Berkson": "chapters/history",
+    "what is a logit": "chapters/what-are-logits",
+    "why are they called logits": "chapters/history",
+    "difference between logits and probabilities": "chapters/what-are-logits",
+    "convert probabilities back to logits": "chapters/one-idea",
+    "numerically stable sigmoid": "chapters/log-odds",
+    "probabilities after undersampling": "chapters/calibration",
+    "overconfident neural network": "chapters/calibration",
+    "masking logits with -inf": "chapters/masks-weights-means",
+    "github action": "chapters/check",
 }
 
 
@@ -122,6 +133,27 @@ def test_every_result_is_named_so_that_it_can_be_understood(page, site, query):
 def test_search_works_from_a_folder(browser, folder):
     with reader(browser, folder.as_uri()) as page:
         assert "chapters/names" in results(page, folder.as_uri(), "from_logits")
+
+
+def test_search_answers_while_the_reader_types(page, site):
+    page.goto(f"{site}/search.html?q=softmax", wait_until="networkidle")
+    page.get_by_label("All pages").fill("Berkson")
+    first = page.locator("#search-results li a").first
+    expect(first).to_have_text(re.compile("logit"))
+    assert page.url == f"{site}/search.html?q=Berkson"
+    page.get_by_label("All pages").fill("")
+    expect(page.locator("#search-results li")).to_have_count(0)
+
+
+def test_search_answers_in_place_of_the_contents(page, site):
+    page.goto(f"{site}/chapters/one-idea.html")
+    contents = page.locator("#site-contents")
+    contents.get_by_label("Search the book").press_sequentially("temperature scaling")
+    answer = contents.get_by_role("link", name="> Temperature scaling").first
+    answer.wait_for()
+    assert not contents.get_by_role("link", name="Symptoms").is_visible()
+    answer.click()
+    expect(page).to_have_url(re.compile(r"/chapters/calibration\.html#temperature-scaling$"))
 
 
 def test_search_opens_and_answers_by_keyboard(page, site):

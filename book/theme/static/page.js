@@ -17,7 +17,7 @@
   show();
 }
 
-// The search: Ctrl+K leads to its field, which a narrow screen keeps in a popover.
+// The search: Ctrl+K leads to its field, which a narrow screen keeps in a popover, and its scripts come when they're needed.
 {
   const contents = document.getElementById("site-contents");
   document.addEventListener("keydown", (event) => {
@@ -26,6 +26,14 @@
     if (getComputedStyle(contents).display === "none") contents.showPopover();
     contents.querySelector("input").focus();
   });
+  const load = (form) => {
+    if (document.querySelector("script[src$='search.js']")) return;
+    document.head.append(...form.dataset.scripts.split(" ").map((src) => Object.assign(document.createElement("script"), { src, async: false })));
+  };
+  for (const form of document.querySelectorAll("form.search")) {
+    form.q.addEventListener("focus", () => load(form));
+    if (form.closest("article")) { load(form); form.q.focus(); }
+  }
 }
 
 // A link within the page closes the list that it was chosen from, and so does the keyboard when it leaves the list, which
