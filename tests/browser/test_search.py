@@ -149,7 +149,7 @@ def test_search_answers_in_place_of_the_contents(page, site):
     page.goto(f"{site}/chapters/one-idea.html")
     contents = page.locator("#site-contents")
     contents.get_by_label("Search the book").press_sequentially("temperature scaling")
-    answer = contents.get_by_role("link", name="> Temperature scaling").first
+    answer = contents.get_by_role("link", name="Can I trust softmax(logits)? > Temperature scaling", exact=True)
     answer.wait_for()
     assert not contents.get_by_role("link", name="Symptoms").is_visible()
     answer.click()
