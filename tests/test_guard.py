@@ -269,3 +269,24 @@ def test_works_under_ddp_in_two_processes(tmp_path) -> None:
 def test_misuse_is_refused(arguments: dict[str, object], error: type[Exception]) -> None:
     with pytest.raises(error):
         guard(**arguments)
+
+
+def test_no_alarm_on_classes_that_are_on_the_second_axis() -> None:
+    features, tags = torch.randn(6, 5, 7), torch.randint(5, (6, 7))
+    head = nn.Linear(7, 35)
+    guard(nn.CrossEntropyLoss())(head(features[:, 0]).view(6, 5, 7), tags)
+    guard(nn.CrossEntropyLoss())(nn.Linear(5, 5)(features.transpose(1, 2)).transpose(1, 2), tags)
+    guard(nn.CrossEntropyLoss())(features, torch.full((6, 5, 7), 0.2))
+    with pytest.raises(ScaleError, match="last axis"):
+        guard(nn.CrossEntropyLoss())(torch.randn(6, 4, 5), torch.randn(6, 4, 5).softmax(-1))
+
+
+def test_an_exception_in_a_step_leaves_nothing_behind_and_two_guards_agree() -> None:
+    with pytest.raises(ZeroDivisionError), guard():
+        raise ZeroDivisionError
+    F.cross_entropy(X.softmax(1), Y)  # nobody watches any more
+    twice = guard(guard(nn.CrossEntropyLoss()))
+    assert torch.isfinite(twice(X, Y))
+    with pytest.raises(ScaleError), guard():
+        twice(X.softmax(1), Y)
+    assert not torch.overrides._get_current_function_mode_stack()

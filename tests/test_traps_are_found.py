@@ -1,4 +1,4 @@
-"""Every trap of the book is found by one of the tools, or it's said here why none can."""
+"""Every trap of the book is found by one of the tools."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ COLUMN = X[:, :1]
 CROSS_ENTROPY, BCE = nn.CrossEntropyLoss(), nn.BCEWithLogitsLoss()
 SATURATED = 100 * (2 * torch.rand(500, generator=torch.Generator().manual_seed(0)) - 1).pow(3)
 HEAD = nn.Linear(5, 5)
+SEQUENCES, TAGS = X[:, None].expand(8, 5, 5), Y[:, None].expand(8, 5)
 
 # The loss, what it's given by mistake and what's right, and the target.
 GUARD: dict[str, tuple[Callable[..., Tensor], Tensor, Tensor, Tensor, Tensor]] = {
@@ -40,6 +41,18 @@ GUARD: dict[str, tuple[Callable[..., Tensor], Tensor, Tensor, Tensor, Tensor]] =
     "target-range": (BCE, X[:, 0], 255 * YES, X[:, 0], YES),
     "padding": (CROSS_ENTROPY, X, torch.where(Y > 2, -1, Y), X, torch.where(Y > 2, -100, Y)),
     "broadcast": (lambda z, y: (F.softplus(z) - y * z).mean(), COLUMN, YES, COLUMN[:, 0], YES),
+    "one-hot": (CROSS_ENTROPY, X, F.one_hot(Y, 5), X, F.one_hot(Y, 5).float()),
+    "class-axis": (CROSS_ENTROPY, HEAD(SEQUENCES), TAGS, HEAD(SEQUENCES).transpose(1, 2), TAGS),
+}
+
+# A step, once by mistake and once right.
+MASK, DOUBLED = (Y > 1).float(), torch.full((5,), 2.0)
+NOTES = {
+    "masked-mean": (
+        lambda: (F.cross_entropy(HEAD(X), Y, reduction="none") * MASK).mean(),
+        lambda: (F.cross_entropy(HEAD(X), Y, reduction="none") * MASK).sum() / MASK.sum(),
+    ),
+    "weights": (lambda: F.cross_entropy(HEAD(X), Y, DOUBLED), lambda: F.cross_entropy(HEAD(X), Y, torch.arange(5.0))),
 }
 
 MODEL = (
@@ -72,6 +85,7 @@ CHECK = {
         "",
         ", activation='softmax'",
     ),
+    "argmax-column": ("LK106", "yes = nn.Linear(4, 1)(x){}", ".argmax(-1)", " > 0"),
     "names": (
         "LK105",
         "net = keras.Sequential([keras.layers.Dense(3, activation='softmax')])\n"
@@ -98,26 +112,19 @@ DIAGNOSE = {
     "target-range": (diagnose(255 * YES), "a mask image"),
 }
 
-NONE = {
-    "argmax-column": "the loss is right, and argmax is called outside of it",
-    "masked-mean": "the losses are right, and the mean is taken outside of them",
-    "weights": "no scale is wrong: means have different divisors",
-    "class-axis": "logits look the same on every axis",
-    "one-hot": "PyTorch refuses it itself",
-}
 NO_TRAP = {"numbers", "tools", "not-bugs", "overfit"}
 TEXT = "\n".join(cell.source for cell in nbformat.read(CHAPTER, as_version=4).cells)
 SECTIONS = dict(re.findall(r"^\(traps-([\w-]+)\)=\n(.*?)(?=^\([\w-]+\)=$|\Z)", TEXT, flags=re.MULTILINE | re.DOTALL))
 
 
 def test_no_trap_is_left_out() -> None:
-    assert set(SECTIONS) - NO_TRAP == {*GUARD, *CHECK, *DIAGNOSE, *NONE}
+    assert set(SECTIONS) - NO_TRAP == {*GUARD, *NOTES, *CHECK, *DIAGNOSE}
 
 
 @pytest.mark.parametrize("name", sorted(set(SECTIONS) - NO_TRAP))
 def test_the_chapter_says_which_tools_find_it(name: str) -> None:
     (said,) = re.findall(r"\*\*[Ff]ound by\*\*(.*)$", SECTIONS[name], flags=re.MULTILINE)
-    tools = {"check": CHECK, "guard": GUARD, "diagnose": DIAGNOSE}
+    tools = {"check": CHECK, "guard": GUARD | NOTES, "diagnose": DIAGNOSE}
     assert set(re.findall(r"`(check|guard|diagnose)`", said)) == {
         tool for tool, found in tools.items() if name in found
     }
@@ -132,6 +139,20 @@ def test_guard_finds_it_and_passes_what_is_right(name: str) -> None:
     assert torch.isfinite(guard(criterion)(right, right_target))
     with pytest.raises(ScaleError):
         guard(criterion)(wrong, wrong_target)
+
+
+@pytest.mark.parametrize("name", NOTES)
+def test_guard_notes_it_once_and_nothing_about_what_is_right(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    wrong, right = NOTES[name]
+    with caplog.at_level("INFO", "logitkit.guard"):
+        with guard():
+            right()
+        assert not caplog.records
+        step = guard()
+        for _ in range(3):
+            with step:
+                wrong()
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("name", CHECK)

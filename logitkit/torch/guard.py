@@ -16,6 +16,9 @@ Why it doesn't cry wolf. There are three kinds of evidence:
    positive rate of 0.6 all do. What gives a sigmoid away is that it runs into its bounds. The density of logits is
    continuous at 0 and at 1, so thirty values within 0.001 inside of each bound and none outside are out of the question
    for them. (A head with small weights may well have all values of one class at 0.98 and all of another at 0.02.)
+
+What may be meant so, such as a mean over masked elements, isn't objected to. It's noted once, in the log
+``logitkit.guard`` at the level INFO.
 """
 
 from __future__ import annotations
@@ -49,6 +52,8 @@ ORIGINS = {
     "LogSoftmax": "a log-softmax",
     "LogSigmoid": "a log-sigmoid",
 }
+MEANS = {torch.mean, Tensor.mean}
+OPTIONS = ("ignore_index", "log_target", "weight", "reduction")
 Criterion = TypeVar("Criterion", bound=Callable[..., Any])
 NOTES = logging.getLogger("logitkit.guard")
 
@@ -91,6 +96,7 @@ class _Watch:
     batches: int
     seen: dict[tuple[str, bool], _Seen] = field(default_factory=dict)
     satisfied: dict[bool, bool] = field(default_factory=lambda: {True: False, False: False})
+    noted: set[str] = field(default_factory=set)
 
     def check(self, wants: _Wants, input: Tensor, target: Tensor, options: dict[str, Any], gradients: bool) -> None:
         """Look at one batch, unless enough have been seen; while in doubt, at batches 1, 2, 4, 8, ..."""
@@ -101,10 +107,19 @@ class _Watch:
             return
         with torch.no_grad():
             problem = _problem(wants, input, target, options, seen)
+            remark = None if problem else _about_weights(wants, input, target, options)
+        if remark:
+            self.note(f"{wants.name}: {remark}")
         if problem:
             self.report(f"{wants.name} {problem}")
         elif seen.cleared and seen.batches >= self.batches:
             self.satisfied[gradients] = all(each.cleared for (_, mode), each in self.seen.items() if mode == gradients)
+
+    def note(self, message: str) -> None:
+        """Log once what may be meant so."""
+        if message not in self.noted:
+            self.noted.add(message)
+            NOTES.info(message)
 
     def report(self, message: str) -> None:
         """Raise or warn."""
@@ -123,7 +138,7 @@ def _problem(wants: _Wants, input: Tensor, target: Tensor, options: dict[str, An
     problem = _about_input(wants, input, low, high, seen)
     if problem:
         return f"wants {wants.scale} as {wants.names[0]}, but {problem}"
-    problem = _about_target(wants, input, target, options)
+    problem = _about_axis(wants, input, target) or _about_target(wants, input, target, options)
     return problem and f"can't use this target: {problem}"
 
 
@@ -184,6 +199,8 @@ def _about_target(wants: _Wants, input: Tensor, target: Tensor, options: dict[st
     if not target.numel():
         return None
     if "index" in wants.target and not target.is_floating_point():
+        if input.ndim > 1 and target.shape == input.shape:
+            return f"{name} holds whole numbers of the input's shape; pass class indices, or one-hot labels as floats"
         classes = input.shape[1] if input.ndim > 1 else input.shape[0]
         ignored = options.get("ignore_index", -100)
         counted = target[target != ignored]
@@ -211,6 +228,64 @@ def _about_target(wants: _Wants, input: Tensor, target: Tensor, options: dict[st
             f"there's a single column, whose softmax is always 1, and {values}; use BCEWithLogitsLoss" if one else None
         )
     return f"{values}; are the arguments swapped, or is it a mask of 255?" if high > 1 + 1e-3 else None
+
+
+def _about_axis(wants: _Wants, input: Tensor, target: Tensor) -> str | None:
+    """Whether the classes are on the last axis, where PyTorch's losses want them on the second."""
+    if wants.event != "categorical" or input.ndim < 3:
+        return None
+    advice = "the classes are on the last axis, and the loss takes them from the second; transpose, or flatten the rows"
+    if target.shape == input.shape and target.is_floating_point():
+        one = target.new_ones(())
+        if torch.allclose(target.sum(-1), one) and not torch.allclose(target.sum(1), one):
+            return f"its rows sum to 1 along the last axis: {advice}"
+    elif target.shape == input.shape[:-1] and _from_linear(input):
+        return f"the input is the output of a linear layer: {advice}"
+    return None
+
+
+def _from_linear(input: Tensor) -> bool:
+    """Whether a tensor of several axes is a linear layer's output as it is, with the features on the last axis."""
+    node = input.grad_fn
+    if node is not None and node.name() == "AddBackward0":  # the bias, where the input isn't contiguous
+        node = node.next_functions[0][0]
+    if node is None or node.name() not in ("ViewBackward0", "UnsafeViewBackward0"):
+        return False
+    (parent, _), *_ = node.next_functions
+    rows = getattr(node, "_saved_self_sym_sizes", ())
+    flat = tuple(rows) in ((), (input.shape[:-1].numel(), input.shape[-1]))
+    return flat and parent is not None and parent.name() in ("AddmmBackward0", "MmBackward0")
+
+
+def _about_weights(wants: _Wants, input: Tensor, target: Tensor, options: dict[str, Any]) -> str | None:
+    """What a mean with class weights divides by, where that may surprise."""
+    weight = options.get("weight")
+    if weight is None or wants.event != "categorical" or options.get("reduction", "mean") != "mean":
+        return None
+    if target.is_floating_point():
+        return "with a distribution as target the weighted mean divides by the rows, not by the sum of their weights"
+    counted = target[target != options.get("ignore_index", -100)]
+    chosen = weight[counted]
+    if chosen.numel() and bool((chosen == chosen[0]).all()) and bool((weight != 1).any()):
+        return "all labels of this batch have one weight, and the weighted mean divides by it: the weight does nothing"
+    return None
+
+
+def _about_mean(losses: Tensor) -> str | None:
+    """Whether a mean is taken of losses of which a mask has set some to 0."""
+    node = losses.grad_fn
+    if node is None or node.name() != "MulBackward0":
+        return None
+    parents = [parent for parent, _ in node.next_functions]
+    for parent, mask in zip(parents, (node._saved_other, node._saved_self), strict=True):  # type: ignore[attr-defined]
+        while parent is not None and parent.name() in ("ViewBackward0", "ReshapeAliasBackward0"):
+            parent = parent.next_functions[0][0]
+        if parent is None or getattr(parent, "_saved_reduction", None) != 0 or mask is None or mask.requires_grad:
+            continue
+        left_out = int((mask == 0).sum())
+        if left_out and left_out + int((mask == 1).sum()) == mask.numel():
+            return "a mean of losses counts the elements that a mask has set to 0; divide the sum by the mask's sum"
+    return None
 
 
 def _origin(node: Any, depth: int = 64) -> str | None:
@@ -265,12 +340,16 @@ class _Interceptor(TorchFunctionMode):
         # A look-up with NLLLoss, as in focal losses, isn't what's trained.
         if wants and not (wants.scale == "log-probabilities" and kwargs.get("reduction") == "none"):
             _look(self.watch, wants, args, kwargs)
+        if func in MEANS and args and isinstance(args[0], Tensor) and (remark := _about_mean(args[0])):
+            self.watch.note(remark)
         return func(*args, **kwargs)
 
 
 def _look(watch: _Watch, wants: _Wants, args: tuple[Any, ...], options: dict[str, Any]) -> None:
     input, target = (args[place] if place < len(args) else options.get(name) for place, name in enumerate(wants.names))
     if isinstance(input, Tensor) and isinstance(target, Tensor):
+        if len(args) > 2 and "weight" not in options:
+            options = {**options, "weight": args[2]}
         watch.check(wants, input, target, options, torch.is_grad_enabled())
 
 
@@ -342,7 +421,7 @@ class _ModuleHook(_Hook):
                 for handle in self.handles:
                     handle.remove()
         elif self.known:
-            options = {name: getattr(module, name) for name in ("ignore_index", "log_target") if hasattr(module, name)}
+            options = {name: getattr(module, name) for name in OPTIONS if hasattr(module, name)}
             self.before(args, {**options, **kwargs})
         elif not torch.compiler.is_compiling():
             _require_one_shape(self.watch, args)
@@ -404,9 +483,10 @@ def guard(criterion: Any = None, *, action: Literal["raise", "warn"] = "raise", 
     """Watch the first batches of a loss, and object if what arrives contradicts what it wants.
 
     Objects to probabilities where logits belong, values that are no probabilities or no log-probabilities where these
-    belong, labels outside the classes, targets outside [0, 1], a single column under a softmax, and shapes (n, 1) and
-    (n,) in a loss written by hand. What a loss wants is looked up in ``logitkit.conventions``. Training and evaluation
-    (with and without gradients) are watched each.
+    belong, labels outside the classes, targets outside [0, 1], one-hot labels as integers, classes on the last axis, a
+    single column under a softmax, and shapes (n, 1) and (n,) in a loss written by hand. What a loss wants is looked up
+    in ``logitkit.conventions``. Training and evaluation (with and without gradients) are watched each. A weighted mean
+    or a mean over masked elements may be meant so: around a step these are noted in the log ``logitkit.guard``.
 
     Parameters
     ----------
