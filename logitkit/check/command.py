@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from logitkit.check.explain import TITLES, explain
-from logitkit.check.findings import Finding
+from logitkit.check.findings import Edit, Finding
 from logitkit.check.output import FORMATS, apply_edits, as_text
 from logitkit.check.runner import Result, check_files, files_in
 
@@ -59,18 +60,21 @@ def run(options: argparse.Namespace) -> int:
         sorted({str(Path(path) if Path(path).is_dir() else Path(path).parent) for path in options.paths} | {"."})
     )
     findings: list[Finding] = []
-    seen: set[tuple[str, int, str]] = set()
+    seen: set[tuple[str, int, int, str]] = set()
     for result in _with_progress(check_files(files, roots, None if options.no_cache else _cache_folder()), len(files)):
         if result.trouble:
             print(f"{result.path}: {result.trouble}", file=sys.stderr)
         for one in result.findings:
-            key = (one.place.path, one.place.line, one.code)
+            key = (one.place.path, one.place.line, one.place.column, one.code)
             wanted = (not select or one.code in select) and one.code not in ignore
             if wanted and key not in seen and _mark(one) not in baseline:
                 seen.add(key)
                 findings.append(one)
     if options.write_baseline:
-        Path(options.write_baseline).write_text(json.dumps(sorted(map(_mark, findings)), indent=1) + "\n", "utf-8")
+        try:
+            Path(options.write_baseline).write_text(json.dumps(sorted(map(_mark, findings)), indent=1) + "\n", "utf-8")
+        except OSError as error:
+            _stop(options, f"--write-baseline {options.write_baseline}: {error.strerror}")
         print(f"{len(findings)} findings are in {options.write_baseline}", file=sys.stderr)
         return 0
     if options.fix:
@@ -100,7 +104,7 @@ def _explain(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """The table [tool.logitkit] of the nearest pyproject.toml."""
-    start = Path(options.paths[0]).resolve()
+    start = Path(os.path.realpath(options.paths[0]))
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
         if file.is_file():
@@ -108,11 +112,19 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
                 found: dict[str, Any] = tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("logitkit", {})
             except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
                 _stop(options, f"{file}: {error}")
-            unknown = set(found) - {"select", "ignore", "exclude", "baseline"}
-            if unknown:
-                options.parser.error(f"{file}: [tool.logitkit] has no setting {sorted(unknown)[0]!r}")
+            _require_settings(options, file, found)
             return found
     return {}
+
+
+def _require_settings(options: argparse.Namespace, file: Path, found: Any) -> None:
+    for name, value in found.items() if isinstance(found, dict) else [("logitkit", found)]:
+        if name == "baseline" and isinstance(value, str):
+            continue
+        if name not in ("select", "ignore", "exclude", "baseline"):
+            options.parser.error(f"{file}: [tool.logitkit] has no setting {name!r}")
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            options.parser.error(f"{file}: [tool.logitkit] {name} is {value!r}, which isn't a list of strings")
 
 
 def _codes(options: argparse.Namespace, name: str, settings: dict[str, Any]) -> frozenset[str]:
@@ -129,9 +141,12 @@ def _baseline(options: argparse.Namespace, settings: dict[str, Any]) -> frozense
     if not path:
         return frozenset()
     try:
-        return frozenset(json.loads(Path(path).read_text("utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        marks = json.loads(Path(path).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         _stop(options, f"--baseline {path}: {error}")
+    if not isinstance(marks, list) or not all(isinstance(one, str) for one in marks):
+        _stop(options, f"--baseline {path}: that's no file of --write-baseline")
+    return frozenset(marks)
 
 
 def _stop(options: argparse.Namespace, message: str) -> NoReturn:
@@ -154,12 +169,40 @@ def _fix(findings: list[Finding]) -> list[Finding]:
         (by_file.setdefault(paths.pop(), []) if safe and len(paths) == 1 else left).append(one)
     for path, group in by_file.items():
         edits = {edit for one in group if one.fix for edit in one.fix.edits}
-        with open(path, encoding="utf-8", newline="") as file:
-            text = file.read()
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            file.write(apply_edits(text, sorted(edits, key=repr)))
-        print(f"{path}: {len(group)} mended", file=sys.stderr)
+        if _mend(Path(path), sorted(edits, key=repr)):
+            print(f"{path}: {len(group)} mended", file=sys.stderr)
+        else:
+            print(f"{path}: not changed, because it can't be written as it was read", file=sys.stderr)
+            left += group
     return left
+
+
+def _mend(path: Path, edits: Sequence[Edit]) -> bool:
+    """Make changes in a file, and none at all where they could land in another place or leave no program."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    mark = "\ufeff" if text.startswith("\ufeff") else ""
+    text = text.removeprefix(mark)
+    if "\r" in text.replace("\r\n", ""):  # lines are counted in another way
+        return False
+    new = apply_edits(text, edits)
+    if _parses(text) and not _parses(new):
+        return False
+    try:
+        path.write_bytes((mark + new).encode("utf-8"))
+    except OSError:
+        return False
+    return True
+
+
+def _parses(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _cache_folder() -> str:

@@ -70,6 +70,7 @@ class Expressions:
     def __init__(self, project: Project, budget: int) -> None:
         self.project = project
         self.budget = budget
+        self.imports = 0  # files read so far
         self.taken: Guard = frozenset()
         self.frames: list[Frame] = []
         self.order: dict[Condition, int] = {}  # conditions in the order in which they came up

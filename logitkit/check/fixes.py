@@ -43,11 +43,20 @@ def _without(path: str, call: ast.AST | None) -> Edit | None:
     short = name.rpartition(".")[2]
     if short in ("Softmax", "Sigmoid", "LogSoftmax"):
         return Edit(span(path, call), f"{name.removesuffix(short)}Identity()")
+    named = next((one.value for one in call.keywords if one.arg in ("input", "x", "logits")), None)
+    if named is not None:
+        return Edit(span(path, call), _written(named))
     if call.args and short in ("softmax", "sigmoid", "log_softmax", "expit") and "." in name and not _is_method(call):
-        return Edit(span(path, call), ast.unparse(call.args[0]))
+        return Edit(span(path, call), _written(call.args[0]))
     if isinstance(call.func, ast.Attribute) and short in ("softmax", "sigmoid", "log_softmax"):
-        return Edit(span(path, call), ast.unparse(call.func.value))
-    return Edit(span(path, call), ast.unparse(call.args[0])) if call.args and short.islower() else None
+        return Edit(span(path, call), _written(call.func.value))
+    return Edit(span(path, call), _written(call.args[0])) if call.args and short.islower() else None
+
+
+def _written(node: ast.expr) -> str:
+    """An expression that can stand anywhere, before a dot too."""
+    text = ast.unparse(node)
+    return text if isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.Subscript) else f"({text})"
 
 
 def _is_method(call: ast.Call) -> bool:
@@ -59,7 +68,7 @@ def _is_method(call: ast.Call) -> bool:
 def drop_activation(use: Use, held: Tensor) -> Fix | None:
     """Pass what the activation was applied to."""
     edit = _without(held.step.place.path if held.call is None else _path(held), held.call)
-    if edit is None or held.scale != held.scale:
+    if edit is None:
         return None
     return Fix(f"leave out the {held.by or 'activation'}", (edit,), _inside(use, held.call))
 

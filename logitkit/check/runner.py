@@ -88,9 +88,12 @@ def check_text(path: str, read: Callable[[str], str | None], roots: tuple[str, .
 
 def _sorted(findings: Iterable[Finding], project: Project) -> Iterator[Finding]:
     """Each finding once, in the order of the places, without those that a comment ignores."""
-    seen: set[tuple[str, int, str]] = set()
-    for finding in sorted(findings, key=lambda one: (one.place.path, one.place.line, one.code, len(one.steps))):
-        key = (finding.place.path, finding.place.line, finding.code)
+    seen: set[tuple[str, int, int, str]] = set()
+    order = sorted(
+        findings, key=lambda one: (one.place.path, one.place.line, one.code, one.place.column, len(one.steps))
+    )
+    for finding in order:
+        key = (finding.place.path, finding.place.line, finding.place.column, finding.code)
         module = project.modules.get(finding.place.path)
         if key in seen or module is None:
             continue
@@ -100,6 +103,10 @@ def _sorted(findings: Iterable[Finding], project: Project) -> Iterator[Finding]:
         if any(found[1] is None or finding.code in re.split(r"[\s,]+", found[1]) for found in comments):
             continue
         yield _in_cell(finding, module) if module.source.cells else finding
+
+
+def _order(finding: Finding) -> tuple[str, int, str, int, int]:
+    return finding.place.path, finding.place.line, finding.code, finding.place.column, len(finding.steps)
 
 
 def _in_cell(finding: Finding, module: Module) -> Finding:
@@ -126,17 +133,22 @@ def files_in(paths: Iterable[str], exclude: Iterable[str] = ()) -> Iterator[str]
     """
     for given in paths:
         path = Path(given)
-        if not path.exists():
+        if not os.path.exists(path):  # a link to itself neither
             raise FileNotFoundError(given)
         if path.is_file():
             yield str(path)
             continue
-        for folder, folders, names in os.walk(path):
+        for folder, folders, names in os.walk(path, onerror=_closed):
             folders[:] = sorted(each for each in folders if each not in SKIPPED)
             for name in sorted(names):
                 file = Path(folder, name)
                 if name.endswith((".py", ".ipynb")) and not any(file.match(pattern) for pattern in exclude):
                     yield str(file)
+
+
+def _closed(error: OSError) -> None:
+    """Say that a folder can't be opened, and go on."""
+    print(f"{error.filename}: can't be read", file=sys.stderr)
 
 
 @lru_cache(maxsize=2048)

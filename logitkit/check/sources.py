@@ -88,7 +88,7 @@ def _code_cells(text: str) -> tuple[str, list[tuple[int, int]]]:
         for number, cell in enumerate(found, 1):
             if cell.get("cell_type") != "code":
                 continue
-            source = cell.get("source", cell.get("input", ""))
+            source = cell.get("source", cell.get("input")) or ""
             code = source if isinstance(source, str) else "".join(source)
             # A cell in another language or for the shell.
             if re.match(r"\s*%%(?!time|capture|timeit|tensorboard)", code):

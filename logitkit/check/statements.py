@@ -37,6 +37,7 @@ _READERS = {kind: f"_run_{name}" for name, kind in vars(ast).items() if isinstan
 ROOT_BUDGET = 6_000  # expressions read for one function and what it calls
 REGISTER_BUDGET = 200  # the same for a class's decorator
 CALLED = ("__call__", "forward", "call")  # what runs when an object is called
+MOST_IMPORTS = 64  # files read for one; large packages import each other, and a value's way is seldom so long
 DEEPEST_IMPORT = 24  # calls and imports inside each other
 
 
@@ -258,9 +259,10 @@ class Statements(Calls):
 
     def read_top(self, module: Module) -> None:
         """Read what a module does when it's imported; for a script, when it's run."""
-        if module.done or len(self.frames) > DEEPEST_IMPORT:
+        if module.done or len(self.frames) > DEEPEST_IMPORT or self.imports > MOST_IMPORTS:
             return
         module.done = True
+        self.imports += 1
         try:
             body = module.source.tree.body
         except BadFileError:  # an imported file that isn't Python: nothing is known about its names

@@ -170,3 +170,91 @@ def test_findings_are_kept_and_read_anew_when_an_imported_file_changes(
     assert main(["check", str(main_file)]) == 1
     (tmp_path / "model.py").write_text("import torch\n\ndef net(x):\n    return torch.relu(x)\n")
     assert main(["check", str(main_file)]) == 0
+
+
+LINE = "import torch.nn.functional as F; loss = F.cross_entropy({}, y)  # größe 漢字"
+
+
+@pytest.mark.parametrize(
+    ("activated", "mended"),
+    [
+        ("F.softmax(z, dim=1)", "z"),
+        ("F.softmax(input=z, dim=1)", "z"),
+        ("z.softmax(1)", "z"),
+        ("F.softmax(a if b else c, 1)", "(a if b else c)"),
+        ("(a + b).softmax(1)", "(a + b)"),
+    ],
+)
+def test_fix_leaves_out_the_activation_alone(activated: str, mended: str, tmp_path: Path) -> None:
+    file = tmp_path / "train.py"
+    file.write_text(LINE.format(activated), "utf-8")
+    for _ in range(2):  # and does nothing more the second time
+        assert main(["check", "--no-cache", "--fix", str(file)]) == 0
+        assert file.read_text("utf-8") == LINE.format(mended)
+
+
+@pytest.mark.parametrize("between", ["\n", "\r\n", "\r\n\f\t\r\n"])
+@pytest.mark.parametrize("before", ["", "\ufeff"])
+def test_fix_keeps_the_ends_of_lines_and_the_mark_of_the_encoding(before: str, between: str, tmp_path: Path) -> None:
+    file = tmp_path / "train.py"
+    text = before + LINE + between + LINE + between
+    file.write_bytes(text.format("F.softmax(z, dim=1)", "F.softmax(z, 1)").encode())
+    assert main(["check", "--no-cache", "--fix", str(file)]) == 0
+    assert file.read_bytes() == text.format("z", "z").encode()
+
+
+@pytest.mark.parametrize("data", [LINE.encode().replace("ö".encode(), b"\xf6"), b"x = 1\r" + LINE.encode()])
+def test_fix_changes_nothing_in_a_file_whose_places_it_does_not_know(data: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "train.py"
+    data = data.replace(b"{}", b"F.softmax(z, dim=1)")
+    file.write_bytes(data)
+    assert main(["check", "--no-cache", "--fix", str(file)]) == 1
+    assert file.read_bytes() == data
+
+
+def test_two_mistakes_in_one_line_are_two_findings() -> None:
+    text = "import torch.nn.functional as F\nl = F.cross_entropy(a.softmax(1), y) + F.cross_entropy(b.softmax(1), y)\n"
+    assert [one.place.column for one in check_text("a.py", {"a.py": text}.get).findings] == [5, 40]
+
+
+def test_links_in_a_circle_and_empty_cells_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "itself.py").symlink_to("itself.py")
+    (tmp_path / "up").symlink_to(tmp_path)
+    cells = [{"cell_type": "code", "source": None}, {"cell_type": "code", "source": WRONG}]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells}))
+    assert main(["check", "--no-cache", str(tmp_path)]) == 1
+    with pytest.raises(SystemExit) as stop:
+        main(["check", str(tmp_path / "itself.py")])
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("[tool]\nlogitkit = 3", []),
+        ("[tool.logitkit]\nselect = 3", []),
+        ("[tool.logitkit]\nselect = [3]", []),
+        ("[tool.logitkit]\nbaseline = []", ["--baseline", "nowhere.json"]),
+        ("", ["--baseline", "pyproject.toml"]),
+        ("a", []),
+        ("", ["--write-baseline", "nowhere/baseline.json"]),
+    ],
+)
+def test_bad_settings_and_baselines_exit_with_two_and_one_line(
+    settings: str, words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text(settings)
+    (tmp_path / "train.py").write_text(WRONG)
+    with pytest.raises(SystemExit) as stop:
+        main(["check", "--no-cache", *words, "train.py"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}', "[[1]]", "null"])
+def test_baseline_of_another_kind_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "baseline.json").write_text(text)
+    with pytest.raises(SystemExit) as stop:
+        main(["check", "--baseline", str(tmp_path / "baseline.json"), str(tmp_path)])
+    assert stop.value.code == 2
