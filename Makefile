@@ -48,8 +48,9 @@ accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite t
 mutants: .venv/mutants.done  ## change the package in one place at a time: every change fails a test (or NAME=simplex)
 	$(BIN)/python -m tests.mutants $(NAME)
 
+# The first test of a framework waits until its turn has come: on busy cores that takes longer than a test may hang.
 frameworks: .venv-frameworks/done  ## run the naming records and the edge cases on the frameworks (or RECORD=1 to store what they return)
-	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/frameworks $(if $(RECORD),--record)
+	.venv-frameworks/bin/python -m pytest -q -o faulthandler_timeout=1800 --confcutdir=tests/frameworks tests/frameworks $(if $(RECORD),--record)
 	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/test_edge_cases.py
 
 links: $(BOOK)  ## ask the web for every address in the book and in the naming records

@@ -102,8 +102,12 @@ def _explain(options: argparse.Namespace) -> int:
         if not records:
             frameworks = dict.fromkeys(record.framework for record in found)
             return _unknown(f"{options.name!r} is not recorded there", f"it is in {', '.join(frameworks)}")
+    several = bool(options.name and conventions.candidates(options.name))
     if options.format == "json":
-        print(json.dumps([_plain(record) for record in records], indent=2, allow_nan=False))
+        plain = [{**_plain(record), "candidate": several} for record in records]
+        print(json.dumps(plain, indent=2, allow_nan=False))
+    elif several:
+        print(_candidates(records, options.all))
     elif options.name:
         print(_answer(records, options.all))
     else:
@@ -133,6 +137,22 @@ def _answer(records: Sequence[Record], everything: bool) -> str:
     return "\n".join([page, "", "Also:", *lines, *more])
 
 
+def _candidates(records: Sequence[Record], everything: bool) -> str:
+    """A line for each class that may be meant: none of them is the answer."""
+    rows = []
+    for record in records if everything else records[:LISTED]:
+        owner = record.callable.symbol.rpartition(".")[0].rpartition(".")[2]
+        settings = record.symbol.removeprefix(record.callable.symbol)
+        named = owner + settings if record.language == "Python" else record.symbol
+        rows.append((record.framework, named, _scale(record)))
+    wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    lines = [f"  {framework:{wide[0]}}  {named:{wide[1]}}  {scale}" for framework, named, scale in rows]
+    more = [f"  ... and {len(records) - len(rows)} more: --all lists them"] if len(rows) < len(records) else []
+    method = records[0].callable.symbol.rpartition(".")[2]
+    said = f"`{method}` belongs to several classes, and the query doesn't say to which. Name the class:"
+    return "\n".join([said, *lines, *more])
+
+
 def _lines(records: Sequence[Record]) -> Iterable[str]:
     framework = max(len(record.framework) for record in records)
     symbol = max(len(record.symbol) for record in records)
@@ -157,6 +177,7 @@ def _page(record: Record, everything: bool) -> str:
     reduction = f"; reduction: {record.reduction}" if record.reduction else ""
     rows = {
         "Returns" if record.returned else "Pass": words if record.returned else f"{words} as `{record.argument}`",
+        "Depends": _depends(record),
         "Applies": f"{case.applies}{_stability(record)}{reduction}",
         "Target": case.target or "",
         "Trap": case.trap,
@@ -172,6 +193,12 @@ def _page(record: Record, everything: bool) -> str:
         }
     body = [_row(label, text) for label, text in rows.items() if text]
     return "\n".join([_fitted(f"{record.symbol}   ({record.framework})"), *body])
+
+
+def _depends(record: Record) -> str:
+    if record.depends is None:
+        return ""
+    return f"on {record.depends}" + (f", here {record.case.condition}" if record.case.condition else "")
 
 
 def _stability(record: Record) -> str:
@@ -238,6 +265,7 @@ def _plain(record: Record) -> dict[str, object]:
         "symbol": record.symbol,
         "argument": None if record.returned else record.argument,
         "scale": record.scale,
+        "depends": record.depends,
         "returned": record.returned,
         "fix": record.fix,
         "reduction": record.reduction,

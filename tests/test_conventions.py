@@ -219,6 +219,98 @@ def test_query_has_the_answer_that_was_meant(query: Mapping[str, str]) -> None:
     assert found[0].scale == query["scale"]
 
 
+@pytest.mark.parametrize(
+    ("query", "scales"),
+    [
+        ("model.predict(x)", {"probabilities", "none", "logits"}),
+        ("y = self.model.predict(x)[0]", {"probabilities", "none", "logits"}),
+        ("clf.decision_function(X)", {"log-odds", "logits", "margin"}),
+        ("models[0].decision_function(X)", {"log-odds", "logits", "margin"}),
+        ("decision_function", {"log-odds", "logits", "margin"}),
+        ("clf.coef_", {"log-odds", "margin", "none"}),
+        ("dist.logits", {"log-odds", "log-probabilities", "logits"}),
+        ("model(x).softmax(1)", {"logits"}),
+    ],
+)
+def test_method_of_an_object_of_no_known_class_has_candidates_of_every_scale(query: str, scales: set[str]) -> None:
+    found = conventions.candidates(query)
+    assert found == conventions.find(query)
+    assert len({record.callable for record in found}) > 1
+    assert {record.scale for record in found[: len(scales)]} == scales
+
+
+def test_class_that_an_object_is_called_after_is_the_first_candidate() -> None:
+    assert conventions.candidates("linear_svc.decision_function(X)")[0].symbol.startswith("sklearn.svm.LinearSVC.")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SVC().decision_function(X)",
+        "SVC.decision_function",
+        "bst.predict(d, output_margin=True)",
+        "softmax",
+        "F.softmax",
+    ],
+)
+def test_query_that_says_what_it_means_has_no_candidates(query: str) -> None:
+    assert conventions.candidates(query) == []
+    assert conventions.find(query)
+
+
+FLAGGED = [
+    (each, flag, setting) for each in conventions.callables() for flag in each.flags for setting in flag.settings
+]
+
+
+@pytest.mark.parametrize(("each", "flag", "setting"), FLAGGED, ids=lambda part: getattr(part, "id", None))
+def test_call_with_a_flag_is_found_on_the_scale_that_the_flag_sets(each, flag, setting) -> None:
+    query = f"{each.paths[0]}({flag.name}={setting.value!r})"
+    if not query.replace(".", "").partition("(")[0].isidentifier():
+        return  # another language's name, which this isn't the way to call
+    row = conventions.find(query)[0]
+    resolved = conventions.resolve(each.paths[0], **{flag.name: setting.value})
+    said = {one.name: one.scale for one in resolved.inputs}[row.case.input] if row.case.input else resolved.returns
+    assert row.case.condition or said in (None, row.scale)
+
+
+@pytest.mark.parametrize("each", conventions.callables(), ids=lambda each: each.id)
+def test_parameter_is_at_the_place_that_the_signature_gives_it(each: conventions.Callable) -> None:
+    for where, text in (("construct", each.construct), ("call", each.call)):
+        tree = ast.parse(f"def f({text or ''}): ...").body[0].args
+        positional = [one.arg for one in (*tree.posonlyargs, *tree.args)]
+        for part in (*each.inputs, *each.flags) if text is not None else ():
+            if part.where == where:
+                assert part.index == (positional.index(part.name) if part.name in positional else None), part.name
+                assert part.name in (*positional, *(one.arg for one in tree.kwonlyargs)) or tree.kwarg, part.name
+
+
+def defaults_of(parameters: str | None) -> dict[str, object]:
+    """The parameters of a signature with the defaults that are literals; `...` stands for any other."""
+    tree = ast.parse(f"def f({parameters or ''}): ...").body[0].args
+    names = [*tree.posonlyargs, *tree.args]
+    pairs = [*zip(names[len(names) - len(tree.defaults) :], tree.defaults, strict=True)]
+    pairs += [*zip(tree.kwonlyargs, tree.kw_defaults, strict=True)]
+    found: dict[str, object] = dict.fromkeys((one.arg for one in names), ...)
+    for one, default in pairs:
+        found[one.arg] = default.value if isinstance(default, ast.Constant) else ...
+    return found
+
+
+@pytest.mark.parametrize(
+    "each", [one for one in conventions.callables() if one.language == "Python"], ids=lambda each: each.id
+)
+def test_defaults_are_those_of_the_signature(each: conventions.Callable) -> None:
+    given = defaults_of(each.construct) | defaults_of(each.call)
+    for flag in each.flags:
+        assert given.get(flag.name, ...) in (..., flag.default), flag.name
+    if "reduction" in given:
+        assert each.reduction is not None
+        assert each.reduction.param == "reduction"
+        usual = {"sum_over_batch_size": "mean"}.get(given["reduction"], given["reduction"])
+        assert usual in (..., each.reduction.default) or each.reduction.how
+
+
 def test_path_belongs_to_one_callable() -> None:
     paths = [path for each in conventions.callables() for path in each.paths]
     assert len(paths) == len(set(paths))

@@ -27,6 +27,7 @@ def facts(record: Record) -> dict[str, str]:
     scale = conventions.words_for(record.scale)
     said = {
         "Returns" if record.returned else "Pass": scale if record.returned else f"{scale}, as `{record.argument}`",
+        "Depends": f"on {record.depends}" if record.depends else "",
         "Applies": case.applies + (", fused" if record.fused else ""),
         "Target": case.target or "",
         "Reduction": record.reduction or "",

@@ -6,7 +6,7 @@ meant for tools; `find` is for people. ``schema.json`` says what a file of the r
 Source: each callable names its own; ``tests/frameworks`` runs them, and ``results.json`` is what came out.
 """
 
-from logitkit.conventions._find import IMPORTED_AS, find, suggest
+from logitkit.conventions._find import IMPORTED_AS, candidates, find, suggest
 from logitkit.conventions._load import OUTPUT, Framework, Record, callables, load, results
 from logitkit.conventions._resolve import UNKNOWN, equivalents, framework_named, resolve, table, words_for
 from logitkit.conventions._schema import (
@@ -39,6 +39,7 @@ __all__ = [
     "Scale",
     "Setting",
     "callables",
+    "candidates",
     "equivalents",
     "find",
     "framework_named",

@@ -42,6 +42,7 @@ IMPORTED_AS: Final = {
 # What's meant first when several frameworks have a name; the others follow in alphabetical order.
 FIRST: Final = (
     *("PyTorch", "TensorFlow", "Keras 3", "scikit-learn", "JAX", "SciPy", "Transformers", "torchvision", "Optax"),
+    "timm",
     *("XGBoost", "LightGBM", "CatBoost", "statsmodels", "R", "TensorFlow Probability", "OpenAI API", "vLLM"),
 )
 # What people call a thing that no framework calls so.
@@ -57,6 +58,12 @@ NICKNAMES: Final = {
         "monai.losses.FocalLoss",
     ),
     "bce": ("torch.nn.BCEWithLogitsLoss", "torch.nn.BCELoss", "keras.losses.BinaryCrossentropy"),
+    "focal": (
+        "torchvision.ops.sigmoid_focal_loss",
+        "keras.losses.BinaryFocalCrossentropy",
+        "monai.losses.FocalLoss",
+    ),
+    "log odds": ("scipy.special.logit", "torch.special.logit", "torch.nn.BCEWithLogitsLoss"),
     "ce": MULTICLASS,
     "ce loss": MULTICLASS,
     "crossentropy": MULTICLASS,
@@ -78,10 +85,17 @@ NICKNAMES: Final = {
     ),
 }
 SAME_WORD: Final = {"divergence": "div", "xent": "crossentropy", "ce": "crossentropy", "bce": "binarycrossentropy"}
+# Words of a question that say nothing of what is asked for.
+FILLERS: Final = (
+    *("a", "an", "the", "what", "which", "how", "does", "do", "is", "are", "of", "for", "in"),
+    *("to", "it", "take", "takes", "expect", "expects", "want"),
+)
 # Old and experimental doors to what has a better one: they come last.
 SIDE_DOORS: Final = ("compat", "raw_ops", "contrib", "quantized")
 
 
+# The object of which only a method is named: ``model(x).softmax(1)``.
+SOMETHING: Final = "_"
 TRUTH: Final = {"true": True, "false": False}  # as R, Julia and JavaScript write them
 Same = Function[[str], str]
 
@@ -91,7 +105,8 @@ def find(query: str) -> list[Record]:
 
     The name may lack its first modules (``F.cross_entropy``), its case or underscores (``crossentropyloss``). It may
     come with its framework (``vllm logprobs``), be a keyword (``from_logits``), or be a line of code that calls it.
-    Arguments that change a scale choose between the rows of one name; others don't matter.
+    Arguments that change a scale choose between the rows of one name; others don't matter. A method of an object has
+    the rows of all classes that it may be of: `candidates` tells whether that's the case.
 
     Parameters
     ----------
@@ -114,18 +129,55 @@ def find(query: str) -> list[Record]:
     words = " ".join(re.split(r"[-\s]+", query.strip().lower()))
     if " " in words and words in NICKNAMES:
         return list(dict.fromkeys([*_nicknamed(words), *_with_words(words)]))
+    if several := candidates(query):
+        return several
     names = _names_in(query)
-    for look in (_look_up, _of_an_object):
-        for name in names:
-            if found := look(name):
-                first = found[0].callable
-                written_out = [row for row in found if row.callable is first and row.symbol == query]
-                return list(dict.fromkeys([*written_out, *found]))
+    for name in names:
+        of_class = _of_a_class(name) if name is names[0] else []
+        if found := _fitting(_look_up(name) or _of_a_module(name) or of_class, name):
+            first = found[0].callable
+            written_out = [row for row in found if row.callable is first and row.symbol == query]
+            return list(dict.fromkeys([*written_out, *found]))
     framework, rest = _split_framework(query)
     if framework:
         within = [record for record in find(rest) if record.framework in framework]
         return within or [record for record in _with_words(rest) if record.framework in framework]
     return _with_words(query) if " " in query.strip() and not any(name.called for name in names) else []
+
+
+def candidates(query: str) -> list[Record]:
+    """The rows of a method or attribute by its name alone, where the query doesn't say the class of the object.
+
+    None of them is the answer: another class's ``predict`` may return another scale.
+
+    Parameters
+    ----------
+    query : str
+        What was typed.
+
+    Returns
+    -------
+    list of Record
+        One row of each scale first, then one of each framework; empty if the query says what is meant.
+
+    Examples
+    --------
+    >>> from logitkit import conventions
+    >>> {record.scale for record in conventions.candidates("clf.decision_function(X)")} >= {"log-odds", "margin"}
+    True
+    >>> conventions.candidates("SVC().decision_function(X)")
+    []
+    """
+    for name in _names_in(query) if "::" not in query else ():
+        if methods := _methods(name):
+            found = [record for each in sorted(methods, key=_rank) for record in _chosen(each, name)]
+            found.sort(key=lambda record: _owner(record.callable) not in map(letters, name.parts))  # svc.predict(x)
+            scales = {record.scale: record for record in reversed(found)}.values()
+            frameworks = {record.framework: record for record in reversed(found)}.values()
+            return sorted(found, key=lambda record: (record not in scales, record not in frameworks))
+        if _look_up(name) or _of_a_module(name):
+            break
+    return []
 
 
 def suggest(query: str, count: int = 5) -> list[str]:
@@ -153,14 +205,31 @@ def suggest(query: str, count: int = 5) -> list[str]:
     """
     near: dict[str, float] = {}
     for name in _names_in(query):
+        module = ".".join(_expanded(name.parts))
+        within = [each.symbol for each in sorted(callables(), key=_rank) if each.paths[0].startswith(f"{module}.")]
+        near |= dict.fromkeys(within, 1.0) if "." in module else {}
         *before, last = map(letters, _expanded(name.parts))
+        spelled_out = re.sub("^bce", "binarycrossentropy", last)
         for each in sorted(callables(), key=_rank):
             *others, own = map(letters, _parts(each.symbol))
-            likeness = _ratio(last, own)
-            module = _ratio(before[-1], others[-1]) if before and others else 0.5
-            if likeness > 0.8 and module > (0.75 if last == own else 0.4):
-                near.setdefault(each.symbol, likeness + module / 4)
+            likeness = max(_ratio(last, own), _ratio(spelled_out, own))
+            place = _ratio(before[-1], others[-1]) if before and others else 0.5
+            same_package = last == own and before and others and before[0] == others[0]
+            if same_package or (likeness > 0.8 and place > (0.75 if last == own else 0.4)):
+                near.setdefault(each.symbol, likeness + place / 4)
     return sorted(near, key=lambda symbol: -near[symbol])[:count]
+
+
+def _fitting(found: list[Record], name: _Name) -> list[Record]:
+    """Without what a string in code can't mean: it's an option, or a function of Keras in code of no other package."""
+    if name.within is None:
+        return found
+    others = name.within - {"keras", "tensorflow"}
+    return [
+        record
+        for record in found
+        if record.callable.form in ("string", "option") or (record.framework == "Keras 3" and not others)
+    ]
 
 
 def _ratio(one: str, other: str) -> float:
@@ -175,6 +244,7 @@ class _Name:
     arguments: tuple[Any, ...] = ()
     keywords: tuple[tuple[str, Any], ...] = ()
     called: bool = False
+    within: frozenset[str] | None = None  # of a string in code: the packages that the code names
 
 
 def _names_in(query: str) -> list[_Name]:
@@ -195,6 +265,10 @@ def _read(query: str) -> Iterator[_Name]:
     ):
         yield from _names_elsewhere(text)
         return
+    yield from (replace(each, parts=_imported(each.parts, tree)) for each in _names_of(tree))
+
+
+def _names_of(tree: ast.Module) -> Iterator[_Name]:
     nodes = list(ast.walk(tree))
     calls = [node for node in nodes if isinstance(node, ast.Call)]
     read = {id(call.func) for call in calls}
@@ -210,12 +284,30 @@ def _read(query: str) -> Iterator[_Name]:
     if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
         name = statement.targets[0].id
         value = statement.value
-        if isinstance(value, ast.Constant | ast.Name):  # from_logits=True
+        if isinstance(value, ast.Constant | ast.Name | ast.Dict):  # from_logits=True, logit_bias={50256: -100}
             yield _Name((name,), keywords=((name, _value(value)),))
         yield _Name(_dotted(value)) if isinstance(value, ast.Attribute) else _Name(())
     if isinstance(statement, ast.Expr):
         yield _Name(_dotted(statement.value))
-    yield from (_Name((each,)) for each in strings)
+    roots = {_expanded(parts)[0] for parts in (_dotted(call.func) for call in calls) if parts}
+    yield from (_Name((each,), within=_roots() & roots) for each in strings)
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (_Name(path) for path in _imports(node).values())
+
+
+def _imports(node: ast.Import | ast.ImportFrom) -> dict[str, tuple[str, ...]]:
+    """What a statement imports, by the names that it has then."""
+    module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+    return {each.asname or each.name: tuple(f"{module}{each.name}".split(".")) for each in node.names}
+
+
+def _imported(parts: tuple[str, ...], tree: ast.Module) -> tuple[str, ...]:
+    """A path with its first name as the code itself imports it."""
+    for node in tree.body:
+        if parts and isinstance(node, ast.Import | ast.ImportFrom) and (path := _imports(node).get(parts[0])):
+            return (*path, *parts[1:])
+    return parts
 
 
 def _names_elsewhere(text: str) -> Iterator[_Name]:
@@ -246,10 +338,11 @@ def _dotted(node: ast.expr) -> tuple[str, ...]:
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)
         node = node.value
-    if isinstance(node, ast.Call):
-        # nn.CrossEntropyLoss()(x, y): that call is asked for itself; SVC().fit(x, y).predict(x): a method of the class
-        return (*_class_in(node), *reversed(parts)) if parts else ()
-    return (*([node.id] if isinstance(node, ast.Name) else []), *reversed(parts))
+    if isinstance(node, ast.Name):
+        return (node.id, *reversed(parts))
+    # nn.CrossEntropyLoss()(x, y): that call is asked for itself; SVC().fit(x, y).predict(x): a method of the class;
+    # model(x).softmax(1): a method of something
+    return (*(_class_in(node) or (SOMETHING,)), *reversed(parts)) if parts else ()
 
 
 def _class_in(node: ast.expr) -> tuple[str, ...]:
@@ -293,6 +386,8 @@ def _look_up(name: _Name) -> list[Record]:
 
 def _called(name: _Name, same: Same) -> list[Callable]:
     """The callables of a name, with parts that are the `same`: that name in full, or else the end of theirs."""
+    if SOMETHING in name.parts:
+        return []
     paths, spellings = _index()
     whole, written = (tuple(map(same, parts)) for parts in (_expanded(name.parts), name.parts))
     known = [(tuple(map(same, parts)), each) for parts, each in paths.get(letters(written[-1]), ())]
@@ -316,6 +411,13 @@ def _expanded(parts: tuple[str, ...]) -> tuple[str, ...]:
 def _roots() -> frozenset[str]:
     paths = (each.paths for each in callables() if each.language == "Python")
     return frozenset(path.partition(".")[0] for path in chain.from_iterable(paths) if "." in path)
+
+
+@cache
+def _modules() -> frozenset[str]:
+    """The modules of recorded functions, but for the first: ``distributions``, ``losses``."""
+    paths = (path.split(".") for each in callables() if each.language == "Python" for path in each.paths)
+    return frozenset(part for path in paths for part in path[1:-1] if part.islower())
 
 
 @cache
@@ -348,7 +450,8 @@ def _chosen(each: Callable, name: _Name) -> list[Record]:
     asked = {flag.name for flag in each.flags} & set(name.parts)  # raw_score: the rows that set it first
     every = sorted(rows(each), key=lambda record: not asked and bool(record.case.when))
     every.sort(key=lambda record: not asked <= dict(record.case.when).keys())
-    filled = [one.name for one in each.inputs if one.name in given and one.scale]
+    every.sort(key=lambda record: name.parts[-1] not in dict(record.case.when).values())  # processed_logprobs
+    filled = [one.name for one in each.scores if one.name in given]
     every = [record for record in every if record.case.input in filled] or every
     known = {key: value for key, value in flags.items() if value is not UNKNOWN and value is not ...}
     if not name.called and not flags:
@@ -377,25 +480,67 @@ def _arguments(each: Callable, name: _Name) -> dict[str, Any]:
 def _derived(each: Callable, flags: dict[str, Any]) -> list[Record]:
     """A row that nobody ran, where the scale follows from the flags."""
     found = resolve(each.paths[0], **flags) or each
-    scale = found.scores[0].scale if found.scores else found.returns
+    filled = each.cases[0].input
+    scale = {one.name: one.scale for one in found.inputs}[filled] if filled else found.returns
     if scale is None:
         return []
     case = replace(each.cases[0], when=tuple(flags.items()), scale=scale, check=None, wrong=None, also=())
     return [Record(callable=each, case=case)]
 
 
-def _of_an_object(name: _Name) -> list[Record]:
-    """The method of an object, or a class in a module of any name: ``bst.predict(d, output_margin=True)``."""
-    receiver, *rest = name.parts
-    if not rest or not name.called or not receiver.islower() or receiver in IMPORTED_AS or receiver in _roots():
+def _methods(name: _Name) -> list[Callable]:
+    """The methods and attributes of this name, of any class: none if the name says what it's of, or its flags do."""
+    *receiver, last = name.parts
+    if _nicknamed(name.parts[0]) and not receiver:
         return []
-    plain = replace(name, parts=tuple(rest))
-    given = dict(name.keywords)
-    found = _look_up(plain)
+    if receiver and (any(part[:1].isupper() for part in receiver) or _called(name, str) or _is_module(receiver[0])):
+        return []
+    named = _called(replace(name, parts=(last,)), str)
+    methods = [each for each in named if each.form in ("method", "attribute")]
+    given = dict(name.keywords).keys()
+    if any(flag.name in given for each in named for flag in each.flags):
+        return []
+    if receiver:
+        return [each for each in methods if each.language == "Python"]
+    plain = any(each.form not in ("method", "attribute") and each.language == "Python" for each in named)
+    return named if len(methods) > 1 and not plain else []  # softmax alone is the function
+
+
+def _of_a_module(name: _Name) -> list[Record]:
+    """A class in a module whose name is cut short, ``dist.Bernoulli``; a method that a flag tells from others."""
+    receiver, *rest = name.parts
+    if not rest or not name.called or not receiver.islower():
+        return []
+    found = _look_up(replace(name, parts=tuple(rest)))
     if rest[-1][:1].isupper():
-        return found
+        return found if any(part.startswith(receiver) for part in _modules()) else []
+    given = dict(name.keywords)
     methods = [record for record in found if record.callable.form == "method" and record.language == "Python"]
-    return [record for record in methods if any(flag.name in given for flag in record.callable.flags)] or methods
+    return [record for record in methods if any(flag.name in given for flag in record.callable.flags)]
+
+
+def _owner(each: Callable) -> str:
+    """The class of a method, by its letters."""
+    return letters(_parts(each.paths[0])[-2]) if len(_parts(each.paths[0])) > 1 else ""
+
+
+def _of_a_class(name: _Name) -> list[Record]:
+    """The rows of all methods of a class that is named alone, or made: ``SVC(kernel="rbf")``."""
+    if not name.parts[-1][:1].isupper():
+        return []
+    whole = _expanded(name.parts)
+    methods = [each for each in callables() if each.form in ("method", "attribute") and each.language == "Python"]
+    owned = [
+        each
+        for each in sorted(methods, key=_rank)
+        for path in map(_parts, each.paths)
+        if path[:-1] == whole or path[-1 - len(name.parts) : -1] == name.parts
+    ]
+    return [record for each in dict.fromkeys(owned) for record in rows(each)]
+
+
+def _is_module(name: str) -> bool:
+    return name in IMPORTED_AS or name in _roots()
 
 
 def _nicknamed(word: str) -> list[Record]:
@@ -412,7 +557,7 @@ def _with_keyword(name: _Name) -> list[Record]:
         if any(flag.name == wanted for flag in each.flags):
             fitting = [row for row in rows(each) if value in (..., values_of_flags(each, row.case)[wanted])]
             found += fitting or _derived(each, {wanted: value})
-        elif any(one.name == wanted and one.scale for one in each.inputs):
+        elif any(one.name == wanted for one in each.scores):
             found += [record for record in rows(each) if record.case.input == wanted]
     return sorted(
         found, key=lambda record: (_rank(record.callable), dict(record.case.when).get(wanted) in (None, False))
@@ -421,7 +566,8 @@ def _with_keyword(name: _Name) -> list[Record]:
 
 def _with_words(text: str) -> list[Record]:
     """The rows whose symbol, spellings or inputs contain all of these words."""
-    words = [SAME_WORD.get(letters(word), letters(word)) for word in text.split()]
+    said_words = [letters(word) for word in re.sub(r"'s\b|[?!,]", "", text).split()]
+    words = [SAME_WORD.get(word, word) for word in said_words if word not in FILLERS]
     found: list[Record] = []
     for each in sorted(callables(), key=_rank) if all(words) else ():
         said = letters(" ".join([each.symbol, *each.paths, *each.spellings, *(one.name for one in each.inputs)]))

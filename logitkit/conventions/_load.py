@@ -84,8 +84,7 @@ class Record:
     def symbol(self) -> str:
         """The name, with the flags that aren't at their default: ``Booster.predict(output_margin=True)``."""
         flags = [f"{name}={_written(value, self.language)}" for name, value in self.case.when]
-        several = sum(each.scale is not None and not each.target for each in self.callable.inputs) > 1
-        if several and self.case.input and not flags:
+        if len(self.callable.scores) > 1 and self.case.input and not flags:
             flags = [f"{self.case.input}="]
         written = self.callable.symbol + (f"({', '.join(flags)})" if flags else "")
         return f"{written} ({self.case.condition})" if self.case.condition else written
@@ -104,6 +103,13 @@ class Record:
     def returned(self) -> bool:
         """Whether the scale is that of what comes out."""
         return self.case.input is None
+
+    @property
+    def depends(self) -> str | None:
+        """What decides the scale, where the arguments don't: the objective, the method that's called."""
+        if self.returned:
+            return self.callable.depends
+        return next((each.depends for each in self.callable.inputs if each.name == self.case.input), None)
 
     @property
     def reduction(self) -> str | None:
@@ -250,7 +256,7 @@ def _setting(fields: dict[str, Any]) -> Setting:
 
 
 def _case(shared: dict[str, Any], fields: dict[str, Any]) -> Case:
-    scores = [each["name"] for each in shared.get("inputs", []) if "scale" in each]
+    scores = [each["name"] for each in shared.get("inputs", []) if "target" not in each]
     own: dict[str, Any] = {name: shared.get(name) for name in SHARED} | {"ops": shared.get("ops", [])}
     own["input"] = scores[0] if len(scores) == 1 and not _is_output(fields.get("role", shared["role"])) else None
     own |= fields

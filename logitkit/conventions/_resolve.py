@@ -30,6 +30,17 @@ FRAMEWORKS: Final = {
     "vw": "Vowpal Wabbit",
     "tfjs": "TensorFlow.js",
     "paddle": "PaddlePaddle",
+    "trtllm": "TensorRT-LLM",
+    "trt-llm": "TensorRT-LLM",
+    "dl4j": "Deeplearning4j",
+    "djl": "Deep Java Library",
+    "coreml": "Apple Core ML",
+    "core ml": "Apple Core ML",
+    "glm.jl": "JuliaStats",
+    "gluon": "MXNet Gluon",
+    "mmdet": "MMDetection",
+    "yolo": "Ultralytics",
+    "tflite": "LiteRT (TensorFlow Lite)",
 }
 
 

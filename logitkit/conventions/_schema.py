@@ -60,7 +60,8 @@ class ByBackend(Mapping[str, T], Generic[T]):
 class Input:
     """One parameter: where it is passed, and the scale of what it must hold.
 
-    ``scale`` is None where it depends on a flag whose value isn't known, and for what is no score, such as a target.
+    ``scale`` is None where it isn't known: it depends on a flag whose value isn't, or on what ``depends`` says. A
+    target has none either: ``target`` says how it's written.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Input:
     scale: Scale | None = None
     event: Event | None = None
     target: tuple[str, ...] = ()
+    depends: str | None = None
     optional: bool = False
 
 
@@ -175,7 +177,8 @@ class Callable:
     """One callable of a framework: what every input must hold, what it returns, and what a wrong scale does.
 
     ``paths`` are exact: each can be imported (in languages other than Python, each is its full name there).
-    ``spellings`` are only for `find`.
+    ``spellings`` are only for `find`. ``returns`` is "none" for what's no score, such as a loss, a sample or labels;
+    it's None where the scale isn't known, since it depends on a flag whose value isn't, or on what ``depends`` says.
     """
 
     id: str
@@ -195,6 +198,7 @@ class Callable:
     inputs: tuple[Input, ...]
     flags: tuple[Flag, ...] = ()
     returns: Scale | None = None
+    depends: str | None = None
     applies: str
     ops: tuple[str, ...] = ()
     stability: Stability | ByBackend[Stability] | None = None

@@ -13,7 +13,7 @@ from logitkit import conventions
 from logitkit.conventions import SCALES, Record
 
 from . import margins
-from .contract import Job, MisfitError, jobs
+from .contract import Job, MisfitError, jobs, signature
 from .runner import Run, execute, runs
 
 RECORDS = Path(conventions.__file__).parent / "records"
@@ -63,6 +63,11 @@ class Answers:
         """The outcomes of a record where its scores are far apart."""
         return {name: self._of(run)[1][job] for name, job in margins.jobs(record).items()}
 
+    def signature(self, run: Run, record: Record) -> dict | None:
+        """What the comparison of its paths and parameters with the framework's says."""
+        job = signature(record)
+        return self._of(run)[1][job] if job else None
+
     def _of(self, run: Run) -> tuple[dict[str, str], dict[Job, dict]]:
         if why := self._missing[str(run)]:
             pytest.skip(why)
@@ -77,6 +82,7 @@ def _distinct(run: Run) -> list[Job]:
             with suppress(MisfitError):
                 todo |= dict.fromkeys(jobs(record.on(scale)).values())
         todo |= dict.fromkeys(margins.jobs(record).values())
+        todo |= dict.fromkeys([signature(record)] if signature(record) else [])
     return list(todo)
 
 

@@ -31,6 +31,13 @@ def test_stability_is_what_scores_far_apart_show(run: Run, record: Record, answe
     assert (said[run.backend] if isinstance(said, conventions.ByBackend) else said) == seen
 
 
+def test_paths_and_parameters_are_those_of_the_framework(run: Run, record: Record, answers: Answers) -> None:
+    """Names, their order, which are by keyword only, and defaults; and every path is one and the same object."""
+    found = answers.signature(run, record)
+    if found is not None:  # an option, a string: there is nothing to import
+        assert found == {"value": [1.0]}, found["message"]
+
+
 def test_record_names_the_version_that_was_run(run: Run, answers: Answers) -> None:
     if not run.pinned:
         pytest.skip("R is that of the machine: its numbers must be those recorded, its version need not")

@@ -50,20 +50,23 @@ def test_another_number_fails(run: Run, record: Record, answers: Answers) -> Non
         assert verdict(replace(record, case=wrong), outcomes, run.backend)
 
 
-# What is planted in a copy of PyTorch's records, by the symbol whose record it spoils.
+TRUE, SAME = "record_is_true_of_its_framework", "paths_and_parameters_are_those_of_the_framework"
+# What is planted in a copy of PyTorch's records, by the symbol whose record it spoils, and the test that must find it.
 PLANTED = {
-    "torch.nn.functional.nll_loss": ('\nscale = "log-probabilities"', '\nscale = "logits"'),
-    "torch.nn.functional.cross_entropy": ("gives = 0.169846", "gives = 0.169746"),
-    "torch.nn.CrossEntropyLoss": ("gives = 0.657846", "gives = 0.657746"),
-    "torch.nn.BCELoss": ('raises = "RuntimeError"', 'raises = "ValueError"'),
-    "torch.logit": ("gives = 2.0", "gives = 2.1"),
-    "torch.nn.functional.kl_div": ('call = "input, target', 'call = "target, input'),
+    "torch.nn.functional.nll_loss": ('\nscale = "log-probabilities"', '\nscale = "logits"', TRUE),
+    "torch.nn.functional.cross_entropy": ("gives = 0.169846", "gives = 0.169746", TRUE),
+    "torch.nn.CrossEntropyLoss": ("gives = 0.657846", "gives = 0.657746", TRUE),
+    "torch.nn.BCELoss": ('raises = "RuntimeError"', 'raises = "ValueError"', TRUE),
+    "torch.logit": ("gives = 2.0", "gives = 2.1", TRUE),
+    "torch.nn.functional.kl_div": ('call = "input, target', 'call = "target, input', SAME),
+    "torch.nn.functional.gumbel_softmax": ("tau=1", "tau=2", SAME),
+    "torch.nn.BCEWithLogitsLoss": ("modules.loss.BCEWithLogitsLoss", "modules.loss.BCELoss", SAME),
 }
 
 
 def test_run_fails_on_a_copy_of_the_registry_where_it_is_wrong(tmp_path: Path) -> None:
     head, *parts = (RECORDS / "pytorch.toml").read_text("utf-8").split("[[callable]]\n")
-    for symbol, (true, false) in PLANTED.items():
+    for symbol, (true, false, _) in PLANTED.items():
         (number,) = (number for number, part in enumerate(parts) if part.startswith(f'symbol = "{symbol}"\n'))
         assert true in parts[number]
         parts[number] = parts[number].replace(true, false, 1)
@@ -82,7 +85,7 @@ def test_run_fails_on_a_copy_of_the_registry_where_it_is_wrong(tmp_path: Path) -
     ]
     done = subprocess.run([*command, here / "test_contracts.py"], text=True, capture_output=True, check=False)
     failed = set(re.findall(r"^FAILED .*::(\w+\[.*?\])", done.stdout, re.M))
-    wanted = {f"test_record_is_true_of_its_framework[PyTorch: {symbol}]" for symbol in PLANTED}
+    wanted = {f"test_{name}[PyTorch: {symbol}]" for symbol, (_, _, name) in PLANTED.items()}
     assert done.returncode == 1, done.stdout + done.stderr
     # A wrong scale feeds other numbers, so the results drift and show another stability.
     wanted |= {"test_stability_is_what_scores_far_apart_show[PyTorch: torch.nn.functional.nll_loss]"}

@@ -1,9 +1,11 @@
 """Makes the calls that `runner` writes below: one line of JSON for each, in the file named on the command line."""
 
+import ast as _ast
 import importlib as _importlib
 import importlib.metadata as _metadata
 import inspect as _inspect
 import json as _json
+import re as _re
 import sys as _sys
 
 import numpy as _np
@@ -33,34 +35,103 @@ def emit(key, call, x, y, onehot, dtype=None):
         _write(key=key, raises=type(error).__name__, message=str(error).strip().partition("\n")[0][:500])
 
 
-def in_order(symbol, *claimed):
-    """Whether each list of parameters is, in this order, one that the symbol or a call of its object has."""
-    path = symbol.split(".")
-    try:
-        found = globals().get(path[0]) or _importlib.import_module(path[0])
-        for name in path[1:]:
-            found = (
-                getattr(found, name) if hasattr(found, name) else _importlib.import_module(f"{found.__name__}.{name}")
-            )
-        real = [_inspect.signature(found)]
-    except (ImportError, AttributeError, TypeError, ValueError):
-        return True  # nothing that Python can inspect: an attribute of an object, a function written in C
-    if _inspect.isclass(found):
-        calls = [getattr(found, name, None) for name in ("__init__", "forward", "__call__", "update", "update_state")]
-        real += [_inspect.signature(call) for call in calls if _inspect.isfunction(call)]
-    for names in claimed:
-        if not any(_has(signature, names) for signature in real):
-            raise TypeError(f"its parameters are {' or '.join(str(list(each.parameters)) for each in real)}")
+def as_recorded(form, paths, construct, call):
+    """Whether every path leads to one and the same object, whose parameters are those recorded, with their defaults."""
+    found = [_import(path) for path in paths]
+    faults = [
+        f"{path} isn't {paths[0]}" for path, each in zip(paths, found, strict=True) if _plain(each) != _plain(found[0])
+    ]
+    if found[0] is not None and form != "attribute":
+        if _inspect.isclass(found[0]) != (form == "class"):
+            faults.append(f"it is {'a' if form != 'class' else 'no'} class")
+        real = _signatures(found[0], form)
+        recorded = {"construct": construct, "call": call}
+        for place, text in recorded.items():
+            if real[place] and text is not None and _canonical(text) not in real[place]:
+                faults.append(f"{place}: not ({text}) but {' or '.join(f'({each})' for each in real[place])}")
+    if faults:
+        raise TypeError("; ".join(faults))
     return True
 
 
-def _has(signature, names):
-    kinds = {parameter.kind for parameter in signature.parameters.values()}
-    rest = iter(signature.parameters)
-    # What takes *args and **kwargs says nothing of their names and order.
-    return {_inspect.Parameter.VAR_POSITIONAL, _inspect.Parameter.VAR_KEYWORD} <= kinds or all(
-        name in rest for name in names
-    )
+# The methods by which an object is called: PyTorch's, anybody's, Keras's, and those of metrics.
+_CALLS = ("forward", "__call__", "call", "update_state", "update")
+
+
+def _import(path):
+    """What a path leads to: None for what only an object of a class has."""
+    parts = path.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            found = _importlib.import_module(".".join(parts[:count]))
+            break
+        except ModuleNotFoundError:
+            if count == 1:
+                raise
+    for name in parts[count:]:
+        if _inspect.isclass(found) and not hasattr(found, name):
+            return None
+        found = getattr(found, name)
+    return found
+
+
+def _plain(found):
+    """A method without the class through which it was found."""
+    return getattr(found, "__func__", found)
+
+
+def _signatures(found, form):
+    """The parameters by which it is made and called; none where Python can't tell, as of what's written in C."""
+    try:
+        own = _inspect.signature(found)
+    except (TypeError, ValueError):
+        return {"construct": [], "call": []}
+    if form == "class":
+        calls = [getattr(found, name, None) for name in _CALLS]
+        called = [_text(_inspect.signature(each), True) for each in calls if _inspect.isfunction(each)]
+        return {"construct": _known(_text(own)), "call": _known(*called)}
+    # A method of a tensor names it, as the first of its inputs; one of a model does not.
+    with_self = form == "method" and next(iter(own.parameters), None) == "self"
+    return {"construct": [], "call": _known(_text(own), *([_text(own, True)] if with_self else []))}
+
+
+def _known(*texts):
+    """Those that say what is taken: with *args and **kwargs, whatever they are called, nobody knows."""
+    return [text for text in texts if not ("**" in text and _re.search(r"(^|, )\*\w", text))]
+
+
+def _text(signature, method=False):
+    """A signature as Python writes it, without annotations; a default that isn't a literal is an ellipsis."""
+    parameters = list(signature.parameters.values())[method:]
+    return _canonical(str(_inspect.Signature(list(map(_shown, parameters))))[1:-1])
+
+
+def _shown(parameter):
+    default = parameter.default
+    if isinstance(default, str):
+        default = str.__str__(default)  # a member of an enumeration is its word
+    elif default is not parameter.empty and not _is_literal(default):
+        default = ...
+    return parameter.replace(annotation=parameter.empty, default=default)
+
+
+def _is_literal(value):
+    try:
+        return _ast.literal_eval(repr(value)) == value
+    except (ValueError, SyntaxError, TypeError):
+        return False
+
+
+def _canonical(text):
+    """Parameters in one form: a default that isn't a literal is an ellipsis."""
+    arguments = _ast.parse(f"def f({text}): ...").body[0].args
+    for defaults in (arguments.defaults, arguments.kw_defaults):
+        for place, each in enumerate(defaults):
+            try:
+                _ast.literal_eval(each) if each else None
+            except ValueError:
+                defaults[place] = _ast.Constant(...)
+    return _ast.unparse(arguments)
 
 
 def versions(*packages):
