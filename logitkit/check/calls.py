@@ -226,10 +226,18 @@ class Calls(Expressions):
             for one in instance.cls.line():
                 found = one.names.get(name)
                 if isinstance(found, Function | Choice):
-                    return self.call(self.attribute(instance, name), args, kwargs, node)
+                    return self._call_found(instance, self.attribute(instance, name), args, kwargs, node)
             if name in instance.attributes and name != "__call__":
-                return self.call(instance.attributes[name], args, kwargs, node)
+                return self._call_found(instance, instance.attributes[name], args, kwargs, node)
         return self.call_base(instance, instance.cls, args, kwargs, node)
+
+    def _call_found(
+        self, instance: Instance, method: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST
+    ) -> Value:
+        """Call what stands for calling an object; if nothing is known about that, it's not the object again."""
+        if isinstance(method, Thing | Method):
+            return Thing("", owner=instance)
+        return self.call(method, args, kwargs, node)
 
     def call_base(
         self, instance: Value, cls: Class, args: list[Value], kwargs: dict[str, Value], node: ast.AST

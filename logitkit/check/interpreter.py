@@ -41,6 +41,7 @@ from logitkit.check.values import (
     Thing,
     Value,
     alternatives,
+    contradict,
     each,
     read,
     root,
@@ -62,6 +63,7 @@ class Threshold:
     number: float
     node: ast.AST
     place: Place
+    under: Guard  # the conditions under which it's compared
 
 
 class Interpreter(Statements):
@@ -72,7 +74,8 @@ class Interpreter(Statements):
         self.facts = facts
         self.findings: list[rules.Finding] = []
         self.thresholds: list[Threshold] = []
-        self.wanted: dict[int, tuple[str, Place]] = {}  # which scale a loss takes a value for, by the value's root
+        # What takes a value for log-odds, where and under which conditions, by the value's root.
+        self.wanted: dict[int, list[tuple[str, Place, Guard]]] = {}
 
     def matters(self, module: Module) -> bool:
         """Whether a file names an activation, a loss, a sampler or a layer."""
@@ -275,7 +278,7 @@ class Interpreter(Statements):
 
     def notice(self, value: Value, name: str, node: ast.AST) -> None:
         """Take note that a function takes numbers for log-odds."""
-        self.wanted.setdefault(id(root(value)), (name, self.place(node)))
+        self.wanted.setdefault(id(root(value)), []).append((name, self.place(node), self.taken))
         self.alive.append(root(value))
 
     # Layers, losses and models
@@ -484,9 +487,9 @@ class Interpreter(Statements):
 
     def compared(self, value: Value, operator: str, number: float, node: ast.AST) -> None:
         """Take note of a comparison with a constant."""
-        for _, one in alternatives(value, self.taken):
+        for guard, one in alternatives(value, self.taken):
             if isinstance(one, Tensor | Thing):
-                self.thresholds.append(Threshold(one, operator, number, node, self.place(node)))
+                self.thresholds.append(Threshold(one, operator, number, node, self.place(node), self.taken | guard))
                 self.alive.append(one)
 
     def _threshold_call(self, name: str, args: Args, node: ast.AST) -> None:
@@ -499,12 +502,14 @@ class Interpreter(Statements):
         """Take note of an argmax, or of a maximum with its index, along an axis that's known."""
         axis = rest[0] if rest else kwargs.get("dim", kwargs.get("axis"))
         if isinstance(value, Tensor) and value.units == 1 and isinstance(axis, Const) and axis.value in (1, -1):
-            self.thresholds.append(Threshold(value, name, axis.value, node, self.place(node)))
+            self.thresholds.append(Threshold(value, name, axis.value, node, self.place(node), self.taken))
 
     def conclude(self) -> None:
         """Judge the thresholds, once everything is known about what was compared with them."""
         for threshold in self.thresholds:
-            wanted = self.wanted.get(id(root(threshold.value)))
+            takers = self.wanted.get(id(root(threshold.value)), [])
+            together = ((name, place) for name, place, guard in takers if not contradict(guard, threshold.under))
+            wanted = next(together, None)
             found = rules.judge_threshold(
                 threshold.value, threshold.operator, threshold.number, threshold.place, wanted
             )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PROBS", "LOG_PROBS", "SCORES", "LABELS", "UNKNOWN", "Bound", "Choice", "Class", "Const", "File", "Function",
     "Guard", "Instance", "Items", "Later", "Made", "Mapping", "Method", "Namespace", "Place", "Step", "Super",
-    "Symbol", "Tensor", "Thing", "Value", "alternatives", "combine", "each", "overwrite", "read", "root",
+    "Symbol", "Tensor", "Thing", "Value", "alternatives", "combine", "contradict", "each", "overwrite", "read", "root",
 ]  # fmt: skip
 
 PROBS, LOG_PROBS, SCORES, LABELS, UNKNOWN = "probabilities", "log-probabilities", "scores", "labels", "unknown"
@@ -241,7 +241,8 @@ class Choice(Value):
     options: tuple[tuple[Guard, Value], ...]
 
 
-def _contradict(one: Guard, other: Guard) -> bool:
+def contradict(one: Guard, other: Guard) -> bool:
+    """Whether two sets of conditions can't hold together."""
     if not one or not other:
         return False
     for condition, truth in one:
@@ -259,7 +260,7 @@ def alternatives(value: Value, taken: Guard) -> list[tuple[Guard, Value]]:
     """What a value may be under the conditions taken for granted, each with what else must hold."""
     if not isinstance(value, Choice):
         return [(frozenset(), value)]
-    return [(guard - taken, option) for guard, option in value.options if not _contradict(guard, taken)]
+    return [(guard - taken, option) for guard, option in value.options if not contradict(guard, taken)]
 
 
 def read(value: Value, taken: Guard) -> Value:
@@ -307,7 +308,7 @@ def overwrite(old: Value | None, new: Value, extra: list[tuple[Any, bool]]) -> V
     for guard, value in alternatives(old, frozenset()) if old is not None else []:
         if here <= guard:
             continue
-        if _contradict(guard, here):
+        if contradict(guard, here):
             options.append((guard, value))
             continue
         held = guard
