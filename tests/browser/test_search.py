@@ -137,18 +137,18 @@ def test_search_works_from_a_folder(browser, folder):
 
 def test_search_answers_while_the_reader_types(page, site):
     page.goto(f"{site}/search.html?q=softmax", wait_until="networkidle")
-    page.get_by_label("All pages").fill("Berkson")
+    page.locator("article").get_by_label("Words to search for").fill("Berkson")
     first = page.locator("#search-results li a").first
     expect(first).to_have_text(re.compile("logit"))
     assert page.url == f"{site}/search.html?q=Berkson"
-    page.get_by_label("All pages").fill("")
+    page.locator("article").get_by_label("Words to search for").fill("")
     expect(page.locator("#search-results li")).to_have_count(0)
 
 
 def test_search_answers_in_place_of_the_contents(page, site):
     page.goto(f"{site}/chapters/one-idea.html")
     contents = page.locator("#site-contents")
-    contents.get_by_label("Search the book").press_sequentially("temperature scaling")
+    contents.get_by_label("Words to search for").press_sequentially("temperature scaling")
     answer = contents.get_by_role("link", name="Can I trust softmax(logits)? > Temperature scaling", exact=True)
     answer.wait_for()
     assert not contents.get_by_role("link", name="Symptoms").is_visible()
