@@ -151,7 +151,8 @@ IMPORTABLE = ("function", "class", "method", "attribute")
 def signature(record: Record) -> Job | None:
     """The call that compares the record's paths and parameters with those of the framework, if it can be imported."""
     each = record.callable
-    if record.language != "Python" or each.form not in IMPORTABLE:
+    # Stan's functions and a command line are reached from Python, but they are no paths of it.
+    if record.language != "Python" or each.form not in IMPORTABLE or "." not in each.paths[0]:
         return None
     return Job(f"as_recorded({each.form!r}, {each.paths!r}, {each.construct!r}, {each.call!r})", (0.0,), 0, (0.0,))
 

@@ -60,18 +60,15 @@ _CALLS = ("forward", "__call__", "call", "update_state", "update")
 
 def _import(path):
     """What a path leads to: None for what only an object of a class has."""
-    parts = path.split(".")
-    for count in range(len(parts), 0, -1):
-        try:
-            found = _importlib.import_module(".".join(parts[:count]))
-            break
-        except ModuleNotFoundError:
-            if count == 1:
-                raise
-    for name in parts[count:]:
-        if _inspect.isclass(found) and not hasattr(found, name):
-            return None
-        found = getattr(found, name)
+    first, *names = path.split(".")
+    found = _importlib.import_module(first)
+    for name in names:
+        if not hasattr(found, name):
+            if _inspect.isclass(found):
+                return None
+            found = _importlib.import_module(f"{found.__name__}.{name}")
+        else:  # a package may have a class and a module of one name: the class is meant
+            found = getattr(found, name)
     return found
 
 
