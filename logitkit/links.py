@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from logitkit import kernels
 from logitkit._arrays import Float64s, Floats, as_floats, by_element, proportions, require_within
 from logitkit.formulas import binary
 
@@ -92,7 +91,7 @@ def logit(p: npt.ArrayLike) -> Any:
     array([      -inf, 0.        , 2.19722458])
     """
     probs = proportions(as_floats(p, "p"), "p", _LOGITS_AS_PROBS)
-    return _each(lambda p: binary.logit(p, np), probs, "logit")
+    return _each(lambda p: binary.logit(p, np), probs)
 
 
 def expit(x: npt.ArrayLike) -> Any:
@@ -131,7 +130,7 @@ def expit(x: npt.ArrayLike) -> Any:
     array([0.        , 0.26894142, 0.5       , 0.73105858])
     """
     log_odds = as_floats(x, "x")
-    return _each(lambda x: binary.expit(x, np), log_odds, "expit")
+    return _each(lambda x: binary.expit(x, np), log_odds)
 
 
 def log_expit(x: npt.ArrayLike) -> Any:
@@ -171,7 +170,7 @@ def log_expit(x: npt.ArrayLike) -> Any:
     array([-1.00000000e+03, -6.93147181e-01, -4.24835426e-18])
     """
     log_odds = as_floats(x, "x")
-    return _each(lambda x: -binary.softplus(-x, np), log_odds, "log_expit")
+    return _each(lambda x: -binary.softplus(-x, np), log_odds)
 
 
 def softplus(x: npt.ArrayLike) -> Any:
@@ -211,7 +210,7 @@ def softplus(x: npt.ArrayLike) -> Any:
     array([4.24835426e-18, 6.93147181e-01, 1.00000000e+03])
     """
     values = as_floats(x, "x")
-    return _each(lambda x: binary.softplus(x, np), values, "softplus")
+    return _each(lambda x: binary.softplus(x, np), values)
 
 
 def log1mexp(x: npt.ArrayLike) -> Any:
@@ -252,8 +251,6 @@ def log1mexp(x: npt.ArrayLike) -> Any:
     return _each(lambda x: binary.log1mexp(x, np), log_probs)
 
 
-def _each(formula: Callable[[Float64s], Float64s], values: Floats, kernel: str = "") -> Any:
-    if kernel and kernels.suit(values):
-        return kernels.elementwise(kernel, values)[0][()]
+def _each(formula: Callable[[Float64s], Float64s], values: Floats) -> Any:
     (result,) = by_element(lambda x: (formula(x),), [values], [values.dtype])
     return result
