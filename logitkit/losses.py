@@ -474,7 +474,8 @@ def _kernel(targets: Targets, axis: int, grad: bool) -> tuple[Any, Any]:
         losses, grads, left = kernels.cross_entropy(
             logits, np.where(kept, labels, -1), weights / targets.divisor, grad=grad
         )
-        losses = np.where(kept, zero_safe_product(weights, losses, np), 0)
+        with np.errstate(over="ignore"):  # a loss beyond the largest number is inf, as the formula has it
+            losses = np.where(kept, zero_safe_product(weights, losses, np), 0)
         return (losses, grads, left) if grad else (losses, left)
 
     usable = targets.hard and kernels.why_off() is None

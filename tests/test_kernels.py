@@ -183,3 +183,9 @@ class TestTwin:
         loss = lt.cross_entropy(logits, torch.tensor([1]))
         logits.detach().zero_()
         torch.testing.assert_close(grad(loss, z)[0], expected)
+
+
+def test_weighted_loss_that_overflows_is_infinite() -> None:
+    """Without a warning, as the formula has it."""
+    logits = [-1e308, 0.0]
+    assert lk.cross_entropy([0], logits=[logits], weight=[2.0, 2.0], reduction="none")[0] == INF
