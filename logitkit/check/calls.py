@@ -7,6 +7,7 @@ logits and a model of probabilities without mixing them up.
 from __future__ import annotations
 
 import ast
+from abc import abstractmethod
 
 from logitkit.check.expressions import Expressions, Frame, with_step
 from logitkit.check.structures import HEADS
@@ -44,21 +45,21 @@ MORE = "**"  # the key that says there may be more keyword arguments
 class Calls(Expressions):
     """Reads calls. What a library's function does is said by the subclass."""
 
+    @abstractmethod
     def run(self, body: list[ast.stmt]) -> bool:
         """Read statements; whether the program goes on after them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def library(self, path: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
         """What a function or class of a library gives."""
-        raise NotImplementedError
 
+    @abstractmethod
     def made(self, made: Made, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
         """What a layer, loss or model of a library gives."""
-        raise NotImplementedError
 
+    @abstractmethod
     def method(self, owner: Value, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
         """What a method of a tensor, of an unknown thing or of a library's object gives."""
-        raise NotImplementedError
 
     def _Call(self, node: ast.Call) -> Value:
         function = self.value(node.func)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -64,7 +65,7 @@ class Frame:
     yields: list[Value] = field(default_factory=list)
 
 
-class Expressions:
+class Expressions(ABC):
     """Reads expressions. What a call does is said by the subclass."""
 
     def __init__(self, project: Project, budget: int) -> None:
@@ -79,21 +80,21 @@ class Expressions:
         self.inner: list[Function] = []  # functions defined in functions
         self.parents: list[ast.AST] = []  # the expressions around the one that's being read
 
+    @abstractmethod
     def call(self, function: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
         """What a call gives."""
-        raise NotImplementedError
 
+    @abstractmethod
     def compared(self, value: Value, operator: str, number: float, node: ast.AST) -> None:
         """Take note that numbers are compared with a threshold."""
-        raise NotImplementedError
 
+    @abstractmethod
     def apply(self, function: Function, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
         """Read a function's body."""
-        raise NotImplementedError
 
+    @abstractmethod
     def import_module(self, name: str, level: int, node: ast.AST) -> Value:
         """The module that an import means."""
-        raise NotImplementedError
 
     @property
     def frame(self) -> Frame:
@@ -179,9 +180,9 @@ class Expressions:
         # A piece of a program: whatever this is, it's the same thing everywhere.
         return module.unknown.setdefault(name, Thing(name))
 
+    @abstractmethod
     def has(self, path: str) -> bool:
         """Whether a library is known to have this name."""
-        raise NotImplementedError
 
     def _Attribute(self, node: ast.Attribute) -> Value:
         return self.attribute(self.value(node.value), node.attr)
@@ -228,17 +229,17 @@ class Expressions:
         inner = self.project.find(later.name, path, 1) if path.endswith("__init__.py") else None
         return File(inner) if inner else Thing(later.name)
 
+    @abstractmethod
     def matters(self, module: Module) -> bool:
         """Whether there's anything about scales in a file."""
-        return True
 
+    @abstractmethod
     def telling(self, function: Function) -> bool:
         """Whether there's anything about scales in a function."""
-        return True
 
+    @abstractmethod
     def read_top(self, module: Module) -> None:
         """Read a file's top level, once."""
-        raise NotImplementedError
 
     def _inherited(self, owner: Value, line: list[Class], name: str, cls: Class) -> Value:
         """An attribute found in a class or its ancestors; a method is bound to its object."""
@@ -349,9 +350,9 @@ class Expressions:
             return self.part(owner, index, node)
         return owner if isinstance(owner, Symbol | Class) else Thing("element")
 
+    @abstractmethod
     def part(self, owner: Made | Instance, index: Value, node: ast.AST) -> Value:
         """One layer of a model, or what `__getitem__` gives."""
-        raise NotImplementedError
 
     def _element(self, owner: Items, index: Value) -> Value:
         if isinstance(index, Const) and not owner.open:
@@ -622,9 +623,9 @@ class Expressions:
             return [self.item(value, Thing("index"), ast.Pass())], False
         return [Thing("element")], False
 
+    @abstractmethod
     def layers(self, made: Made) -> tuple[list[Value], bool]:
         """The layers of a container."""
-        raise NotImplementedError
 
     # Assignment
 
