@@ -14,7 +14,8 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.index_entries import split_index_msg
 
-UNREAD = (nodes.math, nodes.math_block, nodes.literal_block, nodes.raw, nodes.comment, nodes.title)
+# Code is quoted badly, and its names are in the text beside it.
+UNREAD = (nodes.literal_block, nodes.doctest_block, nodes.math_block, nodes.raw, nodes.comment, nodes.title)
 
 
 def setup(app: Sphinx) -> None:
@@ -61,12 +62,15 @@ def places(node: nodes.Element, name: str = "", anchor: str = "") -> Iterator[li
             elif isinstance(child, addnodes.index):
                 entries.update((", ".join(split_index_msg(kind, text)), None) for kind, text, *_ in child["entries"])
             elif isinstance(child, nodes.Text):
-                words.extend(child.split())
+                words.append(child.astext())
+            elif isinstance(child, nodes.math):
+                words.append("…")
             elif not isinstance(child, UNREAD):
                 read(child)
+                words.append("" if isinstance(child, nodes.Inline) else " ")
 
     read(node)
-    yield [name, anchor, " ".join(words), list(entries)]
+    yield [name, anchor, " ".join("".join(words).split()), list(entries)]
     yield from within
 
 
