@@ -1,6 +1,11 @@
-"""What every room may use."""
+"""What every room may use. The environment of the frameworks reads the edge cases too, and has no Sphinx."""
 
-from sphinx.environment import BuildEnvironment
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.environment import BuildEnvironment
 
 
 def load(env: BuildEnvironment, *files: str) -> None:

@@ -1,6 +1,8 @@
 """Imports between the rooms of book/ run one way: everybody may use shared, notebooks may use site."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,9 @@ def test_module_imports_its_own_room_and_those_that_it_may(path):
 )
 def test_every_form_of_an_import_is_seen(line):
     assert rooms(f"def late():\n    {line}", "pages") == {"paper"}
+
+
+def test_edge_cases_are_read_where_there_is_no_sphinx():
+    """As in the environment of the frameworks."""
+    code = "import sys; sys.modules['sphinx'] = None; import book.shared.edge_cases"
+    subprocess.run([sys.executable, "-c", code], cwd=BOOK.parent, check=True)
