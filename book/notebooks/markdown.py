@@ -106,7 +106,7 @@ class MarkdownWriter:
         return f"```{node.get('language', '')}\n{node.astext().rstrip()}\n```"
 
     def _field_list(self, node: nodes.field_list) -> str:
-        return "\n".join(f"- **{name.astext()}:** {self.blocks(body.children)}" for name, body in node.children)
+        return "\n".join(f"- **{name.astext()}:** {self.inline(body)}" for name, body in node.children)
 
     def _bullet_list(self, node: nodes.bullet_list) -> str:
         return "\n".join(self.item("- ", item) for item in node.children)

@@ -32,15 +32,14 @@ const names = {
 
   start(form, list) {
     const status = form.querySelector("[role=status]");
-    const entries = [...list.querySelectorAll(":scope > dt")].map((term) => {
-      const elements = [term, term.nextElementSibling];
-      const anchors = [term, ...term.querySelectorAll("[id]")].map(({ id }) => id);
+    const entries = [...list.children].map((element) => {
+      const anchors = [...element.querySelectorAll("[id]")].map(({ id }) => id);
       return {
-        elements,
+        element,
         anchors,
-        framework: term.querySelector(".framework").textContent,
-        scale: term.className.match(/scale-([a-z-]+)/)[1],
-        text: [...anchors, ...elements.map(({ textContent }) => textContent)].join(" "),
+        framework: element.querySelector(".framework").textContent,
+        scale: element.className.replace("scale-", ""),
+        text: [...anchors, element.textContent].join(" "),
       };
     });
     const query = Object.fromEntries(new URLSearchParams(location.search));
@@ -52,8 +51,8 @@ const names = {
     list.after(more);
 
     function display(shown, matching) {
-      for (const { elements } of entries) for (const element of elements) element.hidden = true;
-      for (const { elements } of shown) for (const element of elements) element.hidden = false;
+      for (const { element } of entries) element.hidden = true;
+      for (const { element } of shown) element.hidden = false;
       status.textContent = names.said(shown.length, matching.length, entries.length);
       more.hidden = shown.length === matching.length;
       more.textContent = `Show all ${matching.length}`;
@@ -91,10 +90,11 @@ const names = {
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(change)); // once the fields are empty
     more.addEventListener("click", () => {
-      const before = entries.filter(({ elements }) => !elements[0].hidden).length;
+      const isShown = ({ element }) => !element.hidden;
+      const before = entries.filter(isShown).length;
       limit = Infinity;
       show();
-      entries.filter(({ elements }) => !elements[0].hidden)[before]?.elements[0].querySelector("a").focus();
+      entries.filter(isShown)[before]?.element.querySelector("a").focus();
     });
     addEventListener("hashchange", follow);
     form.hidden = false;

@@ -43,14 +43,16 @@ def entry(record: Record, ids: tuple[str, ...] = ()) -> nodes.definition_list_it
     """Return a record as a term, which links to its documentation, and what there is to say of it."""
     link = nodes.reference("", "", nodes.literal("", record.symbol), refuri=record.case.docs)
     framework = nodes.inline("", record.framework, classes=["framework"])
+    # No paragraphs: the list is the longest page, and its elements are what a phone takes its time for.
     fields = [
-        nodes.field("", nodes.field_name("", label), nodes.field_body("", nodes.paragraph("", "", *marked(text))))
+        nodes.field("", nodes.field_name("", label), nodes.field_body("", *marked(text)))
         for label, text in facts(record).items()
     ]
     return nodes.definition_list_item(
         "",
-        nodes.term("", "", link, nodes.Text(" "), framework, ids=list(ids), classes=[f"scale-{record.scale}"]),
+        nodes.term("", "", link, nodes.Text(" "), framework, ids=list(ids)),
         nodes.definition("", nodes.field_list("", *fields)),
+        classes=[f"scale-{record.scale}"],
     )
 
 

@@ -98,6 +98,19 @@ class Translator(HTML5Translator):
     def depart_literal(self, node: nodes.literal) -> None:
         self.body.append("</code>")
 
+    def visit_definition_list_item(self, node: nodes.definition_list_item) -> None:
+        """Put an entry of a list that has a class into a box, so that it is laid out, shown and hidden as one."""
+        if node["classes"]:
+            self.body.append(self.starttag(node, "div"))
+
+    def depart_definition_list_item(self, node: nodes.definition_list_item) -> None:
+        if node["classes"]:
+            self.body.append("</div>\n")
+
+    def depart_field_name(self, node: nodes.field_name) -> None:
+        """End a label without a colon, which no page shows."""
+        self.body.append("</dt>\n")
+
     def visit_table(self, node: nodes.table) -> None:
         """Put a table into a box that scrolls where it is too wide."""
         self.in_table += 1

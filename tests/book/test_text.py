@@ -56,7 +56,7 @@ def test_no_two_sources_are_cited_by_the_same_words(site):
 def test_list_of_names_is_whole_and_its_script_is_loaded_on_its_page_only(site):
     folder, pages = site
     page = pages[folder / "chapters" / "names.html"]
-    links = {(link.get_text(), link["href"]) for link in page.select("dl.names > dt > a.external")}
+    links = {(link.get_text(), link["href"]) for link in page.select("dl.names > div > dt > a.external")}
     assert links == {(record.symbol, record.case.docs) for record in conventions.table()}
     assert page.find(id="torch.nn.CrossEntropyLoss").name == "dt"
     assert page.select(".sd-tab-set .sd-tab-content pre")
