@@ -14,6 +14,8 @@ BOOK := .venv/book.done book/node_modules/.package-lock.json
 
 # One thread per process: sums are then added in one order on every machine, so stored outputs can be compared exactly.
 export OMP_NUM_THREADS := 1
+# Containers often forbid Python to keep what it has compiled, and each of the tests' hundred processes would start anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .NOTPARALLEL:  # the tests use all processors, and the targets share one environment
 .PHONY: help book archive pdf serve test notebooks accuracy mutants frameworks browser chromium links lint clean
