@@ -67,6 +67,8 @@ def require_within(values: Floats, name: str, low: float, high: float, hint: str
 
 def proportions(values: Floats, name: str, hint: str) -> Floats:
     """Return numbers in [0, 1]; what is a few roundings outside is taken for the 0 or 1 that it was meant to be."""
+    if values.size and values.min() >= 0 and values.max() <= 1:  # mostly so, and soon seen
+        return values
     slack = ROUNDINGS * np.finfo(values.dtype).eps
     require(~((values < -slack) | (values > 1 + slack)), values, name, "lie in [0, 1]", hint)
     return np.clip(values, 0, 1)
@@ -164,9 +166,10 @@ def by_row(
                 if place == len(results):
                     results.append(np.empty((rows, *value.shape[1:]), np.float64 if value.ndim == 1 else dtype))
                 results[place][block] = value
-    return tuple(
-        r.reshape(row_shape)
-        if r.ndim == 1
-        else np.moveaxis(r.astype(dtype, copy=False).reshape(*row_shape, classes), -1, axis)
-        for r in results
-    )
+    with np.errstate(all="ignore"):
+        return tuple(
+            r.reshape(row_shape)
+            if r.ndim == 1
+            else np.moveaxis(r.astype(dtype, copy=False).reshape(*row_shape, classes), -1, axis)
+            for r in results
+        )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from logitkit import kernels
 from logitkit._arrays import Float64s, Floats, as_floats, by_element, proportions, require_within
 from logitkit.formulas import binary
 
@@ -91,7 +92,7 @@ def logit(p: npt.ArrayLike) -> Any:
     array([      -inf, 0.        , 2.19722458])
     """
     probs = proportions(as_floats(p, "p"), "p", _LOGITS_AS_PROBS)
-    return _each(lambda p: binary.logit(p, np), probs)
+    return _each(lambda p: binary.logit(p, np), probs, "logit")
 
 
 def expit(x: npt.ArrayLike) -> Any:
@@ -130,7 +131,7 @@ def expit(x: npt.ArrayLike) -> Any:
     array([0.        , 0.26894142, 0.5       , 0.73105858])
     """
     log_odds = as_floats(x, "x")
-    return _each(lambda x: binary.expit(x, np), log_odds)
+    return _each(lambda x: binary.expit(x, np), log_odds, "expit")
 
 
 def log_expit(x: npt.ArrayLike) -> Any:
@@ -170,7 +171,7 @@ def log_expit(x: npt.ArrayLike) -> Any:
     array([-1.00000000e+03, -6.93147181e-01, -4.24835426e-18])
     """
     log_odds = as_floats(x, "x")
-    return _each(lambda x: -binary.softplus(-x, np), log_odds)
+    return _each(lambda x: -binary.softplus(-x, np), log_odds, "log_expit")
 
 
 def softplus(x: npt.ArrayLike) -> Any:
@@ -210,7 +211,7 @@ def softplus(x: npt.ArrayLike) -> Any:
     array([4.24835426e-18, 6.93147181e-01, 1.00000000e+03])
     """
     values = as_floats(x, "x")
-    return _each(lambda x: binary.softplus(x, np), values)
+    return _each(lambda x: binary.softplus(x, np), values, "softplus")
 
 
 def log1mexp(x: npt.ArrayLike) -> Any:
@@ -251,6 +252,8 @@ def log1mexp(x: npt.ArrayLike) -> Any:
     return _each(lambda x: binary.log1mexp(x, np), log_probs)
 
 
-def _each(formula: Callable[[Float64s], Float64s], values: Floats) -> Any:
+def _each(formula: Callable[[Float64s], Float64s], values: Floats, kernel: str = "") -> Any:
+    if kernel and kernels.suit(values):
+        return kernels.elementwise(kernel, values)[0][()]
     (result,) = by_element(lambda x: (formula(x),), [values], [values.dtype])
     return result

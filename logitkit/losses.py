@@ -34,7 +34,17 @@ from logitkit._targets import (
 )
 from logitkit.formulas import binary, double_double
 from logitkit.formulas.binary import zero_safe_product
-from logitkit.simplex import Shifted, as_rows, cancellation_limit_of, defined, log_softmax64, others, shift, softmax64
+from logitkit.simplex import (
+    Shifted,
+    as_rows,
+    cancellation_limit_of,
+    defined,
+    log_softmax64,
+    others,
+    round_to,
+    shift,
+    softmax64,
+)
 
 
 def cross_entropy(
@@ -122,7 +132,7 @@ def cross_entropy(
     if scale != "logits":
         (losses,) = by_row(formula, arrays, axis, prediction.dtype)
     else:
-        (losses,) = by_row(formula, arrays, axis, prediction.dtype, *_kernel(targets, axis, grad=False))
+        (losses,) = by_row(formula, arrays, axis, prediction.dtype, *_kernel(targets, prediction, axis, grad=False))
     return reduce(losses, targets.divisor, reduction, prediction.dtype)
 
 
@@ -183,7 +193,7 @@ def cross_entropy_value_and_grad(
         ) / targets.divisor
 
     arrays = [prediction, targets.labels, targets.kept]
-    losses, grad = by_row(formula, arrays, axis, prediction.dtype, *_kernel(targets, axis, grad=True))
+    losses, grad = by_row(formula, arrays, axis, prediction.dtype, *_kernel(targets, prediction, axis, grad=True))
     return reduce(losses, targets.divisor, reduction, prediction.dtype), grad
 
 
@@ -252,13 +262,17 @@ def binary_cross_entropy(
     """
     scale, prediction = binary_prediction(logits=logits, probs=probs, log_probs=log_probs)
     arrays = binary_targets(target, prediction, weight, pos_weight)
-    surprisal = _BINARY_LOSSES[scale]
+    divisor, surprisal = divisor_for(prediction.size, reduction), _BINARY_LOSSES[scale]
+    if scale == "logits" and kernels.suit(prediction):
+        limit = 0.75 * cancellation_limit_of(prediction.dtype)
+        losses, *_ = kernels.binary_cross_entropy(arrays, limit, reduction != "none", None)
+        return reduce(losses, divisor, reduction, prediction.dtype)
 
     def formula(values: Float64s, y: Float64s, w: Float64s, a: Float64s) -> tuple[Float64s]:
         return (zero_safe_product(w, surprisal(values, y, a, np), np),)
 
     (losses,) = by_element(formula, arrays, [np.float64])
-    return reduce(losses, divisor_for(losses.size, reduction), reduction, prediction.dtype)
+    return reduce(losses, divisor, reduction, prediction.dtype)
 
 
 def binary_cross_entropy_value_and_grad(
@@ -318,7 +332,15 @@ def binary_cross_entropy_value_and_grad(
         grad = w * _binary_gradient(x, y, a, cancellation_limit) / divisor
         return zero_safe_product(w, binary.loss_of_logits(x, y, a, np), np), grad
 
-    losses, grad = by_element(formula, arrays, [np.float64, prediction.dtype])
+    if kernels.suit(prediction):
+        limit = 0.75 * cancellation_limit
+        losses, grad, left = kernels.binary_cross_entropy(arrays, limit, reduction != "none", 1 / divisor)
+        if left.any():
+            operands = [np.broadcast_to(a, prediction.shape).ravel()[left] for a in arrays]
+            grad[left] = by_element(formula, operands, [np.float64, grad.dtype])[1]
+        grad = round_to(grad.reshape(prediction.shape), prediction)[()]
+    else:
+        losses, grad = by_element(formula, arrays, [np.float64, prediction.dtype])
     return reduce(losses, divisor, reduction, prediction.dtype), grad
 
 
@@ -466,19 +488,21 @@ def kl_divergence(
     return reduce(losses, divisor_for(losses.size, reduction), reduction, dtype)
 
 
-def _kernel(targets: Targets, axis: int, grad: bool) -> tuple[Any, Any]:
-    """Return the kernel of a loss of logits, if there is one, and the check of what it leaves to the formula."""
+def _kernel(targets: Targets, prediction: Floats, axis: int, grad: bool) -> tuple[Any, Any]:
+    """Return the kernel of a loss of logits, if it's of use, and the check of what it leaves to the formula."""
 
     def kernel(logits: Floats, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]) -> tuple[Any, ...]:
-        weights = targets.weight[labels]
-        losses, grads, left = kernels.cross_entropy(
-            logits, np.where(kept, labels, -1), weights / targets.divisor, grad=grad
-        )
-        with np.errstate(over="ignore"):  # a loss beyond the largest number is inf, as the formula has it
-            losses = np.where(kept, zero_safe_product(weights, losses, np), 0)
-        return (losses, grads, left) if grad else (losses, left)
+        target = np.where(kept, labels, -1) if labels.ndim == 1 else labels
+        if targets.hard:
+            losses, *of_rows = kernels.cross_entropy(logits, target, -1, targets.weight, targets.divisor, grad)
+        else:
+            options = targets.weight, targets.smoothing, targets.divisor, 0.75 * limit
+            losses, *of_rows = kernels.soft_cross_entropy(logits, target, -1, *options, grad)
+        return (losses, *of_rows[1 - grad :])
 
-    usable = targets.hard and kernels.why_off() is None
+    limit = cancellation_limit_of(prediction.dtype)
+    # Nearly every gradient under a distribution needs twice the digits of float64.
+    usable = kernels.suit(prediction) and (targets.hard or limit < 1)
     return kernel if usable else None, lambda logits: defined(logits, "logits", axis)
 
 

@@ -11,11 +11,13 @@ the log-odds of a class are worked out in the book's chapter *Are raw logits log
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from logitkit import kernels
 from logitkit._arrays import Float64s, Floats, as_floats, by_row, proportions, require, require_axis, require_within
 from logitkit.formulas import double_double
 
@@ -109,7 +111,7 @@ def softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
     >>> lk.softmax([2.0, 0.0, -1.0])
     array([0.84379473, 0.1141952 , 0.04201007])
     """
-    return _each_row(softmax64, z, axis)
+    return _each_row(softmax64, z, axis, "softmax")
 
 
 def log_softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
@@ -149,7 +151,7 @@ def log_softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
     >>> lk.log_softmax([40.0, 0.0])
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    return _each_row(log_softmax64, z, axis)
+    return _each_row(log_softmax64, z, axis, "log_softmax")
 
 
 def class_log_odds(z: npt.ArrayLike, axis: int = -1) -> Any:
@@ -354,7 +356,7 @@ def require_sum_of_one(sums: Any, source: Floats, name: str, hint: str) -> None:
 def round_to(values: Float64s, like: Floats) -> npt.NDArray[Any]:
     """Round float64 results to the dtype of the input, where overflow to inf is the rounded value."""
     with np.errstate(all="ignore"):
-        return values.astype(like.dtype)
+        return values.astype(like.dtype, copy=False)
 
 
 class Shifted(NamedTuple):
@@ -490,9 +492,17 @@ def cancellation_limit_of(dtype: np.dtype[Any]) -> float:
     return 1.0 if dtype.itemsize == 8 else 2.0**-18
 
 
-def _each_row(formula: Any, z: npt.ArrayLike, axis: int) -> Any:
-    logits, axis = as_logits(z, "z", axis)
-    (result,) = by_row(lambda z: (formula(z, cancellation_limit_of(logits.dtype)),), [logits], axis, logits.dtype)
+def _each_row(formula: Any, z: npt.ArrayLike, axis: int, kernel: str = "") -> Any:
+    logits, axis = as_rows(z, "z", axis)
+    of_rows = partial(kernels.of_rows, kernel) if kernel and kernels.suit(logits) else None
+    (result,) = by_row(
+        lambda z: (formula(z, cancellation_limit_of(logits.dtype)),),
+        [logits],
+        axis,
+        logits.dtype,
+        of_rows,
+        lambda logits: defined(logits, "z", axis),
+    )
     return result
 
 

@@ -11,6 +11,7 @@ from tests import oracle
 from tests.accuracy.draws import DTYPES
 from tests.accuracy.promises import Promise
 from tests.accuracy.table import TABLES, Table
+from tests.backends import backend  # noqa: F401 - runs every test on both
 
 
 @pytest.mark.parametrize(

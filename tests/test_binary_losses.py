@@ -13,6 +13,7 @@ import pytest
 
 import logitkit as lk
 from tests import oracle
+from tests.backends import backend  # noqa: F401 - runs every test on both
 from tests.contracts import (
     DTYPES,
     Case,

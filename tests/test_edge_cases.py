@@ -16,6 +16,7 @@ import pytest
 import logitkit as lk
 from book.shared.edge_cases import LIBRARIES, PATH, Answer, Case, read
 from tests import oracle
+from tests.backends import backend  # noqa: F401 - runs every test on both
 
 ROOT = Path(__file__).parents[1]
 

@@ -23,12 +23,18 @@ INF, NAN = np.inf, np.nan
 # Around the number of lanes, of classes of a short row, and of lanes in a long one.
 CLASSES = (1, 2, 10, 64, 65, 129, 1000)
 ROWS = "[[3., 1, 0], [0, 40, 1], [1, 2, 0]]"
-LOSS = f"import logitkit as lk; print(*lk.cross_entropy_value_and_grad([0, 1, 2], logits={ROWS}))"
+LOSS = f"""import logitkit as lk
+lk.kernels.WORTH_A_KERNEL = 0
+print(*lk.cross_entropy_value_and_grad([0, 1, 2], logits={ROWS}))
+print(*lk.cross_entropy_value_and_grad([0, 1, 2], logits={ROWS}, label_smoothing=0.1))
+print(*lk.binary_cross_entropy_value_and_grad([0, 1, 1], logits=[0.5, 40, -800]))
+print(lk.softmax({ROWS}), lk.log_softmax({ROWS}), lk.logit([0, 0.3, 0.5]), lk.expit([-3, 3]), lk.log_expit([-30, 5]))"""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _kernels_are_used() -> None:
+@pytest.fixture(autouse=True)
+def _kernels_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kernels.why_off() is None
+    monkeypatch.setattr(kernels, "WORTH_A_KERNEL", 0)
 
 
 def by_formula(call: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
@@ -116,7 +122,7 @@ def test_one_variable_switches_them_off_and_one_sets_the_threads() -> None:
     shown = run("import logitkit; logitkit.show_config()", LOGITKIT_KERNELS="0", LOGITKIT_THREADS="3")
     assert "NumPy: LOGITKIT_KERNELS is 0" in shown
     assert "threads  3" in shown
-    code = LOSS + "; import sys; print('numba' in sys.modules)"
+    code = LOSS + "\nimport sys; print('numba' in sys.modules)"
     assert run(code, LOGITKIT_KERNELS="0").split()[-1] == "False"
     assert run(code).split()[-1] == "True"
 

@@ -11,6 +11,7 @@ import pytest
 import logitkit as lk
 from logitkit._arrays import Float64s, by_element
 from tests import oracle
+from tests.backends import backend  # noqa: F401 - runs every test on both
 from tests.contracts import DTYPES, Case, Elementwise, log_probs, logits, probs, refuses
 
 INF = np.inf

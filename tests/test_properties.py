@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import logitkit as lk
+from tests.backends import backend  # noqa: F401 - runs every test on both
 from tests.contracts import DTYPES
 
 Array = npt.NDArray[Any]
@@ -288,7 +289,7 @@ class TestScales:
     def test_of_a_class_target(self, row: tuple[Array, int]) -> None:
         z, label = row
         loss = lk.cross_entropy(label, logits=z)
-        assert lk.cross_entropy(label, log_probs=lk.log_softmax(z)) == loss
+        close(lk.cross_entropy(label, log_probs=lk.log_softmax(z)), loss, 4 * EPS)  # kernels sum in another order
         assume(loss < 700)
         close(lk.cross_entropy(label, probs=lk.softmax(z)), loss, 2 * EPS, 8 * EPS)
 

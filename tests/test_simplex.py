@@ -11,6 +11,7 @@ import pytest
 import logitkit as lk
 from logitkit._arrays import BLOCK, FEW_CLASSES
 from tests import oracle
+from tests.backends import backend  # noqa: F401 - runs every test on both
 from tests.contracts import DTYPES, Case, Rowwise, class_probs, logits, refuses
 
 INF, NAN = np.inf, np.nan

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd import gradgradcheck
 
 import logitkit.torch as lt
+from tests.backends import backend  # noqa: F401 - runs every test on both
 from tests.twins import (
     ALL,
     CLASSES,

@@ -15,6 +15,7 @@ from torch.autograd import grad
 import logitkit as lk
 import logitkit.torch as lt
 from tests import oracle
+from tests.backends import backend  # noqa: F401 - runs every test on both
 
 
 class TestKeepsItsDigits:

@@ -235,7 +235,8 @@ def test_target_a_rounding_above_one_is_one() -> None:
     assert lt.binary_cross_entropy_with_logits(z, votes.expand(1, 2)) == lt.binary_cross_entropy_with_logits(
         z, torch.tensor([[1.0, 0.0]])
     )
-    assert torch.vmap(lt.cross_entropy)(z[None], votes[None]) == lt.cross_entropy(z, torch.tensor([[1.0, 0.0]]))
+    mapped, exact = torch.vmap(lt.cross_entropy)(z[None], votes[None]), lt.cross_entropy(z, torch.tensor([[1.0, 0.0]]))
+    torch.testing.assert_close(mapped[0], exact, rtol=4e-7, atol=0)  # what is mapped isn't computed by a kernel
     with pytest.raises(ValueError, match="it is a probability"):
         lt.cross_entropy(z, torch.tensor([[1.001, 0.0]]))
 

@@ -7,7 +7,7 @@ LOGITKIT_THREADS sets how many threads a large call may use (else OMP_NUM_THREAD
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 from logitkit._arrays import Float64s, Floats
 
+# Numbers from which on a kernel is worth its call, and the first call the compiler's import; below that NumPy computes.
+WORTH_A_KERNEL = 1 << 12
 # Numbers for which one more thread is worth waking, and parts of each thread's share: one held up by another program
 # leaves the rest to the others.
 WORTH_A_THREAD, PARTS = 1 << 16, 8
@@ -29,6 +31,11 @@ def why_off() -> str | None:
     if os.environ.get("LOGITKIT_KERNELS", "1") == "0":
         return "LOGITKIT_KERNELS is 0"
     return None if find_spec("numba") else "Numba isn't installed; pip install 'logitkit[fast]' brings it"
+
+
+def suit(values: npt.NDArray[Any]) -> bool:
+    """Whether a kernel should compute with an array."""
+    return values.size >= max(1, WORTH_A_KERNEL) and why_off() is None
 
 
 @cache
@@ -62,22 +69,99 @@ def show_config() -> None:
     print(f"threads  {threads()}")
 
 
+def elementwise(
+    kernel: str, values: Floats, grad: bool = False, most_threads: int | None = None
+) -> tuple[Floats, Floats]:
+    """Return what a kernel computes of each number, and if asked for the derivatives."""
+    x, dtype = _flat(values), _dtype_of_results(values)
+    results, slopes = np.empty(x.size, dtype), np.empty(x.size if grad else 0, dtype)
+    run(kernel, x.size, 1, x, results, slopes, most_threads=most_threads)
+    with np.errstate(all="ignore"):
+        return results.reshape(values.shape).astype(values.dtype, copy=False), slopes
+
+
+def binary_cross_entropy(
+    operands: Sequence[Floats],
+    limit: float,
+    summed: bool,
+    factor: float | None,
+    most_threads: int | None = None,
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_]]:
+    """Return losses, or their sum; their gradient times a factor, if given; and which numbers of it are left.
+
+    The operands are log-odds, targets, weights and pos_weights.
+    """
+    from logitkit.kernels import _compiled
+
+    x, y, *of_each = operands
+    chunk, dtype = _compiled.CHUNK, _dtype_of_results(x)
+    chunks, values = -(-x.size // chunk), _flat(x)
+    factors = [f.reshape(1) if f.size == 1 else np.broadcast_to(f, x.shape).ravel() for f in of_each]
+    losses, sums = np.empty(0 if summed else x.size, dtype), np.empty(chunks)
+    grads, left = np.empty(0 if factor is None else x.size, dtype), np.zeros(0 if factor is None else x.size, bool)
+    arrays = (values, _flat(y), *factors, limit, losses, sums, factor or 0.0, grads, left)
+    run("binary_cross_entropy", chunks, chunk, *arrays, most_threads=most_threads)
+    return sums.sum() if summed else losses.reshape(x.shape), grads, left
+
+
 def cross_entropy(
-    logits: Floats, labels: npt.NDArray[np.integer[Any]], factors: Float64s, grad: bool, most_threads: int | None = None
+    logits: Floats,
+    labels: npt.NDArray[np.integer[Any]],
+    ignored: int,
+    weights: Float64s | None,
+    divisor: float,
+    grad: bool,
+    most_threads: int | None = None,
 ) -> tuple[Float64s, Floats, npt.NDArray[np.bool_]]:
-    """Return the loss of each row's class, 0 for a negative one; its gradient times a factor; and the rows left out."""
+    """Return the weighted loss of each row's class, its gradient over the divisor, and which rows are left."""
     rows, classes = logits.shape
-    values = _flat(logits)
+    values, of_classes = _flat(logits), np.empty(0) if weights is None else weights
     losses, left = np.empty(rows), np.zeros(rows, bool)
-    grads = np.empty(logits.size if grad else 0, values.dtype)
-    arrays = (values, classes, labels, factors, losses, grads, left)
+    grads = np.empty(logits.size if grad else 0, _dtype_of_results(logits))
+    arrays = (values, classes, labels, ignored, of_classes, divisor, losses, grads, left)
     run("cross_entropy", rows, classes, *arrays, most_threads=most_threads)
     return losses, grads.reshape(logits.shape if grad else (0, classes)), left
+
+
+def soft_cross_entropy(
+    logits: Floats,
+    target: npt.NDArray[Any],
+    ignored: int,
+    weights: Float64s | None,
+    smoothing: float,
+    divisor: float,
+    limit: float,
+    grad: bool,
+    most_threads: int | None = None,
+) -> tuple[Float64s, Floats, npt.NDArray[np.bool_]]:
+    """Return the loss of rows under distributions or smoothed classes, its gradient, and which rows are left."""
+    rows, classes = logits.shape
+    values, of_classes = _flat(logits), np.empty(0) if weights is None else weights
+    soft = target.ndim == 2
+    labels, shares = (np.empty(0, np.int64), _flat(target)) if soft else (target, np.empty(0, values.dtype))
+    losses, left = np.empty(rows), np.zeros(rows, bool)
+    grads = np.empty(logits.size if grad else 0, _dtype_of_results(logits))
+    arrays = (values, classes, labels, ignored, shares, of_classes, smoothing, divisor, limit, losses, grads, left)
+    run("soft_cross_entropy", rows, classes, *arrays, most_threads=most_threads)
+    return losses, grads.reshape(logits.shape if grad else (0, classes)), left
+
+
+def of_rows(kernel: str, logits: Floats, most_threads: int | None = None) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return what a kernel makes of rows of logits, and which rows are left."""
+    rows, classes = logits.shape
+    results, left = np.empty(logits.size, _dtype_of_results(logits)), np.zeros(rows, bool)
+    run(kernel, rows, classes, _flat(logits), classes, results, left, most_threads=most_threads)
+    return results.reshape(logits.shape), left
 
 
 def _flat(values: Floats) -> npt.NDArray[Any]:
     """Return the values as kernels take them: one after another, in float32 or float64."""
     return np.ascontiguousarray(values, np.float64 if values.dtype == np.float64 else np.float32).reshape(-1)
+
+
+def _dtype_of_results(values: Floats) -> type[np.floating[Any]]:
+    """Return the dtype that results are written in: rounded to float32 first, those in float16 would be twice."""
+    return np.float32 if values.dtype == np.float32 else np.float64
 
 
 def run(kernel: str, rows: int, width: int, *arguments: Any, most_threads: int | None = None) -> None:

@@ -11,23 +11,23 @@ last of the rows that it works on.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from logitkit.formulas.double_double import LOG2_HIGH, LOG2_LOW
-from logitkit.kernels._compiler import compiled
+from logitkit.kernels._compiler import compiled, inlined
 
 # Numbers that a step treats alike, and classes up to which each lane has a row of its own.
 LANES, SHORT = 64, 64
+# Numbers whose buffers stay in the fastest cache.
+CHUNK = 512
 # 1.5 * 2^52: adding it rounds to a whole number, which is then in the last bits.
 ROUNDER = 6755399441055744.0
-LOG2_E = 1.4426950408889634
+LOG2, LOG2_E = 0.6931471805599453, 1.4426950408889634
 # Down to here a sum doesn't feel that terms below 2^-1022 have fewer digits.
 SUBNORMAL_SUM = 2.0**-960
 
 
-@compiled
+@inlined
 def two_sum(a, b):
     """Return the rounded sum and its rounding error."""
     total = a + b
@@ -35,14 +35,14 @@ def two_sum(a, b):
     return total, (a - (total - b_used)) + (b - b_used)
 
 
-@compiled
+@inlined
 def power_of_two(shifted):
     """Return 2^k of ROUNDER + k: the last bits of a sum, put in the place of an exponent."""
     bits = np.float64(shifted).view(np.int64) << np.int64(52)
     return np.int64(bits + np.int64(1023 << 52)).view(np.float64)
 
 
-@compiled
+@inlined
 def exp(x):
     """Return exp(x) of x <= 0 within 0.6 units in the last place, subnormal results and NaN included."""
     x = -746.0 if x < -746.0 else x
@@ -66,7 +66,7 @@ def exp(x):
     return e * power_of_two(shifted + (128.0 if deep else 0.0)) * (2.0**-128 if deep else 1.0)
 
 
-@compiled
+@inlined
 def exp_narrow(x):
     """Return exp(x) of x <= 0 within 2.3e-10 of itself, for results in float32, where nothing is left below -708."""
     x = -708.0 if x < -708.0 else x
@@ -78,148 +78,569 @@ def exp_narrow(x):
     return (low + (r2 * r2) * high) * power_of_two(shifted)
 
 
+@inlined
+def exponential(x, exact):
+    """Return exp(x) of x <= 0, for a result in float64 or in float32."""
+    return exp(x) if exact else exp_narrow(x)
+
+
+@inlined
+def two_atanh(s, exact):
+    """Return 2 atanh(s) - 2 s of |s| <= 0.2025, as a share of s."""
+    w = s * s
+    w2 = w * w
+    if exact:
+        low = (0.6666666666666666 + 0.40000000000009306 * w) + (0.2857142856666864 + 0.22222223148322984 * w) * w2
+        high = (0.18181729869745253 + 0.15389174135906675 * w) + (0.1320375159044889 + 0.1365426141372305 * w) * w2
+        return w * (low + high * (w2 * w2))
+    return w * ((0.666666662360088 + 0.40000335758185385 * w) + (0.28530722517673707 + 0.2378736000653261 * w) * w2)
+
+
+@inlined
+def log1p_near(f, exact):
+    """Return log(1 + f) of -1/4 <= f <= 1/2."""
+    half, s = 0.5 * f * f, f / (2.0 + f)
+    return f - (half - s * (half + two_atanh(s, exact)))
+
+
+@inlined
+def log1p(x, exact):
+    """Return log(1 + x) of 0 <= x <= 1."""
+    # Above one half it is log(2) + log(1 + (x - 1) / 2).
+    far = x > 0.5
+    near = log1p_near(0.5 * (x - 1.0) if far else x, exact)
+    return (near + (LOG2_LOW if far else 0.0)) + (LOG2_HIGH if far else 0.0)
+
+
+@inlined
+def rounded_log2(a, b):
+    """Return about log2(a / b) of a >= b > 0 as ROUNDER + k: the bits of a number are about its logarithm."""
+    distance = np.float64(a).view(np.uint64) - np.float64(b).view(np.uint64)
+    k = (distance + np.uint64(1 << 51)) >> np.uint64(52)
+    return np.uint64(k | np.float64(ROUNDER).view(np.uint64)).view(np.float64)
+
+
+@inlined
+def log1p_of_sum(x):
+    """Return log(1 + x) of 0 <= x < 2^1000."""
+    shifted = rounded_log2(1.0 + x, 1.0)
+    k, scale = shifted - ROUNDER, power_of_two(2.0 * ROUNDER - shifted)
+    near = log1p_near(x * scale - (1.0 - scale), True)
+    return (near + k * LOG2_LOW) + k * LOG2_HIGH
+
+
+@inlined
+def log_of_odds(q):
+    """Return log((1 - q) / q) of 0 < q <= 1/2, exactly 0 at 1/2."""
+    deep = q < 2.0**-900
+    b = q * (2.0**128 if deep else 1.0)
+    a = 1.0 - q
+    shifted = rounded_log2(a, b)  # 2^k q is about 1 - q
+    k = (shifted - ROUNDER) + (128.0 if deep else 0.0)
+    b *= power_of_two(shifted)
+    s = ((a - b) + ((1.0 - a) - q)) / (a + b)  # the numerator is exact
+    return ((s * two_atanh(s, True) + k * LOG2_LOW) + 2.0 * s) + k * LOG2_HIGH
+
+
+@inlined
+def holds_float64(values):
+    """Return whether numbers are float64 rather than float32, which a compiler knows beforehand."""
+    return values.dtype.type(1.0 + 2.0**-40) != 1.0
+
+
+@inlined
+def expit_of(x, exact):
+    """Return the probability of log-odds."""
+    e = exponential(-abs(x), exact)
+    smaller = e / (1.0 + e)
+    return e - e * smaller if x < 0.0 else 1.0 - smaller
+
+
+@inlined
+def softplus_of(x, exact):
+    """Return log(1 + exp(x))."""
+    return log1p(exponential(-abs(x), exact), exact) + (x if x > 0.0 else 0.0)
+
+
 @compiled
+def expit(first, last, x, out, slopes):
+    """Write the probabilities of log-odds."""
+    x, out = x[first:last], out[first:last]  # from 0 on, where a compiler sees that no index is negative
+    for i in range(x.size):
+        out[i] = expit_of(np.float64(x[i]), holds_float64(x))
+
+
+@compiled
+def softplus(first, last, x, out, slopes):
+    """Write log(1 + exp(x)), and if asked for its derivative."""
+    x, out, slopes = x[first:last], out[first:last], slopes[first:last]
+    for i in range(x.size):
+        out[i] = softplus_of(np.float64(x[i]), holds_float64(x))
+    for i in range(slopes.size):
+        slopes[i] = expit_of(np.float64(x[i]), holds_float64(x))
+
+
+@compiled
+def log_expit(first, last, x, out, slopes):
+    """Write the log-probabilities of log-odds."""
+    x, out = x[first:last], out[first:last]
+    for i in range(x.size):
+        out[i] = -softplus_of(-np.float64(x[i]), holds_float64(x))
+
+
+@compiled
+def logit(first, last, x, out, slopes):
+    """Write the log-odds of probabilities, NaN for other numbers, and if asked for their derivative."""
+    x, out, slopes = x[first:last], out[first:last], slopes[first:last]
+    for i in range(x.size):
+        p = np.float64(x[i])
+        q = 1.0 - p
+        q = p if p < q else q
+        up = np.inf if q == 0.0 else np.nan if q < 0.0 else log_of_odds(q)
+        out[i] = -up if p < 0.5 else up
+    for i in range(slopes.size):
+        p = np.float64(x[i])
+        slope = 1.0 / (p * (1.0 - p))
+        slopes[i] = np.nan if slope < 0.0 else abs(slope)
+
+
+@inlined
+def sum_by_halves(values):
+    """Return the sum of a chunk, which is overwritten, in an order that doesn't depend on the processor."""
+    half = CHUNK // 2
+    while half:
+        for i in range(half):
+            values[i] += values[i + half]
+        half //= 2
+    return values[0]
+
+
+@compiled
+def exps_of_sizes(x, exact, e):
+    """Write exp(-abs(x))."""
+    if exact:
+        for i in range(x.size):
+            e[i] = exp(-abs(np.float64(x[i])))
+    else:
+        for i in range(x.size):
+            e[i] = exp_narrow(-abs(np.float64(x[i])))
+
+
+@compiled
+def binary_cross_entropy(first, last, x, y, weight, pos_weight, limit, losses, sums, factor, grad, left):
+    """Write the losses of log-odds or each chunk's sum, and if asked for their gradient times a factor.
+
+    What is left are numbers whose gradient is below that share of its operands.
+    """
+    exact = holds_float64(x)
+    careful = exact or limit > 0.0
+    w, a = np.full(CHUNK, weight[0]), np.full(CHUNK, pos_weight[0])
+    e, loss, cancelled = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK)
+    for chunk in range(first, last):
+        start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
+        size, xs, ys = stop - start, x[start:stop], y[start:stop]
+        if weight.size > 1:
+            w[:size] = weight[start:stop]
+        if pos_weight.size > 1:
+            a[:size] = pos_weight[start:stop]
+        exps_of_sizes(xs, careful, e)
+        for i in range(size):
+            z, t = np.float64(xs[i]), np.float64(ys[i])
+            positive, negative = w[i] * (a[i] * t), w[i] * (1.0 - t)
+            against = positive if z < 0.0 else negative
+            # Where nothing speaks against it, log-odds may be infinite.
+            loss[i] = (positive + negative) * log1p(e[i], exact) + (0.0 if against == 0.0 else against * abs(z))
+        if losses.size:
+            losses[start:stop] = loss[:size]
+        else:
+            loss[size:] = 0.0
+            sums[chunk] = sum_by_halves(loss)
+        if grad.size:
+            slopes = grad[start:stop]
+            for i in range(size):
+                z, t = np.float64(xs[i]), np.float64(ys[i])
+                pull = w[i] * (1.0 - t) * (e[i] if z < 0.0 else 1.0)
+                push = w[i] * (a[i] * t) * (1.0 if z < 0.0 else e[i])
+                difference, total = pull - push, 1.0 + e[i]
+                cancelled[i] = 1.0 if abs(difference) < limit * max(pull, push) else 0.0
+                slope = difference / total
+                # The rounding error of the sum is known, so its share of the quotient is taken back.
+                slopes[i] = factor * (slope - slope * ((e[i] - (total - 1.0)) / total))
+            if limit > 0.0:
+                left[start:stop] = cancelled[:size] > 0.0
+
+
+@inlined
+def is_short(classes):
+    """Whether each lane of a tile holds a row of its own."""
+    return classes <= SHORT
+
+
+@inlined
 def rows_of_tile(classes):
-    """Return how many rows a tile has: of short rows each lane holds one, of long rows all lanes hold one."""
-    return LANES if classes <= SHORT else 1
+    """Return how many rows a tile has."""
+    return LANES if is_short(classes) else 1
 
 
-@compiled
-def steps_of_tile(classes):
-    """Return how many numbers there are in each lane."""
-    return classes if classes <= SHORT else (classes + LANES - 1) // LANES
+@inlined
+def size_of_tile(classes):
+    """Return how many numbers a tile has."""
+    return classes * LANES if is_short(classes) else -(-classes // LANES) * LANES
 
 
-@compiled
+@inlined
 def place_in_tile(row, label, classes):
     """Return where the tile holds a class of a row."""
-    return label * LANES + row if classes <= SHORT else label
+    return label * LANES + row if is_short(classes) else label
 
 
 @compiled
-def load(z, classes, start, rows, tile):
-    """Copy rows into a tile; what is left of it are masked classes of a long row, or rows of zeros."""
-    origin = start * classes
-    if classes <= SHORT:
-        tile[: classes * LANES] = 0.0
-        for row in range(rows):
-            for j in range(classes):
-                tile[j * LANES + row] = z[origin + row * classes + j]
-    else:
+def load(values, classes, start, rows, padding, tile):
+    """Copy rows into a tile; where it has room for more, it holds the padding."""
+    tile[:] = padding
+    if not is_short(classes):
+        tile[:classes] = values[start * classes : (start + 1) * classes]
+        return
+    for row in range(rows):
+        own = values[(start + row) * classes : (start + row + 1) * classes]
         for j in range(classes):
-            tile[j] = z[origin + j]
-        tile[classes:] = -np.inf
+            tile[j * LANES + row] = own[j]
 
 
 @compiled
 def store(tile, scales, classes, start, rows, out):
     """Write a tile, each row of it times its scale, to rows."""
-    origin = start * classes
-    if classes <= SHORT:
-        for row in range(rows):
+    for row in range(rows):
+        scale, own = scales[row], out[(start + row) * classes : (start + row + 1) * classes]
+        if is_short(classes):
             for j in range(classes):
-                out[origin + row * classes + j] = tile[j * LANES + row] * scales[row]
-    else:
-        scale = scales[0]
-        for j in range(classes):
-            out[origin + j] = tile[j] * scale
+                own[j] = tile[j * LANES + row] * scale
+        else:
+            for j in range(classes):
+                own[j] = tile[j] * scale
 
 
 @compiled
-def find_tops(tile, classes, tops):
-    """Write the largest logit of each lane's row; NaN is passed over, to show in a sum."""
+def largest_by_bits(bits, lowest, others):
+    """Return the bits of the largest number, NaN above all: integers are compared without a thought of NaN."""
+    largest = lowest
+    for i in range(bits.size):
+        b = bits[i]
+        b = b ^ others if b < 0 else b
+        largest = b if b > largest else largest
+    return largest ^ others if largest < 0 else largest
+
+
+@compiled
+def largest_of(z):
+    """Return the largest number, or NaN."""
+    bits = np.empty(1, z.dtype)
+    if holds_float64(z):
+        bits.view(np.int64)[0] = largest_by_bits(z.view(np.int64), np.int64(-(2**63)), np.int64(2**63 - 1))
+    else:
+        bits.view(np.int32)[0] = largest_by_bits(z.view(np.int32), np.int32(-(2**31)), np.int32(2**31 - 1))
+    return np.float64(bits[0])
+
+
+@compiled
+def find_tops(z, classes, tops):
+    """Write the largest logit of each lane's row; NaN may be passed over, to show in a sum."""
+    if not is_short(classes):
+        tops[:] = largest_of(z)
+        return
     tops[:] = -np.inf
-    for step in range(steps_of_tile(classes)):
-        for lane in range(tops.size):
-            a, b = tile[step * LANES + lane], tops[lane]
+    for j in range(0, z.size, LANES):
+        for lane in range(LANES):
+            a, b = np.float64(z[j + lane]), tops[lane]
             tops[lane] = a if a > b else b
-    if classes > SHORT:
-        tops[:] = tops.max()
 
 
 @compiled
-def exponentiate(tile, tops, classes, exact, errors):
-    """Turn logits z into exp(z - top); where that's wanted, write what rounding took from each difference."""
-    steps = steps_of_tile(classes)
-    if exact:
-        for step in range(steps):
-            for lane in range(tops.size):
-                j = step * LANES + lane
-                difference, error = two_sum(tile[j], -tops[lane])
-                tile[j], errors[j] = difference, 0.0 if difference == -np.inf else error
-        for j in range(steps * LANES):
-            tile[j] = exp(tile[j])
+def find_places(z, tops, classes, rows, places):
+    """Write where the tile holds the largest logit of each row."""
+    for row in range(rows):
+        places[row] = place_in_tile(row, 0, classes)
+        for j in range(classes):
+            place = place_in_tile(row, j, classes)
+            if z[place] == tops[row]:
+                places[row] = place
+                break
+
+
+@compiled
+def exponentiate(z, tops, classes, careful, exps, errors):
+    """Write exp(z - top) and, if there's room, what it loses to the rounding of the difference."""
+    if not is_short(classes):
+        exps_of_row(z, tops[0], careful, exps, errors)
+        exps[z.size :] = 0.0
+        errors[z.size :] = 0.0
+        return
+    for j in range(0, z.size, LANES):
+        if errors.size:
+            for lane in range(LANES):
+                difference, error = two_sum(z[j + lane], -tops[lane])
+                exps[j + lane] = exp(difference)
+                errors[j + lane] = exps[j + lane] * (0.0 if difference == -np.inf else error)
+        elif careful:
+            for lane in range(LANES):
+                exps[j + lane] = exp(z[j + lane] - tops[lane])
+        else:
+            for lane in range(LANES):
+                exps[j + lane] = exp_narrow(z[j + lane] - tops[lane])
+
+
+@compiled
+def exps_of_row(z, top, careful, exps, errors):
+    """Write the same of a row, which may lack the last numbers of its tile."""
+    if errors.size:
+        for j in range(z.size):
+            difference, error = two_sum(np.float64(z[j]), -top)
+            exps[j] = exp(difference)
+            errors[j] = exps[j] * (0.0 if difference == -np.inf else error)
+    elif careful:
+        for j in range(z.size):
+            exps[j] = exp(z[j] - top)
     else:
-        for step in range(steps):
-            for lane in range(tops.size):
-                tile[step * LANES + lane] -= tops[lane]
-        for j in range(steps * LANES):
-            tile[j] = exp_narrow(tile[j])
+        for j in range(z.size):
+            exps[j] = exp_narrow(z[j] - top)
 
 
 @compiled
-def add_up(tile, classes, exact, errors, sums, lows):
-    """Write the sum of each lane's row; where that's wanted, of exps * (1 + errors), as if added exactly."""
+def add_up(tile, errors, classes, sums, lows):
+    """Write the sum of each lane's row; with errors, of both, as if added exactly."""
     sums[:] = 0.0
     lows[:] = 0.0
-    for step in range(steps_of_tile(classes)):
-        if exact:
-            for lane in range(sums.size):
-                j = step * LANES + lane
-                sums[lane], error = two_sum(sums[lane], tile[j])
-                lows[lane] += tile[j] * errors[j] + error
-        else:
-            for lane in range(sums.size):
-                sums[lane] += tile[step * LANES + lane]
-    if classes > SHORT:
+    if errors.size:
+        for j in range(0, tile.size, LANES):
+            for lane in range(LANES):
+                sums[lane], error = two_sum(sums[lane], tile[j + lane])
+                lows[lane] += errors[j + lane] + error
+    else:
+        for j in range(0, tile.size, LANES):
+            for lane in range(LANES):
+                sums[lane] += tile[j + lane]
+    join_lanes(classes, sums, lows)
+
+
+@compiled
+def join_lanes(classes, sums, lows):
+    """Write the sum of the lanes to the first one, if all hold one row; add what sums have lost."""
+    if not is_short(classes):
         for lane in range(1, LANES):
             sums[0], error = two_sum(sums[0], sums[lane])
-            lows[0] += lows[lane] + error
-    for lane in range(sums.size):
+            lows[0] += lows[lane] + (error if sums[0] < np.inf else 0.0)
+    for lane in range(LANES):
         sums[lane] += lows[lane]
 
 
 @compiled
-def cross_entropy(first, last, z, classes, labels, factors, losses, grad, left):
-    """Write the loss of each row's class, 0 where that is below 0, and if asked for its gradient times a factor."""
-    exact, most, size = z.itemsize == 8, rows_of_tile(classes), steps_of_tile(classes) * LANES
-    tile, errors = np.empty(size), np.empty(size if exact else 0)
+def cross_entropy(first, last, z, classes, labels, ignored, weights, divisor, losses, grad, left):
+    """Write the loss of each row's class, 0 where that is the ignored one, and if asked for its gradient."""
+    exact, most, factor = holds_float64(z), rows_of_tile(classes), 1.0 / divisor
+    exps = np.empty(size_of_tile(classes))
+    errors = np.empty(exps.size if exact else 0)
+    tile = np.empty(exps.size if is_short(classes) else 0)
     # One allocation each: of parts of one array a compiler can't tell that they don't overlap.
-    places, tops, rests, lows = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES), np.empty(LANES)
-    differences, owns, scales = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
+    lows, owns, scales = np.empty(LANES), np.empty(LANES), np.empty(LANES)
     for start in range(first, last, most):
         rows = min(most, last - start)
-        load(z, classes, start, rows, tile)
-        find_tops(tile, classes, tops)
+        if is_short(classes):
+            load(z, classes, start, rows, 0.0, tile)
+            find_tops(tile, classes, tops)
+            exponentiate(tile, tops, classes, False, exps, errors)
+        else:
+            values = z[start * classes : (start + 1) * classes]
+            find_tops(values, classes, tops)
+            exponentiate(values, tops, classes, False, exps, errors)
         for row in range(rows):
-            places[row] = place_in_tile(row, max(0, labels[start + row]), classes)
-            differences[row] = tile[places[row]] - tops[row]
-        exponentiate(tile, tops, classes, exact, errors)
-        for row in range(rows):
-            owns[row] = tile[places[row]]
-            tile[places[row]] = 0.0
-        add_up(tile, classes, exact, errors, rests, lows)
-        for row in range(rows):
-            i, place, rest, own = start + row, places[row], rests[row], owns[row]
-            error = errors[place] if exact else 0.0
-            whole = rest + (own + own * error)
-            left[i] = not (abs(tops[row]) < np.inf and whole < np.inf) or (exact and rest < SUBNORMAL_SUM)
-            # All terms are positive: of a largest logit only the others count, of another the sum is above one.
-            if differences[row] == 0.0:
-                losses[i] = math.log1p(rest)
-            else:
-                losses[i] = (math.log(whole) - differences[row]) - error
-            scales[row] = factors[i] / whole
-        if grad.size:
+            label = labels[start + row]
+            place = place_in_tile(row, label if 0 <= label < classes else 0, classes)
+            places[row], owns[row], exps[place] = place, exps[place], 0.0
             if exact:
-                for j in range(size):
-                    tile[j] += tile[j] * errors[j]
-            for row in range(rows):
-                tile[places[row]] = -rests[row]
-            store(tile, scales, classes, start, rows, grad)
+                owns[row] += errors[place]
+                errors[place] = 0.0
+        add_up(exps, errors, classes, rests, lows)
         for row in range(rows):
-            i = start + row
-            if labels[i] < 0:
-                losses[i], left[i] = 0.0, not abs(tops[row]) < np.inf  # it must be a row of logits all the same
-                if grad.size:
-                    grad[i * classes : (i + 1) * classes] = 0.0
+            # All terms are positive: of a largest logit only the others count, of another the sum is above one.
+            lows[row] = rests[row] if owns[row] == 1.0 else (rests[row] - 1.0) + owns[row]
+        for row in range(rows):
+            lows[row] = log1p_of_sum(lows[row])
+        for row in range(rows):
+            i, rest, whole = start + row, rests[row], rests[row] + owns[row]
+            kept = 0 <= labels[i] < classes and labels[i] != ignored
+            label = labels[i] if kept else 0
+            weight = weights[label] if weights.size else 1.0
+            difference, error = two_sum(np.float64(z[i * classes + label]), -tops[row])
+            loss = (lows[row] - difference) - (error if exact and difference > -np.inf else 0.0)
+            losses[i] = weight * loss if kept and weight != 0.0 else 0.0
+            scales[row] = weight * factor / whole if kept else 0.0
+            left[i] = not (abs(tops[row]) < np.inf and whole < np.inf) or (exact and rest < SUBNORMAL_SUM)
+            left[i] |= not kept and labels[i] != ignored
+            exps[places[row]] = -rest
+        if grad.size:
+            for j in range(errors.size):
+                exps[j] += errors[j]
+            store(exps, scales, classes, start, rows, grad)
+
+
+@compiled
+def look(z, classes, start, rows, careful, tile, exps, errors, tops, places, rests, logs, left):
+    """Load rows; write their largest logits, the exponentials and sum of the others, and log(1 + that sum).
+
+    The largest logit's own exponential, which is 1, is 0 among the others.
+    """
+    load(z, classes, start, rows, 0.0 if is_short(classes) else -np.inf, tile)
+    values = tile if is_short(classes) else tile[:classes]
+    find_tops(values, classes, tops)
+    find_places(values, tops, classes, rows, places)
+    exponentiate(values, tops, classes, careful, exps, errors)
+    for row in range(rows):
+        exps[places[row]] = 0.0
+        if errors.size:
+            errors[places[row]] = 0.0
+    add_up(exps, errors, classes, rests, logs)
+    for j in range(errors.size):
+        exps[j] += errors[j]
+    for row in range(rows):
+        left[start + row] = not (abs(tops[row]) < np.inf and rests[row] < np.inf)
+        left[start + row] |= errors.size > 0 and rests[row] < SUBNORMAL_SUM
+        rests[row] = 0.0 if rests[row] < SUBNORMAL_SUM else rests[row]  # of masks alone it may be tiny in float32
+    for row in range(rows):
+        logs[row] = log1p_of_sum(rests[row])
+
+
+@compiled
+def softmax(first, last, z, classes, out, left):
+    """Write the probabilities of the classes of each row."""
+    most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
+    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
+    places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
+    logs, scales = np.empty(LANES), np.empty(LANES)
+    for start in range(first, last, most):
+        rows = min(most, last - start)
+        look(z, classes, start, rows, False, tile, exps, errors, tops, places, rests, logs, left)
+        for row in range(rows):
+            exps[places[row]], scales[row] = 1.0, 1.0 / (1.0 + rests[row])
+        store(exps, scales, classes, start, rows, out)
+
+
+@compiled
+def log_softmax(first, last, z, classes, out, left):
+    """Write the log-probabilities of the classes of each row."""
+    most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
+    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
+    places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
+    logs = np.empty(LANES)
+    for start in range(first, last, most):
+        rows = min(most, last - start)
+        look(z, classes, start, rows, False, tile, exps, errors, tops, places, rests, logs, left)
+        for row in range(rows):
+            begin, end = (start + row) * classes, (start + row + 1) * classes
+            values, own, top, log = z[begin:end], out[begin:end], tops[row], logs[row]
+            for j in range(classes):
+                difference, error = two_sum(np.float64(values[j]), -top)
+                own[j] = (difference - log) + (0.0 if difference == -np.inf else error)
+
+
+@compiled
+def load_shares(labels, target, weights, smoothing, classes, start, rows, shares):
+    """Write what each class weighs in the loss of a row: its weight times its share of the target, smoothed."""
+    spread = smoothing / classes
+    if labels.size:
+        shares[:] = spread
+        for row in range(rows):
+            label = labels[start + row]
+            shares[place_in_tile(row, label if 0 <= label < classes else 0, classes)] += 1.0 - smoothing
+    else:
+        load(target, classes, start, rows, 0.0, shares)
+        if smoothing > 0.0:
+            for j in range(shares.size):
+                shares[j] = (1.0 - smoothing) * shares[j] + spread
+    width = LANES if is_short(classes) else 1
+    for j in range(weights.size):
+        for lane in range(width):
+            shares[j * width + lane] *= weights[j]
+    if not is_short(classes):
+        shares[classes:] = 0.0
+
+
+@compiled
+def expect(tile, tops, shares, exact, classes, totals, costs, lows, several):
+    """Write the sum and number of each row's shares, and the sum of their products with top - z (0 times inf is 0)."""
+    totals[:] = 0.0
+    costs[:] = 0.0
+    lows[:] = 0.0
+    several[:] = 0.0
+    for j in range(0, tile.size, LANES):
+        for lane in range(LANES):
+            share = shares[j + lane]
+            totals[lane] += share
+            several[lane] += 0.0 if share == 0.0 else 1.0
+            if exact:
+                difference, error = two_sum(tops[lane], -tile[j + lane])
+                costs[lane], slip = two_sum(costs[lane], 0.0 if share == 0.0 else share * difference)
+                lows[lane] += (slip if costs[lane] < np.inf else 0.0) + (share * error if difference < np.inf else 0.0)
+            else:
+                costs[lane] += 0.0 if share == 0.0 else share * (tops[lane] - tile[j + lane])
+    join_lanes(classes, costs, lows)
+    lows[:] = 0.0
+    join_lanes(classes, totals, lows)
+    lows[:] = 0.0
+    join_lanes(classes, several, lows)
+
+
+@compiled
+def slopes_of_tile(exps, shares, totals, wholes, least, limit, small):
+    """Turn exponentials e into e sum(q) - q sum(e), less their equal terms; count what's small beside its operands."""
+    for j in range(0, exps.size, LANES):
+        for lane in range(LANES):
+            e, q = exps[j + lane], shares[j + lane]
+            rest = totals[lane] - q
+            pull, push = e * rest, q * (wholes[lane] - e)
+            exps[j + lane] = pull - push
+            small[lane] += is_small(pull, push, limit) | (rest < least[lane])
+
+
+@inlined
+def is_small(pull, push, limit):
+    """Whether a difference has lost too many digits of its operands."""
+    return abs(pull - push) < limit * max(pull, push)
+
+
+@compiled
+def soft_cross_entropy(
+    first, last, z, classes, labels, ignored, target, weights, smoothing, divisor, limit, losses, grad, left
+):
+    """Write the loss of each row under a distribution or a smoothed class, and if asked for its gradient."""
+    exact, most, factor = holds_float64(z), rows_of_tile(classes), 1.0 / divisor
+    tile = np.empty(size_of_tile(classes))
+    exps, shares, errors = np.empty(tile.size), np.empty(tile.size), np.empty(tile.size if exact else 0)
+    places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
+    logs, lows, scales, wholes = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    totals, costs, several, least = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    small = np.empty(LANES, np.int64)
+    for start in range(first, last, most):
+        rows = min(most, last - start)
+        look(z, classes, start, rows, limit > 0.0, tile, exps, errors, tops, places, rests, logs, left)
+        load_shares(labels, target, weights, smoothing, classes, start, rows, shares)
+        expect(tile, tops, shares, exact, classes, totals, costs, lows, several)
+        if grad.size:
+            small[:] = 0
+            for lane in range(LANES):
+                row = lane if is_short(classes) else 0
+                wholes[lane], totals[lane] = 1.0 + rests[row], totals[row]
+                # Of the only share the others' sum is exactly 0, of one that's nearly all it has lost its digits.
+                least[lane] = limit * totals[row] if several[row] > 1.0 and limit > 0.0 else -np.inf
+            slopes_of_tile(exps, shares, totals, wholes, least, limit, small)
+        for row in range(rows):
+            i, place = start + row, places[row]
+            kept = labels.size == 0 or (0 <= labels[i] < classes and labels[i] != ignored)
+            losses[i] = logs[row] * totals[row] + costs[row] if kept else 0.0
+            left[i] |= labels.size > 0 and not kept and labels[i] != ignored
+            if grad.size:
+                pull, push = totals[row] - shares[place], shares[place] * rests[row]
+                exps[place], scales[row] = pull - push, factor / wholes[row] if kept else 0.0
+                left[i] |= kept and (small[row] > 0 or is_small(pull, push, limit))
+        if grad.size:
+            store(exps, scales, classes, start, rows, grad)

@@ -1,4 +1,4 @@
-"""A loss of ordinary tensors on a CPU: a kernel that computes the gradient along with the value, in one pass."""
+"""Ordinary tensors on a CPU: kernels that compute the derivative along with the value, in one pass."""
 
 from __future__ import annotations
 
@@ -9,48 +9,73 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from logitkit.torch._inputs import is_plain
+from logitkit import kernels
+from logitkit.torch._inputs import is_plain, widened
 
 Composite = Callable[[Tensor], Tensor]
-Kernel = Callable[[Tensor, bool], tuple[Tensor, Tensor] | None]
+Pullback = Callable[[Tensor], Tensor]
+Kernel = Callable[[Tensor, bool], tuple[Tensor, Pullback | None]]
 
 
-class WithKernel(Function):
-    """The composite as a kernel computes it, which returns None where it can't."""
+def with_kernel(composite: Composite, kernel: Kernel, x: Tensor, *others: Tensor) -> Tensor:
+    """Return composite(x), computed by the kernel if x and what else it uses are ordinary tensors on a CPU.
 
+    The kernel is told whether a derivative is wanted, and returns the value with the function that makes the derivative
+    of a cotangent. The others must not need one.
+    """
+    ordinary = x.device.type == "cpu" and is_plain(x, *others) and not any(t.requires_grad for t in others)
+    if not ordinary or not x.numel() or kernels.why_off() is not None:
+        return composite(x)
+    result: Tensor = _WithKernel.apply(x, composite, kernel)
+    return result
+
+
+class _WithKernel(Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, composite: Composite, kernel: Kernel) -> Tensor:
-        ctx.composite, ctx.kernel, ctx.gradient, ctx.shape, ctx.dtype = composite, kernel, None, rows.shape, rows.dtype
-        ctx.save_for_backward(rows)
-        computed = kernel(rows, ctx.needs_input_grad[0])
-        if computed is None:
-            return composite(rows)
-        value, ctx.gradient = computed
-        return value.to(rows.dtype)
+    def forward(ctx: Any, x: Tensor, composite: Composite, kernel: Kernel) -> Tensor:
+        ctx.composite, ctx.kernel = composite, kernel
+        ctx.save_for_backward(x)
+        value, ctx.pullback = kernel(x.detach(), ctx.needs_input_grad[0])
+        return value
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
-        gradient, ctx.gradient = (
-            ctx.gradient,
-            None,
-        )  # the first backward pass may have the memory, the next one computes
-        if torch.is_grad_enabled() or gradient is None:
-            (rows,), again = ctx.saved_tensors, torch.is_grad_enabled()
-            computed = None if again or not _is_dense(cotangent) else ctx.kernel(rows, True)
-            if computed is None:
-                with torch.enable_grad():
-                    rows = rows if again else rows.detach().requires_grad_()
-                    return *torch.autograd.grad(ctx.composite(rows), rows, cotangent, create_graph=again), None, None
-            gradient = computed[1]
-        gradient = gradient.reshape(ctx.shape)
-        slopes = cotangent.unsqueeze(-1) if cotangent.dim() else cotangent
-        if not _is_dense(cotangent):
-            gradient = gradient * slopes
-        elif cotangent.dim() or cotangent != 1:
-            gradient *= slopes
-        return gradient.to(ctx.dtype), None, None
+        # The first backward pass may have the derivative's memory; the next one computes it anew.
+        pullback, ctx.pullback = ctx.pullback, None
+        if torch.is_grad_enabled() or not _is_dense(cotangent):
+            (x,) = ctx.saved_tensors
+            again = torch.is_grad_enabled()
+            with torch.enable_grad():
+                x = x if again else x.detach().requires_grad_()
+                return *torch.autograd.grad(ctx.composite(x), x, cotangent, create_graph=again), None, None
+        if pullback is None:
+            pullback = ctx.kernel(ctx.saved_tensors[0].detach(), True)[1]
+        return pullback(cotangent), None, None
 
 
 def _is_dense(cotangent: Tensor) -> bool:
     """Whether these are numbers on a CPU; a batch of cotangents has another key of dispatch."""
     return is_plain(cotangent) and torch._C._dispatch_keys(cotangent).has(torch._C.DispatchKey.CPU)
+
+
+def times(slopes: Tensor, like: Tensor) -> Pullback:
+    """Return the function that multiplies derivatives, in place, by a cotangent for all of them, each row or each."""
+
+    def pullback(cotangent: Tensor) -> Tensor:
+        result = slopes.reshape(like.shape)
+        if cotangent.dim() or cotangent != 1:
+            missing = result.dim() - cotangent.dim() if cotangent.dim() else 0
+            result *= cotangent.reshape(cotangent.shape + (1,) * missing)
+        return result.to(like.dtype)
+
+    return pullback
+
+
+def elementwise(composite: Composite, kernel: str, x: Tensor) -> Tensor:
+    """Return an elementwise function of a tensor, by its kernel where that computes it."""
+
+    def compute(x: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
+        values, slopes = kernels.elementwise(kernel, widened(x).numpy(), grad, torch.get_num_threads())
+        return torch.from_numpy(values).to(x.dtype), times(torch.from_numpy(slopes), x) if grad else None
+
+    return with_kernel(composite, compute, x)

@@ -114,20 +114,23 @@ def require_class_weights(weight: Any, classes: int) -> Tensor:
 
 def require_classes(target: Tensor, classes: int, ignore_index: int) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return a class index a row, 0 where there is none; which rows are kept; and a factor that is NaN for no class."""
-    labels = target.long()  # before it is compared: in uint8, -100 would be 156
-    kept = labels != ignore_index
-    inside = (labels >= 0) & (labels < classes)
+    kept = target != ignore_index
+    inside = (target >= 0) & (target < classes)
     unknown = None
     if values_are_readable(target):
         hint = "do the labels count from 1, or is ignore_index missing?"
         _require(inside | ~kept, target, f"be a class from 0 to {classes - 1}", hint)
     else:
         unknown = torch.where(inside | ~kept, 1.0, torch.nan)
-    return labels.where(kept & inside, 0), kept, unknown
+    return target.where(kept & inside, 0), kept, unknown
 
 
 def require_proportion(target: Tensor) -> Tensor:
     """Return targets in [0, 1]; what is a few roundings outside is taken for the 0 or 1 that it was meant to be."""
+    if values_are_readable(target) and target.numel():
+        low, high = target.detach().aminmax()
+        if low >= 0 and high <= 1:
+            return target
     slack = ROUNDINGS * torch.finfo(target.dtype).eps
     outside = (target < -slack) | (target > 1 + slack)
     if values_are_readable(target):

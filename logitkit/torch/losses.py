@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +17,8 @@ from logitkit import kernels
 from logitkit.formulas.binary import loss_of_logits, zero_safe_product
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks
-from logitkit.torch._eager import WithKernel
+from logitkit.torch._eager import Pullback, times, with_kernel
 from logitkit.torch._inputs import (
-    is_plain,
     overridable,
     require_class_weights,
     require_classes,
@@ -116,12 +114,14 @@ def cross_entropy(
         losses = goal.checked(in_blocks(goal.losses, (rows, *goal.of_rows), goal.shared, rows[:1].numel()))
         return reduced(losses if axis else losses[0], goal.divisor(), reduction)
 
-    result = (
-        with_kernel(composite, goal, rows, target.shape if axis else (), reduction)
-        if goal.suits_kernel(rows)
-        else composite(rows)
-    )
-    return result.to(torch.promote_types(logits.dtype, target.dtype) if target.is_floating_point() else logits.dtype)
+    def kernel(rows: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
+        losses, grads, divisor = goal.by_kernel(rows, grad, reduction == "mean")
+        losses = losses.reshape(rows.shape[:-1] if axis else ())
+        value = losses if reduction == "none" else losses.sum() / divisor
+        return value.to(dtype), times(grads, rows) if grad else None
+
+    dtype = torch.promote_types(logits.dtype, target.dtype) if goal.is_distribution else logits.dtype
+    return with_kernel(composite, kernel, rows, target, *goal.shared).to(dtype)
 
 
 @overridable
@@ -181,19 +181,38 @@ def binary_cross_entropy_with_logits(
     >>> lt.binary_cross_entropy_with_logits(log_odds, target, reduction="none")
     tensor([9.3576e-14, 0.0000e+00])
     """
+    reduction = legacy_reduction(size_average, reduce, reduction)
     logits = autocast_to_float32(require_floats(input))
     if require_tensor(target, "target").shape != input.shape:
         raise ValueError(f"target must have the shape of input, {tuple(input.shape)}, but has {tuple(target.shape)}")
     proportions = require_proportion(target if target.is_floating_point() else target.to(logits.dtype))
+    factors = {
+        name: require_factor(factor, name, input.shape)
+        for name, factor in (("weight", weight), ("pos_weight", pos_weight))
+        if factor is not None
+    }
+
+    def composite(logits: Tensor) -> Tensor:
+        operands = [logits, proportions, *(factors[name] for name in factors if name == "pos_weight")]
+        losses = in_blocks(_binary_losses, operands, (), logits[:1].numel() if logits.dim() else 1)
+        if weight is not None:
+            losses = zero_safe_product(factors["weight"], losses, xp)
+        return reduced(losses, losses.numel(), reduction)
+
+    def kernel(logits: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
+        operands = [widened(t.detach()).numpy() for t in (logits, proportions)]
+        names = "weight", "pos_weight"
+        operands += [factors[name].numpy().astype(np.float64) if name in factors else np.ones(1) for name in names]
+        divisor, summed = logits.numel() if reduction == "mean" else 1, reduction != "none"
+        factor = 1 / max(1, divisor) if grad else None  # without losses there's nothing to differentiate
+        losses, slopes, _ = kernels.binary_cross_entropy(operands, 0.0, summed, factor, torch.get_num_threads())
+        value = torch.as_tensor(losses) / divisor
+        return value.to(logits.dtype), times(torch.from_numpy(slopes), logits) if grad else None
+
     dtype = torch.promote_types(logits.dtype, proportions.dtype)
-    operands = [logits, proportions]
-    if pos_weight is not None:
-        operands.append(require_factor(pos_weight, "pos_weight", input.shape))
-    losses = in_blocks(_binary_losses, operands, (), logits[:1].numel() if logits.dim() else 1)
-    if weight is not None:
-        losses = zero_safe_product(require_factor(weight, "weight", input.shape), losses, xp)
-    reduction = legacy_reduction(size_average, reduce, reduction)
-    return reduced(losses, losses.numel(), reduction).to(dtype)
+    if dtype != logits.dtype:
+        return composite(logits).to(dtype)
+    return with_kernel(composite, kernel, logits, proportions, *factors.values()).to(dtype)
 
 
 def _binary_losses(logits: Tensor, target: Tensor, pos_weight: Tensor | float = 1.0) -> Tensor:
@@ -239,32 +258,30 @@ class ClassTarget:
         self.smoothing, self.classes = label_smoothing, classes
         self.weight = None if weight is None else require_class_weights(weight, classes)
         self.shared = () if self.weight is None else (self.weight,)
-        ignore_index = require_integer(ignore_index, "ignore_index")
-        self.of_rows: tuple[Tensor, ...]
-        self.factor: Tensor | None = None
-        if target.is_floating_point():
-            if ignore_index >= 0:
-                raise ValueError("ignore_index goes with class indices, but target holds distributions")
-            self.of_rows = (require_proportion(target),)
-        else:
-            labels, kept, self.factor = require_classes(target, classes, ignore_index)
-            self.of_rows = (labels, kept)
+        self.ignored = require_integer(ignore_index, "ignore_index")
+        self.is_distribution = target.is_floating_point()
+        if self.is_distribution and self.ignored >= 0:
+            raise ValueError("ignore_index goes with class indices, but target holds distributions")
+        # Before it is compared: in uint8, -100 would be 156.
+        self.target = require_proportion(target) if self.is_distribution else target.long()
+        self._checked_classes: tuple[Tensor, Tensor, Tensor | None] | None = None
 
-    def suits_kernel(self, rows: Tensor) -> bool:
-        """Whether the kernel computes these losses: those of one class a row, of plain tensors on a CPU."""
-        return (
-            len(self.of_rows) == 2
-            and not self.smoothing
-            and rows.device.type == "cpu"
-            and is_plain(rows, *self.of_rows, *self.shared)
-            and not any(t.requires_grad for t in self.shared)
-            and kernels.why_off() is None
-        )
+    @property
+    def checked_classes(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The classes, 0 where there is none; which rows are kept; and a factor that is NaN for no class."""
+        if self._checked_classes is None:  # a kernel sees for itself what is none
+            self._checked_classes = require_classes(self.target, self.classes, self.ignored)
+        return self._checked_classes
+
+    @property
+    def of_rows(self) -> tuple[Tensor, ...]:
+        """What the losses need to know of each row beside its logits."""
+        return (self.target,) if self.is_distribution else self.checked_classes[:2]
 
     @property
     def losses(self) -> Callable[..., Tensor]:
         """The losses as a function of logits, `of_rows` and `shared`."""
-        return self._losses_of_distributions if len(self.of_rows) == 1 else self._losses_of_classes
+        return self._losses_of_distributions if self.is_distribution else self._losses_of_classes
 
     def _losses_of_classes(self, logits: Tensor, labels: Tensor, kept: Tensor, weight: Tensor | None = None) -> Tensor:
         # A row that is left out may hold NaN, which times 0 would spoil its gradient.
@@ -291,39 +308,42 @@ class ClassTarget:
 
     def checked(self, losses: Tensor) -> Tensor:
         """Return the losses, NaN where the target is no class and no error could be raised."""
-        return losses if self.factor is None else losses * self.factor.to(losses.dtype)
+        factor = None if self.is_distribution else self.checked_classes[2]
+        return losses if factor is None else losses * factor.to(losses.dtype)
 
     def divisor(self) -> Tensor | int:
         """Return what the mean divides the sum of the losses by, as PyTorch does."""
-        if len(self.of_rows) == 1:
-            return math.prod(self.of_rows[0].shape[:-1])
-        labels, kept = self.of_rows
-        return kept.sum() if self.weight is None else self.weight[labels].where(kept, 0).sum()
+        if self.is_distribution:
+            return math.prod(self.target.shape[:-1])
+        if self.weight is None:
+            return (self.target != self.ignored).sum()
+        labels, kept, _ = self.checked_classes
+        return self.weight[labels].where(kept, 0).sum()
 
-
-def with_kernel(
-    composite: Callable[[Tensor], Tensor], goal: ClassTarget, rows: Tensor, shape: tuple[int, ...], reduction: str
-) -> Tensor:
-    """Return the same as the composite, with the gradient computed along with the loss."""
-    divisor = goal.divisor() if reduction == "mean" else 1
-
-    def kernel(rows: Tensor, grad: bool) -> tuple[Tensor, Tensor] | None:
-        labels, kept = (t.numpy().reshape(-1) for t in goal.of_rows)
-        weights = 1.0 if goal.weight is None else goal.weight.numpy()[labels].astype(np.float64)
-        with np.errstate(all="ignore"):
-            factors = np.broadcast_to(weights / np.float64(divisor), labels.shape)
-        logits = widened(rows.detach()).reshape(labels.size, rows.shape[-1]).numpy()
-        losses, grads, left = kernels.cross_entropy(
-            logits, np.where(kept, labels, -1), factors, grad, torch.get_num_threads()
-        )
-        if left.any() or not divisor:
-            return None
-        losses = zero_safe_product(weights, losses, np)
-        value: Any = losses.reshape(shape) if reduction == "none" else losses.sum() / float(divisor)
-        return torch.as_tensor(value), torch.from_numpy(grads)
-
-    result: Tensor = WithKernel.apply(rows, composite, kernel)
-    return result
+    def by_kernel(self, rows: Tensor, grad: bool, mean: bool) -> tuple[Tensor, Tensor, float]:
+        """Return the losses of ordinary rows, their derivatives over the divisor of their mean, and that divisor."""
+        logits = widened(rows).reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
+        target = self.target.reshape(len(logits), *[self.classes] * self.is_distribution)
+        weights = None if self.weight is None else self.weight.numpy().astype(np.float64)
+        divisor = float(self.divisor()) if mean else 1.0
+        numbers, goal = logits.numpy(), widened(target.detach()).numpy()
+        scale, threads = np.float64(divisor), torch.get_num_threads()  # NumPy divides by 0
+        if self.is_distribution or self.smoothing:
+            results = kernels.soft_cross_entropy(
+                numbers, goal, self.ignored, weights, self.smoothing, scale, 0.0, grad, threads
+            )
+        else:
+            results = kernels.cross_entropy(numbers, goal, self.ignored, weights, scale, grad, threads)
+        losses, grads, left = map(torch.from_numpy, results)
+        if left.any():
+            few = logits[left].requires_grad_()
+            of_few = [t.reshape(len(logits), *t.shape[rows.dim() - 1 :])[left] for t in self.of_rows]
+            with torch.enable_grad():
+                few_losses = self.losses(few, *of_few, *self.shared)
+                losses[left] = few_losses.detach().to(losses.dtype)
+                if grad:
+                    grads[left] = torch.autograd.grad(few_losses.sum(), few)[0].to(grads.dtype) / divisor
+        return losses, grads, divisor
 
 
 def reduced(losses: Tensor, divisor: Tensor | int, reduction: str) -> Tensor:
