@@ -111,6 +111,25 @@ def test_number_of_threads_does_not_show(shape: tuple[int, int], monkeypatch: py
         np.testing.assert_array_equal(slope, results[0][1])
 
 
+def test_nothing_is_compiled_anew_for_arrays_that_may_not_be_written_to() -> None:
+    from logitkit.kernels import _compiled
+
+    z, labels = np.random.default_rng(3).normal(size=(70, 5)), np.zeros(70, int)
+    calls: list[Callable[[Array], Any]] = [
+        lambda z: lk.cross_entropy(labels, logits=z),
+        lambda z: lk.binary_cross_entropy(lk.expit(z), logits=z),
+        lk.softmax,
+    ]
+    expected = [call(z) for call in calls]
+    protected = np.frombuffer(z.tobytes()).reshape(z.shape)
+    assert not protected.flags.writeable
+    known = {name: len(f.signatures) for name, f in vars(_compiled).items() if hasattr(f, "signatures")}
+    for call, value in zip(calls, expected, strict=True):
+        np.testing.assert_array_equal(call(protected), value)
+    assert known == {name: len(f.signatures) for name, f in vars(_compiled).items() if hasattr(f, "signatures")}
+    assert not protected.flags.writeable
+
+
 def run(code: str, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code], text=True, capture_output=True, check=True, env={**os.environ, **environment}

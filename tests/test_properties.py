@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import logitkit as lk
+from logitkit import kernels
 from tests.backends import backend  # noqa: F401 - runs every test on both
 from tests.contracts import DTYPES
 
@@ -289,7 +290,10 @@ class TestScales:
     def test_of_a_class_target(self, row: tuple[Array, int]) -> None:
         z, label = row
         loss = lk.cross_entropy(label, logits=z)
-        close(lk.cross_entropy(label, log_probs=lk.log_softmax(z)), loss, 4 * EPS)  # kernels sum in another order
+        # By the formulas this is one computation. A kernel leaves the target out of its sum for the loss, the largest
+        # class for log_softmax: two sums, and either result is promised within 3 units.
+        units = 0 if kernels.why_off() else 4
+        close(lk.cross_entropy(label, log_probs=lk.log_softmax(z)), loss, units * EPS)
         assume(loss < 700)
         close(lk.cross_entropy(label, probs=lk.softmax(z)), loss, 2 * EPS, 8 * EPS)
 

@@ -155,8 +155,17 @@ def of_rows(kernel: str, logits: Floats, most_threads: int | None = None) -> tup
 
 
 def _flat(values: Floats) -> npt.NDArray[Any]:
-    """Return the values as kernels take them: one after another, in float32 or float64."""
-    return np.ascontiguousarray(values, np.float64 if values.dtype == np.float64 else np.float32).reshape(-1)
+    """Return the values as kernels take them: one after another, in float32 or float64, and not protected."""
+    flat = np.ascontiguousarray(values, np.float64 if values.dtype == np.float64 else np.float32).reshape(-1)
+    return flat if flat.flags.writeable else np.asarray(_Unprotected(flat))
+
+
+class _Unprotected:
+    """The memory of a read-only array, for which all kernels would be compiled anew; none writes to its input."""
+
+    def __init__(self, values: npt.NDArray[Any]) -> None:
+        self.values = values
+        self.__array_interface__ = {**values.__array_interface__, "data": (values.ctypes.data, False)}
 
 
 def _dtype_of_results(values: Floats) -> type[np.floating[Any]]:

@@ -205,6 +205,19 @@ def logit(first, last, x, out, slopes):
 
 
 @inlined
+def is_small(pull, push, limit):
+    """Whether a difference has lost too many digits of its operands."""
+    return abs(pull - push) < limit * (pull if pull > push else push)
+
+
+@inlined
+def copy(values, out):
+    """Copy numbers one by one: to an assignment of slices Numba adds seconds of compiling what it may have to say."""
+    for i in range(values.size):
+        out[i] = values[i]
+
+
+@inlined
 def sum_by_halves(values):
     """Return the sum of a chunk, which is overwritten, in an order that doesn't depend on the processor."""
     half = CHUNK // 2
@@ -234,15 +247,16 @@ def binary_cross_entropy(first, last, x, y, weight, pos_weight, limit, losses, s
     """
     exact = holds_float64(x)
     careful = exact or limit > 0.0
-    w, a = np.full(CHUNK, weight[0]), np.full(CHUNK, pos_weight[0])
+    w, a = np.empty(CHUNK), np.empty(CHUNK)
+    w[:], a[:] = weight[0], pos_weight[0]
     e, loss, cancelled = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK)
     for chunk in range(first, last):
         start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
         size, xs, ys = stop - start, x[start:stop], y[start:stop]
         if weight.size > 1:
-            w[:size] = weight[start:stop]
+            copy(weight[start:stop], w)
         if pos_weight.size > 1:
-            a[:size] = pos_weight[start:stop]
+            copy(pos_weight[start:stop], a)
         exps_of_sizes(xs, careful, e)
         for i in range(size):
             z, t = np.float64(xs[i]), np.float64(ys[i])
@@ -251,7 +265,7 @@ def binary_cross_entropy(first, last, x, y, weight, pos_weight, limit, losses, s
             # Where nothing speaks against it, log-odds may be infinite.
             loss[i] = (positive + negative) * log1p(e[i], exact) + (0.0 if against == 0.0 else against * abs(z))
         if losses.size:
-            losses[start:stop] = loss[:size]
+            copy(loss[:size], losses[start:stop])
         else:
             loss[size:] = 0.0
             sums[chunk] = sum_by_halves(loss)
@@ -262,12 +276,13 @@ def binary_cross_entropy(first, last, x, y, weight, pos_weight, limit, losses, s
                 pull = w[i] * (1.0 - t) * (e[i] if z < 0.0 else 1.0)
                 push = w[i] * (a[i] * t) * (1.0 if z < 0.0 else e[i])
                 difference, total = pull - push, 1.0 + e[i]
-                cancelled[i] = 1.0 if abs(difference) < limit * max(pull, push) else 0.0
+                cancelled[i] = 1.0 if is_small(pull, push, limit) else 0.0
                 slope = difference / total
                 # The rounding error of the sum is known, so its share of the quotient is taken back.
                 slopes[i] = factor * (slope - slope * ((e[i] - (total - 1.0)) / total))
             if limit > 0.0:
-                left[start:stop] = cancelled[:size] > 0.0
+                for i in range(size):
+                    left[start + i] = cancelled[i] > 0.0
 
 
 @inlined
@@ -299,7 +314,7 @@ def load(values, classes, start, rows, padding, tile):
     """Copy rows into a tile; where it has room for more, it holds the padding."""
     tile[:] = padding
     if not is_short(classes):
-        tile[:classes] = values[start * classes : (start + 1) * classes]
+        copy(values[start * classes : (start + 1) * classes], tile)
         return
     for row in range(rows):
         own = values[(start + row) * classes : (start + row + 1) * classes]
@@ -320,26 +335,26 @@ def store(tile, scales, classes, start, rows, out):
                 own[j] = tile[j] * scale
 
 
-@compiled
-def largest_by_bits(bits, lowest, others):
-    """Return the bits of the largest number, NaN above all: integers are compared without a thought of NaN."""
-    largest = lowest
-    for i in range(bits.size):
-        b = bits[i]
-        b = b ^ others if b < 0 else b
-        largest = b if b > largest else largest
-    return largest ^ others if largest < 0 else largest
+@inlined
+def in_order(bits, most):
+    """Return a number's bits as an integer that's larger the larger the number, NaN above all; or the bits again."""
+    return bits ^ most if bits < 0 else bits
 
 
 @compiled
 def largest_of(z):
-    """Return the largest number, or NaN."""
-    bits = np.empty(1, z.dtype)
+    """Return the largest number, or NaN: integers are compared without a thought of NaN."""
     if holds_float64(z):
-        bits.view(np.int64)[0] = largest_by_bits(z.view(np.int64), np.int64(-(2**63)), np.int64(2**63 - 1))
-    else:
-        bits.view(np.int32)[0] = largest_by_bits(z.view(np.int32), np.int32(-(2**31)), np.int32(2**31 - 1))
-    return np.float64(bits[0])
+        most, largest = np.int64(2**63 - 1), np.int64(-(2**63))
+        for i in range(z.size):
+            place = in_order(np.float64(z[i]).view(np.int64), most)
+            largest = place if place > largest else largest
+        return np.int64(in_order(largest, most)).view(np.float64)
+    narrow_most, narrow_largest = np.int32(2**31 - 1), np.int32(-(2**31))
+    for i in range(z.size):
+        narrow = np.int32(in_order(np.float32(z[i]).view(np.int32), narrow_most))
+        narrow_largest = narrow if narrow > narrow_largest else narrow_largest
+    return np.float64(np.int32(in_order(narrow_largest, narrow_most)).view(np.float32))
 
 
 @compiled
@@ -600,12 +615,6 @@ def slopes_of_tile(exps, shares, totals, wholes, least, limit, small):
             pull, push = e * rest, q * (wholes[lane] - e)
             exps[j + lane] = pull - push
             small[lane] += is_small(pull, push, limit) | (rest < least[lane])
-
-
-@inlined
-def is_small(pull, push, limit):
-    """Whether a difference has lost too many digits of its operands."""
-    return abs(pull - push) < limit * max(pull, push)
 
 
 @compiled

@@ -12,4 +12,4 @@ import numba
 options: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract"}}
 compiled: Any = numba.njit(**options)
 # Part of its callers before a compiler weighs whether that's worth it: what a loop calls must be, to be vectorized.
-inlined: Any = numba.njit(inline="always", **options)
+inlined: Any = numba.njit(forceinline=True, **options)
