@@ -23,6 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script.*` is deprecat
 
 Z, LABELS, SHARES, YES = doubles(ROWS, CLASSES), labels(ROWS), distributions(ROWS, CLASSES), proportions(ROWS, CLASSES)
 LAYER = doubles(5, CLASSES)
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "indices": lambda z: lt.cross_entropy(z, LABELS),
     "smoothed": lambda z: lt.cross_entropy(z, LABELS, label_smoothing=0.1),
@@ -179,6 +180,7 @@ def test_default_device_does_not_show() -> None:
         (lambda: lt.binary_cross_entropy_with_logits(Z, [1.0]), "target must be a tensor, not list"),
         (lambda: lt.cross_entropy(Z, labels(ROWS), weight=[1, 2, 3]), "weight must be a tensor, not list"),
         (lambda: lt.cross_entropy(Z.numpy(), labels(ROWS)), "input must be a tensor, not ndarray"),
+        (lambda: lt.log_softmax([1.0], dtype=torch.float64), "input must be a tensor, not list"),
         (lambda: lt.cross_entropy(Z, labels(ROWS), ignore_index=2.5), "ignore_index must be one integer, not 2.5"),
         (lambda: lk.softmax(torch.zeros(2, requires_grad=True)), "z is not an array: Can't call numpy"),
         (lambda: lk.softmax(torch.zeros(2).bfloat16()), "z is not an array: Got unsupported ScalarType"),
@@ -247,6 +249,22 @@ def test_result_has_the_wider_dtype_of_logits_and_distribution() -> None:
     ours, theirs = (f(z + 200, target, reduction="sum") for f in (lt.cross_entropy, F.cross_entropy))
     assert ours.dtype == theirs.dtype == torch.float32
     torch.testing.assert_close(ours, 64 * torch.tensor(100.0).log())
+
+
+@pytest.mark.parametrize("of_logits", DTYPES)
+@pytest.mark.parametrize("of_target", DTYPES)
+@pytest.mark.parametrize("loss", [lt.cross_entropy, lt.binary_cross_entropy_with_logits])
+def test_a_soft_target_widens_the_dtype_of_the_loss_and_a_factor_does_not(
+    loss: Any, of_target: torch.dtype, of_logits: torch.dtype
+) -> None:
+    z, target = torch.zeros(2, 4, dtype=of_logits), torch.full((2, 4), 0.25, dtype=of_target)
+    weight = torch.ones(4, dtype=torch.float64)
+    for reduction in ("none", "mean"):
+        assert loss(z, target, weight=weight, reduction=reduction).dtype == torch.promote_types(of_logits, of_target)
+    hard = torch.zeros(2, dtype=torch.long) if loss is lt.cross_entropy else torch.zeros(2, 4, dtype=torch.bool)
+    assert loss(z, hard, weight=weight).dtype == of_logits
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert loss(z, hard).dtype == torch.promote_types(of_logits, torch.float32)
 
 
 def test_layer_of_narrow_operands_has_a_loss_in_float32() -> None:

@@ -512,6 +512,11 @@ def guard(criterion: Any = None, *, action: Literal["raise", "warn"] = "raise", 
     TypeError
         If `criterion` can't be called.
 
+    References
+    ----------
+    What a loss wants is quoted from its documentation in the records of ``logitkit.conventions``. What values alone
+    can prove, and how rarely they mislead, is argued at the top of ``logitkit/torch/guard.py``.
+
     Examples
     --------
     >>> import torch

@@ -61,6 +61,8 @@ def linear_cross_entropy(
     ------
     ValueError
         As for :func:`logitkit.torch.cross_entropy`, and if the shapes of the layer do not fit.
+    TypeError
+        If an argument that is a tensor above isn't one, or `ignore_index` isn't an integer.
 
     References
     ----------
@@ -125,6 +127,16 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         As for ``torch.nn.Linear``, which is the module's ``linear``.
     reduction, weight, ignore_index, label_smoothing
         As for :func:`logitkit.torch.linear_cross_entropy`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import logitkit.torch as lt
+    >>> loss_of = lt.LinearCrossEntropyLoss(in_features=2, num_classes=3)
+    >>> _ = torch.nn.init.zeros_(loss_of.linear.weight)
+    >>> features = torch.ones(4, 2)
+    >>> print(f"{loss_of(features, torch.tensor([0, 1, 2, 0])).item():.4f}")  # log(3): the classes are all alike
+    1.0986
     """
 
     weight: Tensor | None

@@ -36,6 +36,8 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     ------
     ValueError
         If `input` does not hold floating-point numbers.
+    TypeError
+        If `input` isn't a tensor.
 
     References
     ----------
@@ -79,6 +81,8 @@ def log1mexp(input: Tensor) -> Tensor:
     ------
     ValueError
         If `input` does not hold floating-point numbers.
+    TypeError
+        If `input` isn't a tensor.
 
     References
     ----------
@@ -120,6 +124,8 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     ------
     ValueError
         If `input` does not hold floating-point numbers.
+    TypeError
+        If `input` isn't a tensor.
 
     References
     ----------

@@ -50,7 +50,7 @@ def cross_entropy(
 
     For one target class y it is :math:`w_y \operatorname{softplus}(-\ell_y)` with the class log-odds
     :math:`\ell_y = z_y - \log \sum_{j \ne y} e^{z_j}`, and its gradient
-    :math:`\operatorname{expit}(-\ell_y)(\operatorname{softmax}(z_{j \ne y}) - \mathbf 1_y)`. Both are computed so.
+    :math:`w_y \operatorname{expit}(-\ell_y)(\operatorname{softmax}(z_{j \ne y}) - \mathbf 1_y)`. Both are computed so.
 
     Parameters
     ----------
@@ -74,12 +74,14 @@ def cross_entropy(
     Returns
     -------
     Tensor
-        Loss in nats, in the dtype of `input` (float32 within autocast). float32 and float64 compute in their own
-        precision, float16 and bfloat16 in float32. It can be differentiated any number of times, mapped and
-        compiled.
+        Loss in nats, in the dtype of `input`, which a distribution in a wider dtype widens and a weight doesn't.
+        Within autocast, float16 and bfloat16 count as float32. float32 and float64 compute in their own precision,
+        float16 and bfloat16 in float32. You can differentiate the loss any number of times, map it and compile it.
 
     Raises
     ------
+    TypeError
+        If `input`, `target` or `weight` isn't a tensor, or `ignore_index` isn't an integer.
     ValueError
         If shapes or dtypes do not fit or an option is unknown; on a CPU also if a target is no class or outside
         [0, 1]. Elsewhere, and where the function is compiled, mapped or traced, such a target gives NaN.
@@ -161,10 +163,13 @@ def binary_cross_entropy_with_logits(
     Returns
     -------
     Tensor
-        Loss in nats, in the dtype of `input` (float32 within autocast); see :func:`logitkit.torch.cross_entropy`.
+        Loss in nats, in the dtype of `input`, which a floating-point target in a wider dtype widens and a factor
+        doesn't. The rest is as for :func:`logitkit.torch.cross_entropy`.
 
     Raises
     ------
+    TypeError
+        If `input`, `target`, `weight` or `pos_weight` isn't a tensor.
     ValueError
         If shapes do not fit or an option is unknown; on a CPU also if a target lies outside [0, 1], elsewhere such a
         target gives NaN.
@@ -221,7 +226,17 @@ def _binary_losses(logits: Tensor, target: Tensor, pos_weight: Tensor | float = 
 
 
 class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
-    """The module of :func:`logitkit.torch.cross_entropy`, with the arguments of ``torch.nn.CrossEntropyLoss``."""
+    """The module of :func:`logitkit.torch.cross_entropy`, with the arguments of ``torch.nn.CrossEntropyLoss``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import logitkit.torch as lt
+    >>> lt.CrossEntropyLoss(label_smoothing=0.1)(torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([0]))
+    tensor(0.3365)
+    >>> lt.CrossEntropyLoss(reduction="sum")(torch.tensor([[40.0, 0.0]]), torch.tensor([0]))
+    tensor(4.2484e-18)
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss of logits `input` under `target`."""
@@ -236,7 +251,16 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
 
 
 class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
-    """The module of :func:`logitkit.torch.binary_cross_entropy_with_logits`, as ``torch.nn.BCEWithLogitsLoss``."""
+    """The module of :func:`logitkit.torch.binary_cross_entropy_with_logits`, as ``torch.nn.BCEWithLogitsLoss``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import logitkit.torch as lt
+    >>> loss_of = lt.BCEWithLogitsLoss(reduction="none", pos_weight=torch.tensor(3.0))
+    >>> loss_of(torch.tensor([2.0, -40.0]), torch.tensor([1.0, 0.0]))
+    tensor([3.8078e-01, 4.2484e-18])
+    """
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss of log-odds `input` under `target`."""

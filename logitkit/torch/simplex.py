@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from logitkit.torch._inputs import overridable, require_floats, widened
+from logitkit.torch._inputs import overridable, require_floats, require_tensor, widened
 from logitkit.torch._rows import log_odds, surprisals
 
 
@@ -36,6 +36,8 @@ def log_softmax(
     ------
     ValueError
         If, after a conversion to `dtype`, the logits do not hold floating-point numbers.
+    TypeError
+        If `input` isn't a tensor.
 
     References
     ----------
@@ -48,7 +50,7 @@ def log_softmax(
     >>> lt.log_softmax(torch.tensor([40.0, 0.0]), dim=-1)
     tensor([-4.2484e-18, -4.0000e+01])
     """
-    logits = require_floats(input if dtype is None else input.to(dtype))
+    logits = require_floats(input if dtype is None else require_tensor(input, "input").to(dtype))
     if logits.dim() == 0:
         return log_softmax(logits[None], 0)[0]
     if dim is None:
@@ -85,6 +87,8 @@ def class_log_odds(input: Tensor, dim: int = -1) -> Tensor:
     ------
     ValueError
         If `input` does not hold floating-point numbers.
+    TypeError
+        If `input` isn't a tensor.
 
     References
     ----------
