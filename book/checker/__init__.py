@@ -5,8 +5,6 @@ checker's own source, packed; a worker loads both when the reader presses the bu
 browser.
 """
 
-import json
-import zlib
 from html import escape
 from pathlib import Path
 
@@ -27,11 +25,9 @@ RUNTIME = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.
 EXAMPLES = ("LK101", "LK103", "LK107", "LK108", "LK110")
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
-    """Add the directive and its files."""
+def setup(app: Sphinx) -> None:
     app.add_directive("checker", Checker)
     app.connect("builder-inited", copy_files)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def copy_files(app: Sphinx) -> None:
@@ -63,18 +59,12 @@ class Checker(SphinxDirective):
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """Return the form, which docutils has no node for, and the text for readers without it."""
-        shared.load(self.env, f"{FOLDER.name}/checker.css")
-        static = "../" * self.env.docname.count("/") + f"_static/{FOLDER.name}/"
-        for name in ("checker.js", "form.html"):
-            self.env.note_dependency(str(FOLDER / name))
-        script = FOLDER / "checker.js"
+        shared.load(self.env, "checker/checker.css", "checker/checker.js")
+        self.env.note_dependency(str(FOLDER / "form.html"))
         options = "".join(
             f'<option value="{escape(example(code, "Wrong"))}">{code}: {escape(TITLES[code])}</option>'
             for code in EXAMPLES
         )
         form = (FOLDER / "form.html").read_text("utf-8").replace("{examples}", options)
-        version = f"{zlib.crc32(script.read_bytes()):08x}"
-        tag = f'<script defer src="{static}checker.js?v={version}" data-base={json.dumps(static)}></script>'
         still = nodes.container("", *self.parse_content_to_nodes(), classes=["checker-still"])
-        return [nodes.container("", nodes.raw("", form + tag, format="html"), still, classes=["checker"])]
+        return [nodes.container("", nodes.raw("", form, format="html"), still, classes=["checker"])]

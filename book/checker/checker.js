@@ -2,7 +2,7 @@
 "use strict";
 
 {
-  const base = document.currentScript.dataset.base;
+  const base = document.currentScript.src.replace(/[^/]*$/, ""); // the folder of this script
   const UNNAMED = "code.py";
   const LARGEST = 2_000_000; // bytes of a file: more is data, not code
 

@@ -22,9 +22,8 @@ FORM = """\
 """
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     app.add_directive("diagnose", Diagnose)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 class Diagnose(SphinxDirective):

@@ -165,12 +165,8 @@ def _inputs(record: Record) -> str:
         convert = on_scale.get(record.scale, list)
         x, y, onehot = [round(float(each), 6) for each in convert(AGREED)], 0, [1.0, 0.0, 0.0]
     values = {"x": x, "y": y, "onehot": onehot}
-    used = [name for name in values if name in _words(record.case.check.call)]
+    used = [name for name in values if re.search(rf"\b{name}\b", record.case.check.call)]
     return "\n".join(BINDINGS[record.language].format(name, _literal(values[name], record.language)) for name in used)
-
-
-def _words(call: str) -> list[str]:
-    return "".join(letter if letter.isalnum() or letter == "_" else " " for letter in call).split()
 
 
 def _literal(value: Any, language: str) -> str:

@@ -21,3 +21,9 @@ def site(built):
     }
     assert pages
     return folder, pages
+
+
+@pytest.fixture(scope="session")
+def anchors(site):
+    """Return the ids on each page by its path."""
+    return {path: {element["id"] for element in page.find_all(id=True)} for path, page in site[1].items()}

@@ -43,9 +43,8 @@ def test_no_page_loads_anything_from_another_host(site):
     assert [each for each in loaded if urlsplit(each[1]).scheme not in {"", "data"} or urlsplit(each[1]).netloc] == []
 
 
-def test_every_internal_link_and_every_asset_exists(site):
+def test_every_internal_link_and_every_asset_exists(site, anchors):
     _, pages = site
-    ids = {path: {element["id"] for element in page.select("[id]")} for path, page in pages.items()}
     broken = []
     for path, page in pages.items():
         for element in page.select("a[href], link[href], img[src], script[src]"):
@@ -55,7 +54,7 @@ def test_every_internal_link_and_every_asset_exists(site):
                 continue
             file, anchor = urldefrag(unquote(address))
             target = (path.parent / file.split("?")[0]).resolve() if file else path
-            if not target.exists() or (anchor and target.suffix == ".html" and anchor not in ids[target]):
+            if not target.exists() or (anchor and target.suffix == ".html" and anchor not in anchors[target]):
                 broken.append((path.name, address))
     assert broken == []
 

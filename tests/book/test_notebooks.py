@@ -88,9 +88,8 @@ class TestPortableNotebook:
         for words in (f"{SITE}chapters/{path.stem}.html", f"logitkit {logitkit.__version__}", "CC BY 4.0", "MIT"):
             assert words in title
 
-    def test_links_lead_to_pages_that_exist(self, site, portable):
+    def test_links_lead_to_pages_that_exist(self, site, anchors, portable):
         folder, pages = site
-        ids = {page: {element["id"] for element in parsed.select("[id]")} for page, parsed in pages.items()}
         text = "\n".join(cell.source for cell in portable.cells if cell.cell_type == "markdown")
         links = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]+`", "", text))
         assert links
@@ -100,7 +99,7 @@ class TestPortableNotebook:
             if address.startswith(SITE):
                 page = folder / (address.removeprefix(SITE) or "index.html")
                 assert page in pages, link
-                assert not anchor or unquote(anchor) in ids[page], link
+                assert not anchor or unquote(anchor) in anchors[page], link
 
     def test_installs_what_it_imports(self, portable):
         code = [cell.source for cell in portable.cells if cell.cell_type == "code"]

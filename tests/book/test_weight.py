@@ -10,7 +10,7 @@ def loaded_with(folder, path, page):
     addresses = [element["href"] for element in page.select("link[rel=stylesheet], link[rel=icon]")]
     addresses += [element["src"] for element in page.select("script[src], img[src]")]
     files = [(path.parent / address.partition("?")[0]).resolve() for address in addresses]
-    if page.select(".katex"):
+    if page.select_one(".katex"):
         files += sorted((folder / "_static" / "katex" / "fonts").glob("KaTeX_Ma[it]*-[RI]*.woff2"))
     return files
 
@@ -22,7 +22,7 @@ def test_page_loads_the_theme_and_what_its_own_directives_ask_for(site):
         styles = [Path(each["href"].partition("?")[0]).name for each in page.select("link[rel=stylesheet]")]
         assert "logits.css" in styles, path.name
         assert set(styles) <= ours, path.name
-        assert ("katex.min.css" in styles) == bool(page.select(".katex")), path.name
+        assert ("katex.min.css" in styles) == bool(page.select_one(".katex")), path.name
         assert len(page.select("script[src]")) <= 5, path.name  # an explorable has three
         # Those of an explorable stand behind it, and hold up nothing that comes before.
         assert page.select("head script[src]:not([defer])") == [], path.name
