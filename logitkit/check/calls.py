@@ -35,15 +35,18 @@ from logitkit.check.values import (
     read,
 )
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "telling"]
 
-FOREIGN_BUDGET = 300  # expressions read of another file's function that names nothing about scales
+FOREIGN_BUDGET = 300  # expressions read of another file's function that names nothing about scales,
+ALL_FOREIGN = 3_000  # and of all of them: a large package's base classes do much that has nothing to do with scales
 DEEPEST = 16  # calls inside calls
 MORE = "**"  # the key that says there may be more keyword arguments
 
 
 class Calls(Expressions):
     """Reads calls. What a library's function does is said by the subclass."""
+
+    foreign = ALL_FOREIGN
 
     @abstractmethod
     def run(self, body: list[ast.stmt]) -> bool:
@@ -126,11 +129,14 @@ class Calls(Expressions):
             return Thing("recursion")
         if function.module is self.frame.module or self.telling(function):
             return self._apply(function, args, kwargs, node)
-        if not self.matters(function.module) and not any(map(_telling, args)):
+        if not self.matters(function.module) and not any(map(telling, args)):
             return Thing("", owner=None)
-        with self.at_most(FOREIGN_BUDGET):
-            return self._apply(function, args, kwargs, node)
-        return Thing("", owner=None)
+        found: Value = Thing("", owner=None)
+        before, left = self.budget, self.foreign
+        with self.at_most(min(FOREIGN_BUDGET, left)):
+            found = self._apply(function, args, kwargs, node)
+        self.foreign = left - (before - self.budget)
+        return found
 
     def _apply(self, function: Function, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
         body = function.node
@@ -326,6 +332,6 @@ class Calls(Expressions):
         return Thing("super")
 
 
-def _telling(value: Value) -> bool:
+def telling(value: Value) -> bool:
     """Whether something about scales may come of a value."""
     return isinstance(value, Tensor | Made | Instance | Function | Bound | Class | Choice)

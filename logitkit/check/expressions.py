@@ -45,6 +45,7 @@ from logitkit.check.values import (
 __all__ = ["Expressions", "Frame", "TooLongError"]
 
 Condition = tuple[Any, ...]
+MOST_STARS = 200  # a large package's `__init__` may import everything of everything
 _READERS = {kind: f"_{name}" for name, kind in vars(ast).items() if isinstance(kind, type)}  # by the node's class
 
 
@@ -72,6 +73,7 @@ class Expressions(ABC):
         self.project = project
         self.budget = budget
         self.imports = 0  # files read so far
+        self.stars = 0  # `import *` looked behind so far
         self.taken: Guard = frozenset()
         self.frames: list[Frame] = []
         self.order: dict[Condition, int] = {}  # conditions in the order in which they came up
@@ -171,12 +173,13 @@ class Expressions(ABC):
                     found = scope.names[name] = self.imported(found)
                 return read(found, self.taken)
             scope = scope.parent
+        module = self.frame.module
+        if (starred := self.starred(module, name)) is not None:
+            return read(starred, self.taken)
         if hasattr(builtins, name):
             return Symbol(f"builtins.{name}")
-        module = self.frame.module
-        known = next((path for star in reversed(module.stars) if self.has(path := f"{star}.{name}")), None)
-        if known or name == "sigmoid":
-            return Symbol(known or name)
+        if name == "sigmoid":
+            return Symbol(name)
         # A piece of a program: whatever this is, it's the same thing everywhere.
         return module.unknown.setdefault(name, Thing(name))
 
@@ -217,17 +220,39 @@ class Expressions(ABC):
 
     def imported(self, later: Later) -> Value:
         """What a name of a module stands for: the module is read now, or a file of the package is meant."""
-        if not self.matters(later.module):
-            return Thing(later.name)
-        self.read_top(later.module)
-        found = later.module.scope.names.get(later.name)
-        if isinstance(found, Later):
-            found = later.module.scope.names[later.name] = self.imported(found)
-        if found is not None:
-            return read(found, self.taken)
-        path = later.module.path
-        inner = self.project.find(later.name, path, 1) if path.endswith("__init__.py") else None
-        return File(inner) if inner else Thing(later.name)
+        found = self.exported(later.module, later.name)
+        return Thing(later.name) if found is None else read(found, self.taken)
+
+    def exported(self, module: Module, name: str) -> Value | None:
+        """What a name of a module stands for, if that can be found."""
+        if not self.matters(module):
+            return None
+        if module.done or module.defines(name):
+            self.read_top(module)
+            found = module.scope.names.get(name)
+            if isinstance(found, Later):
+                found = module.scope.names[name] = self.imported(found)
+            if found is not None:
+                return found
+        inner = self.project.find(name, module.path, 1) if module.path.endswith("__init__.py") else None
+        return File(inner) if inner else self.starred(module, name)
+
+    def starred(self, module: Module, name: str) -> Value | None:
+        """What a name stands for that a module has from an `import *`."""
+        if name not in module.starred:
+            module.starred[name] = None  # modules may import everything of each other
+            for star in self.project.stars(module) if not name.startswith("_") else ():
+                self.stars += 1
+                if self.stars > MOST_STARS:
+                    break
+                if isinstance(star, Module):
+                    found = self.exported(star, name)
+                else:
+                    found = Symbol(f"{star}.{name}") if self.has(f"{star}.{name}") else None
+                if found is not None:
+                    module.starred[name] = found
+                    break
+        return module.starred[name]
 
     @abstractmethod
     def matters(self, module: Module) -> bool:

@@ -85,8 +85,7 @@ class Interpreter(Statements):
         """Whether a function names an activation, a loss, a sampler or a layer."""
         node = function.node
         if node not in _TELLING:
-            lines = function.module.source.lines[node.lineno - 1 : node.end_lineno]
-            _TELLING[node] = self.facts.names_any("\n".join(lines))
+            _TELLING[node] = self.facts.names_any(function.text)
         return _TELLING[node]
 
     def has(self, path: str) -> bool:

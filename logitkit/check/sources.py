@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from pathlib import PurePosixPath
+from posixpath import basename, dirname, join
 
 from logitkit.check.values import Namespace, Place, Value
 
@@ -25,6 +25,7 @@ __all__ = ["BadFileError", "Module", "Project", "Source", "read_source"]
 LIBRARIES = frozenset("torch tensorflow keras tf_keras jax flax optax haiku equinox".split())
 _SKIPPED_LINES = 25  # a file with more lines than this that don't parse isn't Python
 _MAGIC = re.compile(r"^\s*(?:[%!]|\?|[\w.]+\?{1,2}\s*$|[\w, ]+=\s*!|(?:cd|ls|pip|conda|apt-get) [^=(]*$)")
+_STAR = re.compile(r"^\s*from\s+(\.*)\s*([\w.]*)\s+import\s+\*", re.MULTILINE)
 _PRINT = re.compile(r"^(\s*)(?:print|exec)\b(?!\s*\().*$|^(\s*)raise \w+, .*$")
 
 
@@ -151,7 +152,7 @@ class Module:
     path: str
     text: str
     scope: Namespace = field(default_factory=Namespace)
-    stars: list[str] = field(default_factory=list)  # the libraries of which it imports everything
+    starred: dict[str, Value | None] = field(default_factory=dict)  # names looked for behind `import *`
     unknown: dict[str, Value] = field(default_factory=dict)  # names that nobody has defined
     done: bool = False
 
@@ -159,6 +160,22 @@ class Module:
     def source(self) -> Source:
         """The parsed file."""
         return _source(self.path, self.text)
+
+    def defines(self, name: str) -> bool:
+        """Whether the file may define or import a name: it's there where that's done, to go by the text."""
+        return name in self.text and bool(_definition(name).search(self.text))
+
+
+@lru_cache(maxsize=4096)
+def _definition(name: str) -> re.Pattern[str]:
+    name = re.escape(name)
+    return re.compile(rf"^\s*(?:(?:async\s+)?def|class|from\b.*|import\b.*)\s{name}\b|^[ \w,(]*\b{name}\s*[:=,)]", re.M)
+
+
+@lru_cache(maxsize=4096)
+def _stars(text: str) -> tuple[tuple[int, str], ...]:
+    """What a program imports everything of, last first: how many levels up, and the name."""
+    return tuple((len(dots), name) for dots, name in reversed(_STAR.findall(text)))
 
 
 @dataclass
@@ -195,30 +212,42 @@ class Project:
                 self.modules[path] = Module(path, text)
         return self.modules[path]
 
+    def stars(self, module: Module) -> Iterator[Module | str]:
+        """What a module imports everything of, last first: modules of the program, and libraries by their names."""
+        for level, name in _stars(module.source.text if module.path.endswith(".ipynb") else module.text):
+            found = self.find(name, module.path, level)
+            if found is not module and (found or not level):
+                yield found or name
+
     def find(self, name: str, importer: str, level: int = 0) -> Module | None:
         """The file that an import means, or None if it's none of the project's."""
-        key = (name, importer.rpartition("/")[0], level)
+        key = (name, dirname(importer), level)
         if key not in self._found:
-            self._found[key] = self._find(name, importer, level)
+            self._found[key] = self._find(*key)
         return self._found[key]
 
-    def _find(self, name: str, importer: str, level: int) -> Module | None:
-        folder = PurePosixPath(importer).parent
+    def _find(self, name: str, folder: str, level: int) -> Module | None:
         for _ in range(level - 1):
-            folder = folder.parent
-        if not level and name.partition(".")[0] in sys.stdlib_module_names | LIBRARIES:
+            folder = dirname(folder)
+        top = name.partition(".")[0]
+        if not level and top in sys.stdlib_module_names | LIBRARIES:
             return None
-        for start in [folder] if level else list(self._starts(folder, name.partition(".")[0])):
-            path = start.joinpath(*name.split(".")) if name else start
-            for file in (path.with_name(f"{path.name}.py") if name else None, path / "__init__.py"):
-                if file is not None and (module := self._open(str(file))):
+        inside = name.replace(".", "/")
+        for start in [folder] if level else self._starts(folder, top):
+            path = join(start, inside) if inside else start
+            for file in (f"{path}.py" if inside else None, join(path, "__init__.py")):
+                if file is not None and (module := self._open(file)):
                     return module
         return None
 
-    def _starts(self, folder: PurePosixPath, top: str) -> Iterator[PurePosixPath]:
+    def _starts(self, folder: str, top: str) -> Iterator[str]:
         """Where an absolute import is looked for: beside the file, in the given folders, and where its package lies."""
         yield folder
         for root in self.roots:
-            yield PurePosixPath(root)
-            yield PurePosixPath(root) / "src"
-        yield from (parent.parent for parent in (folder, *folder.parents) if parent.name == top)
+            root = "" if root == "." else root
+            yield root
+            yield join(root, "src")
+        while folder not in ("", "/"):
+            if basename(folder) == top:
+                yield dirname(folder)
+            folder = dirname(folder)

@@ -8,9 +8,9 @@ itself, with arguments that nothing is known about.
 from __future__ import annotations
 
 import ast
-from functools import lru_cache
+import re
 
-from logitkit.check.calls import Calls
+from logitkit.check.calls import Calls, telling
 from logitkit.check.expressions import Frame, TooLongError
 from logitkit.check.sources import BadFileError, Module
 from logitkit.check.values import (
@@ -28,6 +28,7 @@ from logitkit.check.values import (
     alternatives,
     overwrite,
     read,
+    text,
 )
 
 __all__ = ["Statements"]
@@ -235,20 +236,12 @@ class Statements(Calls):
     def _run_ImportFrom(self, node: ast.ImportFrom) -> None:
         package = self.import_module(node.module or "", node.level, node)
         for alias in node.names:
-            if alias.name != "*":
-                found = (
-                    Later(package.module, alias.name)
-                    if isinstance(package, File)
-                    else self.attribute(package, alias.name)
-                )
-                self.set_name(alias.asname or alias.name, found)
-            elif isinstance(package, File):
-                self.read_top(package.module)
-                for name in list(package.module.scope.names):
-                    if not name.startswith("_"):
-                        self.set_name(name, Later(package.module, name))
-            elif isinstance(package, Symbol):
-                self.frame.module.stars.append(package.path)
+            if alias.name == "*":  # what's behind it is looked for when somebody asks for a name
+                continue
+            found = (
+                Later(package.module, alias.name) if isinstance(package, File) else self.attribute(package, alias.name)
+            )
+            self.set_name(alias.asname or alias.name, found)
 
     def import_module(self, name: str, level: int, node: ast.AST) -> Value:
         """A file of the program, or a library by its name."""
@@ -310,11 +303,26 @@ class Statements(Calls):
                 {name: read(value, self.taken) for name, value in cls.names.items() if isinstance(value, Const)}
             )
         first = [name for name in ("__init__", "setup", "build", "configure_model") if name in methods]
-        own = _defined(cls.node)
+        own = _defined(cls)
         for name in (*first, *(name for name in methods if name not in first)):
-            # What's inherited was read with its own class; it's read again if it uses something of this one.
-            if name in cls.names or name in first or _used(methods[name].node) & own:
-                self._method_alone(instance, name, methods[name])
+            method = methods[name]
+            if name in cls.names or name in first or self._concerns(method, cls, instance, own):
+                self._method_alone(instance, name, method)
+
+    def _concerns(self, method: Function, cls: Class, instance: Instance, own: set[str]) -> bool:
+        """Whether an inherited method, which was read with its own class, is another one in this class.
+
+        It is if it uses something of this class; in another file, where that's often a setting, if it calls a layer, a
+        loss or a method that says something about scales.
+        """
+        if method.module is cls.module:
+            return bool(_used(method) & own)
+        return any(
+            telling(instance.attributes[name])
+            if name in instance.attributes
+            else isinstance(found := cls.names.get(name), Function) and self.telling(found)
+            for name in _called(method) & own
+        )
 
     def _method_alone(self, instance: Instance, name: str, method: Function) -> None:
         """Read one method. What it assigns to the object isn't there for sure when another method runs."""
@@ -354,24 +362,18 @@ class Statements(Calls):
         return Thing(argument.arg)
 
 
-@lru_cache(maxsize=4096)
-def _used(method: ast.AST) -> frozenset[str]:
+def _used(method: Function) -> set[str]:
     """What a method uses of its object: attributes, methods, and what runs when the object itself is called."""
-    nodes = list(ast.walk(method))
-    names = {node.attr for node in nodes if isinstance(node, ast.Attribute) and _is_self(node.value)}
-    itself = any(isinstance(node, ast.Call) and _is_self(node.func) for node in nodes)
-    return frozenset(names | (set(CALLED) if itself else set()))
+    return {*re.findall(r"\bself\.(\w+)", method.text), *_called(method)}
 
 
-def _is_self(node: ast.AST) -> bool:
-    return isinstance(node, ast.Name) and node.id == "self"
+def _called(method: Function) -> set[str]:
+    """What a method calls of its object."""
+    names = re.findall(r"\bself(?:\.(\w+))?\(", method.text)
+    return {*names, *CALLED} if "" in names else set(names)
 
 
-def _defined(cls: ast.ClassDef) -> frozenset[str]:
+def _defined(cls: Class) -> set[str]:
     """The names that a class defines: methods, fields, and what's assigned to attributes."""
-    stored = {
-        node.attr for node in ast.walk(cls) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)
-    }
-    methods = {node.name for node in cls.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    names = {node.id for node in ast.walk(cls) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    return frozenset(stored | methods | names) - {"__init__"}
+    stored = re.findall(r"\bself\.(\w+)\s*[,:=]", text(cls.module, cls.node))
+    return {*cls.names, *stored} - {"__init__"}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = [
     "PROBS", "LOG_PROBS", "SCORES", "LABELS", "UNKNOWN", "Bound", "Choice", "Class", "Const", "File", "Function",
     "Guard", "Instance", "Items", "Later", "Made", "Mapping", "Method", "Namespace", "Place", "Step", "Super",
     "Symbol", "Tensor", "Thing", "Value", "alternatives", "combine", "contradict", "each", "overwrite", "read", "root",
+    "text",
 ]  # fmt: skip
 
 PROBS, LOG_PROBS, SCORES, LABELS, UNKNOWN = "probabilities", "log-probabilities", "scores", "labels", "unknown"
@@ -175,6 +177,11 @@ class Function(Value):
     decorators: frozenset[str] = frozenset()
     defaults: dict[str, Value] = field(default_factory=dict)
 
+    @cached_property
+    def text(self) -> str:
+        """How it's written."""
+        return text(self.module, self.node)
+
 
 @dataclass(eq=False)
 class Class(Value):
@@ -239,6 +246,12 @@ class Choice(Value):
     """Alternatives, each with the conditions under which it's the one."""
 
     options: tuple[tuple[Guard, Value], ...]
+
+
+def text(module: Module, node: ast.AST) -> str:
+    """How a function or class is written."""
+    first, last = getattr(node, "lineno", 1), getattr(node, "end_lineno", None)
+    return "\n".join(module.source.lines[first - 1 : last])
 
 
 def contradict(one: Guard, other: Guard) -> bool:
