@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 import logitkit.torch as lt
 from logitkit.torch import ScaleError, ScaleWarning, guard
+from logitkit.torch.guard import _Watch
 
 PIXELS, DIGITS = (torch.tensor(each) for each in load_digits(return_X_y=True))
 PIXELS = (PIXELS / 16).float()
@@ -223,6 +224,49 @@ def test_hook_leaves_once_both_modes_are_clear_and_state_and_copies_stay_the_sam
         assert not each._forward_pre_hooks
     with pytest.raises(ScaleError):
         pickle.loads(pickle.dumps(guard(nn.CrossEntropyLoss())))(X.softmax(1), Y)
+
+
+@pytest.mark.parametrize("criterion", [nn.CrossEntropyLoss(), F.cross_entropy, OwnLoss()], ids=repr)
+def test_clear_training_is_not_looked_at_again_and_the_first_evaluation_is(
+    criterion: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bool] = []
+    look = _Watch.check
+    monkeypatch.setattr(_Watch, "check", lambda *given: (looks.append(torch.is_grad_enabled()), look(*given)))
+    watched = guard(copy.deepcopy(criterion))
+    for _ in range(100):
+        watched(X, Y)
+    assert looks == [True] * 8
+    with torch.no_grad(), pytest.raises(ScaleError, match="rows sum to 1"):
+        watched(X.softmax(1), Y)
+    assert looks == [True] * 8 + [False]
+
+
+class Lit(nn.Module):
+    """The shape of a LightningModule: the losses are its own, and its steps are called from outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(5, 5)
+        self.criterion = guard(nn.CrossEntropyLoss())
+        self.guard = guard()
+
+    def training_step(self, activation: Callable[[Tensor], Tensor]) -> Tensor:
+        return self.criterion(activation(self.head(X)), Y)
+
+    def functional_step(self, activation: Callable[[Tensor], Tensor]) -> Tensor:
+        with self.guard:
+            return F.cross_entropy(activation(self.head(X)), Y)
+
+
+@pytest.mark.parametrize("step", [Lit.training_step, Lit.functional_step])
+def test_guard_sits_within_a_module_and_leaves_nothing_behind_when_a_step_fails(step: Callable[..., Tensor]) -> None:
+    right, wrong = Lit(), Lit()
+    assert torch.isfinite(step(right, lambda z: z))
+    with pytest.raises(ScaleError, match="output of a softmax"):
+        step(wrong, lambda z: z.softmax(1))
+    assert not torch.overrides._get_current_function_mode_stack()
+    assert step(pickle.loads(pickle.dumps(right)), lambda z: z).requires_grad
 
 
 @pytest.mark.parametrize("criterion", [nn.CrossEntropyLoss(), F.cross_entropy], ids=["module", "function"])

@@ -485,14 +485,16 @@ def guard(criterion: Any = None, *, action: Literal["raise", "warn"] = "raise", 
     Objects to probabilities where logits belong, values that are no probabilities or no log-probabilities where these
     belong, labels outside the classes, targets outside [0, 1], one-hot labels as integers, classes on the last axis, a
     single column under a softmax, and shapes (n, 1) and (n,) in a loss written by hand. What a loss wants is looked up
-    in ``logitkit.conventions``. Training and evaluation (with and without gradients) are watched each. A weighted mean
-    or a mean over masked elements may be meant so: around a step these are noted in the log ``logitkit.guard``.
+    in ``logitkit.conventions``. Training and evaluation (with and without gradients) are watched each, so a softmax
+    that's there in evaluation only is found after any number of clean training batches. A weighted mean or a mean over
+    masked elements may be meant so: around a step these are noted in the log ``logitkit.guard``.
 
     Parameters
     ----------
     criterion : torch.nn.Module or callable, optional
-        A loss, called with input and target. A module is returned itself, with a hook that takes itself off once it has
-        seen enough: its state, its type and its place in a model stay. A function is wrapped. Losses of PyTorch that
+        A loss, called with input and target. A module is returned itself, with a hook that takes itself off once both
+        modes are clear: its state, its type and its place in a model stay. Until the first evaluation, the hook costs a
+        call a few microseconds, and it looks at no numbers. A function is wrapped. Losses of PyTorch that
         your own loss calls inside are seen too, except in compiled code. Without `criterion`, the result is a context
         manager for a training step, in which every call of one of PyTorch's losses is watched.
     action : {"raise", "warn"}
