@@ -24,6 +24,7 @@ from logitkit.check.facts import Facts
 from logitkit.check.findings import Finding
 from logitkit.check.interpreter import Interpreter
 from logitkit.check.sources import BadFileError, Module, Project
+from logitkit.check.values import Place
 
 __all__ = ["Result", "check_files", "check_text", "files_in"]
 
@@ -104,11 +105,28 @@ def _sorted(findings: Iterable[Finding], project: Project) -> Iterator[Finding]:
         comments = [found for line in lines if (found := IGNORED.search(line))]
         if any(found[1] is None or finding.code in re.split(r"[\s,]+", found[1]) for found in comments):
             continue
+        finding = _in_characters(finding, project)
         yield _in_cell(finding, module) if module.source.cells else finding
 
 
-def _order(finding: Finding) -> tuple[str, int, str, int, int]:
-    return finding.place.path, finding.place.line, finding.code, finding.place.column, len(finding.steps)
+def _in_characters(finding: Finding, project: Project) -> Finding:
+    """A finding whose columns count characters, where those of `ast` count the bytes of UTF-8."""
+
+    def moved(place: Place) -> Place:
+        module = project.modules.get(place.path)
+        if module is None:
+            return place
+        lines = module.source.lines
+        column, end = (
+            len(lines[line - 1].encode()[: column - 1].decode(errors="ignore")) + 1
+            for line, column in ((place.line, place.column), (place.end_line, place.end_column))
+        )
+        return replace(place, column=column, end_column=end)
+
+    steps = tuple(replace(step, place=moved(step.place)) for step in finding.steps)
+    edits = tuple(replace(edit, place=moved(edit.place)) for edit in (finding.fix.edits if finding.fix else ()))
+    fix = finding.fix and replace(finding.fix, edits=edits)
+    return replace(finding, place=moved(finding.place), steps=steps, fix=fix)
 
 
 def _in_cell(finding: Finding, module: Module) -> Finding:

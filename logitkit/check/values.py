@@ -29,7 +29,7 @@ MOST = 12  # a value with more alternatives than this is not known
 
 @dataclass(frozen=True)
 class Place:
-    """A place in a file; lines and columns count from one, `cell` is a notebook's cell or 0."""
+    """A place in a file; lines and columns count from one, columns in bytes until a finding is shown."""
 
     path: str
     line: int

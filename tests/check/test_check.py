@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +88,48 @@ def test_other_formats_name_file_line_and_code(style: str, tmp_path: Path, capsy
         assert printed.startswith(f"::error file={file},line=4,endLine=4,col=12,title=LK101::")
 
 
+def sarif(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    main(["check", "--no-cache", "--format", "sarif", str(path)])
+    return json.loads(capsys.readouterr().out)["runs"][0]
+
+
+def test_columns_count_characters_and_those_of_sarif_units_of_utf_16(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "größe.py"
+    line = "größe = '漢字 😀😀'; loss = F.cross_entropy(F.softmax(z, 1), y)"
+    file.write_text(f"import torch.nn.functional as F\n{line}\n", "utf-8")
+    start = line.index("F.cross")
+    main(["check", "--no-cache", "--format", "json", str(file)])
+    (one,) = json.loads(capsys.readouterr().out)
+    assert (one["column"], one["end_column"]) == (start + 1, len(line) + 1)
+    assert line[one["fix"]["edits"][0]["column"] - 1 :].startswith("F.softmax")
+    region = sarif(file, capsys)["results"][0]["locations"][0]["physicalLocation"]["region"]
+    assert (region["startColumn"], region["endColumn"]) == (start + 3, len(line) + 3)
+    main(["check", "--no-cache", str(file)])
+    source, marks = capsys.readouterr().out.splitlines()[1:3]
+    assert source[marks.index("^") :].startswith("F.cross")
+
+
+def test_sarif_names_files_from_the_root_and_knows_a_result_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "50 % größe.py"
+    file.write_text(WRONG * 2, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    run = sarif(Path(file.name), capsys)
+    places = [one["locations"][0]["physicalLocation"]["artifactLocation"] for one in run["results"]]
+    assert places == [{"uri": "50%20%25%20gr%C3%B6%C3%9Fe.py", "uriBaseId": "%SRCROOT%"}] * 2
+    before = [one["partialFingerprints"] for one in run["results"]]
+    assert before[0] != before[1]
+    file.write_text("\n\n" + WRONG * 2, "utf-8")
+    assert [one["partialFingerprints"] for one in sarif(file, capsys)["results"]] == before
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    place = sarif(file, capsys)["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"] == {"uri": file.as_uri()}
+
+
 def test_fix_mends_what_is_safe_and_only_that(tmp_path: Path) -> None:
     file = tmp_path / "train.py"
     file.write_text(WRONG)
@@ -155,6 +199,11 @@ def test_notebook_is_reported_by_cell(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["check", "--no-cache", "--format", "json", str(tmp_path)]) == 1
     (one,) = json.loads(capsys.readouterr().out)
     assert (one["cell"], one["line"], one["code"]) == (3, 2, "LK101")
+    result = sarif(tmp_path, capsys)["results"][0]
+    assert result["message"]["text"].startswith("Cell 3, line 2: ")
+    assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": 1}
+    main(["check", "--no-cache", "--format", "github", str(tmp_path)])
+    assert re.match(r"::error file=\S+a.ipynb,title=LK101::Cell 3, line 2: ", capsys.readouterr().out)
 
 
 def test_findings_are_kept_and_read_anew_when_an_imported_file_changes(
