@@ -26,19 +26,25 @@ def add_to(commands: Any) -> None:
         "check",
         help="find losses, samplers and thresholds that are given the wrong scale",
         description="Follow logits, probabilities and their logarithms through Python files and notebooks, without "
-        "running them, and report where a loss, a sampler or a threshold is given another scale than it takes. "
+        "running them, and report losses, samplers and thresholds that are given the wrong scale. "
         "Exits with 0 if nothing is found, 1 if something is, 2 on bad usage.",
     )
     parser.add_argument("paths", nargs="*", metavar="PATH", help="a file or a folder")
     parser.add_argument("--format", choices=["text", *FORMATS], default="text", help="how to show what's found")
     parser.add_argument("--select", metavar="CODES", help="report only these, such as LK101,LK104")
     parser.add_argument("--ignore", metavar="CODES", help="don't report these")
-    parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="leave out such files")
-    parser.add_argument("--fix", action="store_true", help="make the changes that can't change anything else")
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="PATTERN",
+        help="leave out files that match, such as '*_test.py'",
+    )
+    parser.add_argument("--fix", action="store_true", help="make the changes that can't affect anything else")
     parser.add_argument("--baseline", metavar="FILE", help="report only what isn't in this file")
     parser.add_argument("--write-baseline", metavar="FILE", help="write what's found to this file, for --baseline")
     parser.add_argument("--explain", metavar="CODE", help="say what a code means")
-    parser.add_argument("--no-cache", action="store_true", help="read every file anew")
+    parser.add_argument("--no-cache", action="store_true", help="read every file again")
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -88,10 +94,8 @@ def _show(findings: Sequence[Finding], style: str, files: int) -> None:
         print(FORMATS[style](findings))
         return
     if findings:
-        print(as_text(findings, sys.stdout.isatty() and "NO_COLOR" not in os.environ))
-        print(f"\n{len(findings)} found in {files} files.")
-    else:
-        print(f"Nothing found in {files} files.")
+        print(as_text(findings, sys.stdout.isatty() and "NO_COLOR" not in os.environ) + "\n")
+    print(f"{len(findings) or 'Nothing'} found in {files} file{'s' * (files != 1)}.")
 
 
 def _explain(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from logitkit.check.findings import Edit, Fix
-from logitkit.check.values import SCORES, Place, Tensor
+from logitkit.check.values import LOG_PROBS, SCORES, Place, Tensor
 
 if TYPE_CHECKING:
     from logitkit.check.rules import Use
@@ -70,7 +70,11 @@ def drop_activation(use: Use, held: Tensor) -> Fix | None:
     edit = _without(held.step.place.path if held.call is None else _path(held), held.call)
     if edit is None:
         return None
-    return Fix(f"leave out the {held.by or 'activation'}", (edit,), _inside(use, held.call))
+    return Fix(
+        f"leave out the {'log-' if held.scale == LOG_PROBS else ''}{held.by or 'activation'}",
+        (edit,),
+        _inside(use, held.call),
+    )
 
 
 def _path(held: Tensor) -> str:
@@ -97,13 +101,13 @@ def _string(use: Use, call: ast.AST | None, old: str, new: str, path: str) -> Ed
 def sigmoid_for_softmax(use: Use, held: Tensor) -> Fix | None:
     """One unit takes a sigmoid."""
     edit = _string(use, use.node, "softmax", "sigmoid", use.place.path)
-    return Fix("one unit takes a sigmoid", (edit,), False) if edit else None
+    return Fix("use a sigmoid for one unit", (edit,), False) if edit else None
 
 
 def softmax_for_sigmoid(use: Use, held: Tensor) -> Fix | None:
     """Several exclusive classes take a softmax."""
     edit = _string(use, held.call, "sigmoid", "softmax", _path(held))
-    return Fix("exclusive classes take a softmax", (edit,), False) if edit else None
+    return Fix("use a softmax for exclusive classes", (edit,), False) if edit else None
 
 
 def from_logits_false(use: Use, held: Tensor) -> Fix | None:

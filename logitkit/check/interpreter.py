@@ -331,7 +331,9 @@ class Interpreter(Statements):
             (made.kwargs[key] for key in names if key in made.kwargs), made.args[at] if len(made.args) > at else None
         )
         number = units.value if isinstance(units, Const) and isinstance(units.value, int) else None
-        return Tensor(SCORES, Step(made.place, f"`{name}` gives scores, any real numbers"), name, number, source=made)
+        return Tensor(
+            SCORES, Step(made.place, f"`{name}` gives scores, which can be any real numbers"), name, number, source=made
+        )
 
     def through(self, layers: Args, value: Value, node: ast.AST) -> Value:
         """Layers one after the other."""

@@ -106,7 +106,11 @@ def as_github(findings: Sequence[Finding]) -> str:
 
 def _message(finding: Finding, *more: str) -> str:
     where = f"Cell {finding.cell}, line {finding.place.line}: " if finding.cell else ""
-    return where + ". ".join(part for part in (finding.message, finding.tell, *more) if part)
+    return (
+        where
+        + ". ".join(part[0].upper() + part[1:] for part in (finding.message, finding.tell) if part)
+        + "".join(f". {part}" for part in more)
+    )
 
 
 def as_sarif(findings: Sequence[Finding]) -> str:

@@ -131,68 +131,68 @@ def _binary(use: Use, held: Tensor) -> bool:
 
 RULES = (
     Rule("LK110", (PROBS,), ("logits", "log-odds", "probabilities"), ("activation", "sampler", "distribution"),
-         "a temperature divides logits; these are probabilities, and what follows normalizes again",
+         "a temperature divides logits, but here it divides probabilities, and what follows normalizes them again",
          lambda held: "a sampler that normalizes gives the same draws at every temperature",
          lambda use, held: held.tempered),
     Rule("LK106", (SCORES,), ("logits",), ("activation",),
-         "a softmax over one unit is 1 whatever comes in",
+         "a softmax over one unit is 1, whatever comes in",
          lambda held: "the output is exactly 1 for every input; cross entropy is 0 and the accuracy never moves",
          _one_unit, fixes.sigmoid_for_softmax),
     Rule("LK106", (SCORES,), ("logits",), ("loss",),
-         "`{name}` applies a softmax over the classes, and there's one unit, so that every probability is 1",
+         "`{name}` applies a softmax over the classes, but there's only one unit, whose probability is always 1",
          lambda held: "the loss is exactly 0 from the first step on, or a label is out of bounds",
          _one_class),
     Rule("LK112", (PROBS,), ("logits", "log-odds"), ("activation",),
-         "`{name}` takes {wanted}, and these are probabilities already",
-         lambda held: f"a softmax of probabilities gives no class more than {certainty(held)}, a sigmoid stays between 0.5 and 0.7311",
+         "`{name}` takes {wanted}, but it's given probabilities",
+         lambda held: f"a softmax of probabilities gives no class more than {certainty(held)}, and a sigmoid stays between 0.5 and 0.7311",
          lambda use, held: held.direct and bool(held.by) and not held.mixed, fixes.drop_this),
     Rule("LK105", (PROBS,), ("logits", "log-odds"), ("loss", "metric"),
-         "`from_logits=True` says logits, and these are the probabilities of a {by}. Keras on TensorFlow goes back to the "
-         "logits if it finds the {by}, and warns; on JAX, PyTorch and NumPy it's applied twice",
+         "`from_logits=True` promises logits, but the loss is given the probabilities of a {by}. On TensorFlow, Keras looks "
+         "for the {by}, goes back to its logits and warns. On JAX, PyTorch and NumPy the {by} is applied twice",
          lambda held: f"applied twice, the loss is never below {floor(held)}" if held.by == "softmax" else "applied twice, the loss of a negative is never below 0.6931",
          _from_logits, fixes.from_logits_false),
     Rule("LK101", (PROBS,), ("logits",), ("loss",),
-         "`{name}` applies a softmax itself, and these are the probabilities of a {by}",
+         "`{name}` applies a softmax itself, but it's given the probabilities of a {by}",
          lambda held: f"the loss is never below log(1 + (C - 1) / e): {floor(held)}",
          _is_prediction, fixes.drop_activation),
     Rule("LK102", (PROBS,), ("log-odds",), ("loss",),
-         "`{name}` applies a sigmoid itself, and these are the probabilities of a {by}",
-         lambda held: "the loss of a negative is never below log 2 = 0.6931, that of a positive never below 0.3133",
+         "`{name}` applies a sigmoid itself, but it's given the probabilities of a {by}",
+         lambda held: "the loss of a negative is never below log 2 = 0.6931, and that of a positive never below 0.3133",
          _is_prediction, fixes.drop_activation),
     Rule("LK113", (PROBS,), ("probabilities",), ("loss",),
-         "`{name}` takes one distribution over the classes, and this is a sigmoid of one unit, which Keras divides by itself",
-         lambda held: "the loss is 0 from the first step on and nothing is learned; one unit takes a binary cross entropy",
+         "`{name}` takes one distribution over the classes, but it's given the sigmoid of one unit, which Keras divides by itself",
+         lambda held: "the loss is 0 from the first step on, and nothing is learned; use a binary cross entropy for one unit",
          _lone_sigmoid),
     Rule("LK113", (PROBS,), ("probabilities",), ("loss",),
-         "`{name}` takes one distribution over the classes, and a sigmoid gives each class its own probability; Keras divides by their sum",
+         "`{name}` takes one distribution over the classes, but a sigmoid gives each class its own probability, and Keras divides by their sum",
          lambda held: "the outputs don't sum to one, so none of them is the probability of its class",
          _sigmoid_head, fixes.softmax_for_sigmoid, "note"),
     Rule("LK103", (SCORES, LOG_PROBS), ("probabilities",), ("loss",),
-         "`{name}` takes probabilities, and these are {held}",
+         "`{name}` takes probabilities, but it's given {held}",
          lambda held: "Keras clips at 1e-7, so the loss jumps to 16.118 or to 0; PyTorch stops, or clamps at 100",
          _is_prediction, fixes.loss_of_logits),
     Rule("LK104", (PROBS, SCORES), ("log-probabilities",), ("loss",),
-         "`{name}` takes log-probabilities, and these are {held}",
-         lambda held: "the loss is negative: between -1 and 0 for probabilities, without a floor for scores",
+         "`{name}` takes log-probabilities, but it's given {held}",
+         lambda held: "the loss is negative: between -1 and 0 for probabilities, with no lower bound for scores",
          lambda use, held: not _gathers(use, held), fixes.log_probs),
     Rule("LK104", (LOG_PROBS,), ("probabilities",), ("loss",),
-         "`{name}` takes probabilities as its target, and these are log-probabilities (`log_target=True` takes them)",
+         "`{name}` takes probabilities as its target, but it's given log-probabilities (say `log_target=True`)",
          lambda held: "the loss is 0 or NaN: negative targets count as nothing",
          lambda use, held: use.wanted.is_target),
     Rule("LK108", (PROBS,), ("logits", "log-odds"), ("distribution", "sampler"),
-         "`{argument}` of `{name}` holds {wanted}, and these are the probabilities of a {by}",
-         lambda held: f"no class is drawn with more than {certainty(held)}" if held.by == "softmax" else "every probability lies between 0.5 and 0.7311",
+         "`{name}` takes {wanted} as `{argument}`, but it's given the probabilities of a {by}",
+         lambda held: f"no class is drawn with a probability above {certainty(held)}" if held.by == "softmax" else "every probability lies between 0.5 and 0.7311",
          fix=fixes.probs_argument),
     Rule("LK108", (SCORES, LOG_PROBS), ("probabilities",), ("distribution", "sampler"),
-         "`{argument}` of `{name}` holds probabilities, and these are {held}",
-         lambda held: "negative weights raise an error, or the draws come from other odds",
+         "`{name}` takes probabilities as `{argument}`, but it's given {held}",
+         lambda held: "negative weights raise an error, and positive ones give the wrong odds",
          fix=fixes.logits_argument),
     Rule("LK107", (SCORES,), ("probabilities",), ("metric",),
-         "`{name}` cuts at a probability of 0.5, and these are scores: the same cut is at 0",
+         "`{name}` cuts at a probability of 0.5, but it's given raw scores, where the same cut is 0",
          lambda held: "0.5 on log-odds is a probability of 0.6225",
          _binary),
     Rule("LK111", (LOG_PROBS,), ("logits",), ("loss",),
-         "`{name}` applies a log-softmax itself: the one before does nothing and may go",
+         "`{name}` applies a log-softmax itself, so the one before it does nothing and can go",
          lambda held: "the loss is the same to the last digits", _is_prediction, fixes.drop_activation, "note"),
 )  # fmt: skip
 
@@ -216,7 +216,7 @@ def judge(use: Use, held: Tensor) -> Finding | None:
                 argument=use.wanted.name,
                 wanted=_WANTED.get(use.wanted.scale, use.wanted.scale),
             )
-            last_step = Step(use.place, f"{_WORDS[held.scale]} come to `{use.fact.name}`", held.step)
+            last_step = Step(use.place, f"`{use.fact.name}` is given {_WORDS[held.scale]}", held.step)
             return Finding(
                 rule.code, use.place, message, rule.tell(held), tuple(last_step), rule.fix(use, held), rule.level
             )
@@ -230,12 +230,12 @@ def style(use: Use, held: Tensor) -> Finding | None:
         return None
     if before.scale != PROBS or not before.by or before.mixed:
         return None
-    message = f"the logarithm of a {before.by} in two steps: `log_{before.by}` doesn't lose the small ones"
+    message = f"the logarithm of a {before.by} in two steps: `log_{before.by}` in one step keeps small probabilities"
     return Finding(
         "LK109",
         held.step.place,
         message,
-        "in float32 the two steps give -inf where the one step gives -104 or less",
+        "in float32 the two steps give -inf where the one step gives about -104 or less",
         tuple(held.step),
         fixes.log_in_one(held),
         "note",
@@ -274,7 +274,7 @@ def judge_threshold(
         step = Step(place, "compared with 0", value.step)
         tell = "a sigmoid is above 0 for every input, so everything counts as positive"
         return Finding(
-            "LK107", place, "0 is the threshold of log-odds, and these are probabilities", tell, tuple(step), None
+            "LK107", place, "0 is a threshold for log-odds, but these are probabilities", tell, tuple(step), None
         )
     if operator in ("argmax", "max"):
         return _argmax(value, operator, int(number), place, wanted)
@@ -284,7 +284,7 @@ def judge_threshold(
     name, where = wanted
     first = value.step if isinstance(value, Tensor) else None
     step = Step(place, "compared with 0.5", Step(where, f"`{name}` takes them for log-odds", first))
-    message = f"0.5 is the threshold of probabilities, and `{name}` takes these for log-odds: the same cut is at 0"
+    message = f"0.5 is a threshold for probabilities, but `{name}` takes these for log-odds, where the same cut is 0"
     return Finding(
         "LK107", place, message, "0.5 on log-odds is a probability of 0.6225", tuple(step), fixes.threshold_zero(place)
     )
