@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from logitkit.check import arithmetic
 from logitkit.check.structures import last
 from logitkit.check.values import (
+    MORE,
     Bound,
     Class,
     Const,
@@ -38,7 +39,7 @@ def call(reader: Interpreter, name: str, args: list[Value], kwargs: dict[str, Va
         items, sure = reader.elements(args[0])
         return Items(items[::-1] if name == "reversed" else items, open=not sure)
     if name == "dict":
-        mapping = Mapping({key: value for key, value in kwargs.items() if key != "**"}, open="**" in kwargs)
+        mapping = Mapping({key: value for key, value in kwargs.items() if key != MORE}, open=MORE in kwargs)
         if args and isinstance(args[0], Mapping):
             mapping.items = {**args[0].items, **mapping.items}
         elif args:

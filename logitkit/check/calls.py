@@ -12,6 +12,7 @@ from abc import abstractmethod
 from logitkit.check.expressions import Expressions, Frame, with_step
 from logitkit.check.structures import HEADS
 from logitkit.check.values import (
+    MORE,
     Bound,
     Choice,
     Class,
@@ -40,7 +41,6 @@ __all__ = ["Calls", "telling"]
 FOREIGN_BUDGET = 300  # expressions read of another file's function that names nothing about scales,
 ALL_FOREIGN = 3_000  # and of all of them: a large package's base classes do much that has nothing to do with scales
 DEEPEST = 16  # calls inside calls
-MORE = "**"  # the key that says there may be more keyword arguments
 
 
 class Calls(Expressions):

@@ -226,7 +226,7 @@ class Expressions(ABC):
     def exported(self, module: Module, name: str) -> Value | None:
         """What a name of a module stands for, if that can be found."""
         if not self.matters(module):
-            return None
+            return self.starred(module, name)
         if module.done or module.defines(name):
             self.read_top(module)
             found = module.scope.names.get(name)

@@ -16,11 +16,10 @@ from typing import Any
 
 from logitkit import conventions
 from logitkit.check.structures import KERAS, SCORING_LAYERS
-from logitkit.check.values import Const, Value
+from logitkit.check.values import MORE, Const, Value
 
 __all__ = ["Fact", "Facts", "Input", "parameters"]
 
-MORE = "**"
 _V1 = "tensorflow.compat.v1."
 _KINDS = {
     "loss": "loss",
@@ -87,10 +86,8 @@ def parameters(signature: str | None) -> tuple[str, ...]:
 _LIBRARIES = re.compile(
     r"\b(?:torch|tensorflow|keras|tf_keras|jax|flax|optax|haiku|equinox|pytorch_lightning|lightning|transformers|nnx|paddle|mindspore)\b"
 )
-# A helper that only cuts at 0.5 matters where it's given logits.
-_CUT = re.compile(r"[<>]=?\s*0?\.5\b|\b(?:ge|gt|le|lt|greater|round)\(")
-
-
+# A helper that only cuts at 0.5 matters where it's given logits, and one that calls a loss where it's given both.
+_USES = re.compile(r"[<>]=?\s*0?\.5\b|\b(?:ge|gt|le|lt|greater|round|criterion|loss_fn|loss_func)\(")
 _WORD = re.compile(r"\w{4,}")
 # A softmax of one unit, or one activation on another, is wrong by itself.
 _SOFTMAX = re.compile(r"softmax|sigmoid\b.*sigmoid\b", re.DOTALL | re.IGNORECASE)
@@ -137,14 +134,14 @@ class Facts:
         return self._ask(path, flags) if flags else plain
 
     def speaks_of(self, text: str) -> bool:
-        """Whether a program names anything of the registry, or a layer that gives scores, or cuts at 0.5."""
+        """Whether a program for one of the libraries says anything about scales, as `names_any` has it."""
         if text not in self._spoken:
             self._spoken[text] = bool(_LIBRARIES.search(text)) and self.names_any(text)
         return self._spoken[text]
 
     def names_any(self, text: str) -> bool:
-        """Whether a piece of a program names anything of the registry, or a layer that gives scores, or cuts at 0.5."""
-        return _names(_words(*_KINDS, "normali", "link"), text) or bool(_CUT.search(text))
+        """Whether a text names anything of the registry or a layer that gives scores, calls a loss or cuts at 0.5."""
+        return _names(_words(*_KINDS, "normali", "link"), text) or bool(_USES.search(text))
 
     def may_judge(self, text: str) -> bool:
         """Whether a program names anything that a mistake could be made with, so that it's worth reading.

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from logitkit.check import arithmetic, builtin, keras, rules, structures
-from logitkit.check.calls import MORE
 from logitkit.check.expressions import Frame
 from logitkit.check.facts import Fact, Facts, Input
 from logitkit.check.sources import Module, Project
@@ -21,6 +20,7 @@ from logitkit.check.structures import is_keras, last
 from logitkit.check.values import (
     LABELS,
     LOG_PROBS,
+    MORE,
     PROBS,
     SCORES,
     Bound,

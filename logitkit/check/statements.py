@@ -14,6 +14,7 @@ from logitkit.check.calls import Calls, telling
 from logitkit.check.expressions import Frame, TooLongError
 from logitkit.check.sources import BadFileError, Module
 from logitkit.check.values import (
+    MORE,
     Bound,
     Class,
     Const,
@@ -356,7 +357,7 @@ class Statements(Calls):
             try:
                 cls = self.value(name)
                 if isinstance(cls, Class) and cls.libraries():
-                    return self.instantiate(cls, [], {"**": Thing("more")}, name)
+                    return self.instantiate(cls, [], {MORE: Thing("more")}, name)
             finally:
                 self.frames.pop()
         return Thing(argument.arg)

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from logitkit.check.sources import Module
 
 __all__ = [
-    "PROBS", "LOG_PROBS", "SCORES", "LABELS", "UNKNOWN", "Bound", "Choice", "Class", "Const", "File", "Function",
-    "Guard", "Instance", "Items", "Later", "Made", "Mapping", "Method", "Namespace", "Place", "Step", "Super",
-    "Symbol", "Tensor", "Thing", "Value", "alternatives", "combine", "contradict", "each", "overwrite", "read", "root",
-    "text",
+    "MORE", "PROBS", "LOG_PROBS", "SCORES", "LABELS", "UNKNOWN", "Bound", "Choice", "Class", "Const", "File",
+    "Function", "Guard", "Instance", "Items", "Later", "Made", "Mapping", "Method", "Namespace", "Place", "Step",
+    "Super", "Symbol", "Tensor", "Thing", "Value", "alternatives", "combine", "contradict", "each", "overwrite", "read",
+    "root", "text",
 ]  # fmt: skip
 
 PROBS, LOG_PROBS, SCORES, LABELS, UNKNOWN = "probabilities", "log-probabilities", "scores", "labels", "unknown"
+MORE = "**"  # the key that says there may be more keyword arguments
 MOST = 12  # a value with more alternatives than this is not known
 
 
