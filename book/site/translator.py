@@ -107,6 +107,9 @@ class Translator(HTML5Translator):
         if node["classes"]:
             self.body.append("</div>\n")
 
+    def visit_field(self, node: nodes.field) -> None:
+        """Don't say whether a field is odd or even: no style asks."""
+
     def depart_field_name(self, node: nodes.field_name) -> None:
         """End a label without a colon, which no page shows."""
         self.body.append("</dt>\n")
