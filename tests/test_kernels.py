@@ -210,7 +210,12 @@ class TestTwin:
         torch.testing.assert_close(grad(loss, z)[0], expected)
 
 
-def test_weighted_loss_that_overflows_is_infinite() -> None:
+def test_loss_that_overflows_is_infinite() -> None:
     """Without a warning, as the formula has it."""
     logits = [-1e308, 0.0]
     assert lk.cross_entropy([0], logits=[logits], weight=[2.0, 2.0], reduction="none")[0] == INF
+    assert lk.binary_cross_entropy(np.ones(2048), logits=np.full(2048, -3e305), reduction="sum") == INF
+    rows = torch.tensor([logits, logits], dtype=torch.float64)
+    assert lt.cross_entropy(rows, torch.tensor([0, 0]), reduction="sum") == INF
+    far = torch.full((2048,), -3e305, dtype=torch.float64)
+    assert lt.binary_cross_entropy_with_logits(far, torch.ones_like(far), reduction="sum") == INF

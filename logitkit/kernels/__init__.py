@@ -101,7 +101,8 @@ def binary_cross_entropy(
     grads, left = np.empty(0 if factor is None else x.size, dtype), np.zeros(0 if factor is None else x.size, bool)
     arrays = (values, _flat(y), *factors, limit, losses, sums, factor or 0.0, grads, left)
     run("binary_cross_entropy", chunks, chunk, *arrays, most_threads=most_threads)
-    return sums.sum() if summed else losses.reshape(x.shape), grads, left
+    with np.errstate(over="ignore"):  # a sum beyond the largest number is inf
+        return sums.sum() if summed else losses.reshape(x.shape), grads, left
 
 
 def cross_entropy(
@@ -180,15 +181,13 @@ def run(kernel: str, rows: int, width: int, *arguments: Any, most_threads: int |
     function: Callable[..., None] = getattr(_compiled, kernel)
     workers = min(most_threads or threads(), rows * width // WORTH_A_THREAD, rows)
     if workers <= 1:
-        with np.errstate(all="ignore"):
-            return function(0, rows, *arguments)
+        return function(0, rows, *arguments)
     step = -(-rows // (PARTS * workers))
     starts = iter(range(0, rows, step))
 
     def work() -> None:
-        with np.errstate(all="ignore"):
-            for start in starts:  # whichever thread is free takes the next part
-                function(start, min(start + step, rows), *arguments)
+        for start in starts:  # whichever thread is free takes the next part
+            function(start, min(start + step, rows), *arguments)
 
     others = [_pool().submit(work) for _ in range(workers - 1)]
     work()

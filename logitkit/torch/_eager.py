@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from logitkit import kernels
+from logitkit._arrays import Floats
 from logitkit.torch._inputs import is_plain, widened
 
 Composite = Callable[[Tensor], Tensor]
@@ -23,10 +24,11 @@ def with_kernel(composite: Composite, kernel: Kernel, x: Tensor, *others: Tensor
     The kernel is told whether a derivative is wanted, and returns the value with the function that makes the derivative
     of a cotangent. The others must not need one.
     """
-    ordinary = x.device.type == "cpu" and is_plain(x, *others) and not any(t.requires_grad for t in others)
+    ordinary = x.is_cpu and is_plain(x, *others) and not any(t.requires_grad for t in others)
     if not ordinary or not x.numel() or kernels.why_off() is not None:
         return composite(x)
-    result: Tensor = _WithKernel.apply(x, composite, kernel)
+    # Function.apply would first look for the transforms of torch.func, for longer than a kernel takes on a small batch.
+    result: Tensor = super(Function, _WithKernel).apply(x, composite, kernel)
     return result
 
 
@@ -58,14 +60,15 @@ def _is_dense(cotangent: Tensor) -> bool:
     return is_plain(cotangent) and torch._C._dispatch_keys(cotangent).has(torch._C.DispatchKey.CPU)
 
 
-def times(slopes: Tensor, like: Tensor) -> Pullback:
+def times(slopes: Floats, like: Tensor) -> Pullback:
     """Return the function that multiplies derivatives, in place, by a cotangent for all of them, each row or each."""
+    result = torch.from_numpy(slopes.reshape(like.shape))
 
     def pullback(cotangent: Tensor) -> Tensor:
-        result = slopes.reshape(like.shape)
-        if cotangent.dim() or cotangent != 1:
-            missing = result.dim() - cotangent.dim() if cotangent.dim() else 0
-            result *= cotangent.reshape(cotangent.shape + (1,) * missing)
+        if cotangent.dim():
+            result.mul_(cotangent.reshape(cotangent.shape + (1,) * (result.dim() - cotangent.dim())))
+        elif (factor := cotangent.item()) != 1:
+            result.mul_(factor)
         return result.to(like.dtype)
 
     return pullback
@@ -76,6 +79,6 @@ def elementwise(composite: Composite, kernel: str, x: Tensor) -> Tensor:
 
     def compute(x: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
         values, slopes = kernels.elementwise(kernel, widened(x).numpy(), grad, torch.get_num_threads())
-        return torch.from_numpy(values).to(x.dtype), times(torch.from_numpy(slopes), x) if grad else None
+        return torch.from_numpy(values).to(x.dtype), times(slopes, x) if grad else None
 
     return with_kernel(composite, compute, x)

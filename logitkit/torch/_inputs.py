@@ -42,12 +42,15 @@ def is_plain(*tensors: Tensor) -> bool:
     """Whether these are ordinary tensors outside of all compilers, tracers, modes and function transforms."""
     if torch.compiler.is_compiling() or torch._C._is_tracing() or _get_current_dispatch_mode() is not None:
         return False
-    return all(
-        type(t).__torch_dispatch__ is Tensor.__torch_dispatch__
-        and not torch._C._functorch.is_functorch_wrapped_tensor(t)
-        and forward_ad.unpack_dual(t).tangent is None
-        for t in tensors
-    )
+    for t in tensors:
+        if type(t).__torch_dispatch__ is not Tensor.__torch_dispatch__:
+            return False
+        if torch._C._functorch.is_functorch_wrapped_tensor(t):
+            return False
+        # No tensor has a tangent outside of forward mode, where asking each would cost more than all else here.
+        if forward_ad._current_level >= 0 and forward_ad.unpack_dual(t).tangent is not None:
+            return False
+    return True
 
 
 def values_are_readable(values: Tensor) -> bool:

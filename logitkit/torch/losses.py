@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from logitkit import kernels
+from logitkit._arrays import Float64s, Floats
 from logitkit.formulas.binary import loss_of_logits, zero_safe_product
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks
@@ -105,25 +106,26 @@ def cross_entropy(
     reduction = legacy_reduction(size_average, reduce, reduction)
     logits = autocast_to_float32(require_floats(input))
     axis = 1 if logits.dim() > 1 else 0
-    if require_scale(target, (*logits.shape[:axis], *logits.shape[axis + 1 :]), tuple(logits.shape)):
-        target = target.movedim(axis, -1)
-    rows = logits.movedim(axis, -1)
+    distributions = require_scale(target, (*logits.shape[:axis], *logits.shape[axis + 1 :]), tuple(logits.shape))
+    rows = logits
     if axis == 0:  # one row without a batch
         rows, target = rows[None], target[None]
+    elif logits.dim() > 2:
+        rows, target = rows.movedim(1, -1), target.movedim(1, -1) if distributions else target
     goal = ClassTarget(target, rows.shape[-1], weight, ignore_index, label_smoothing)
 
     def composite(rows: Tensor) -> Tensor:
         losses = goal.checked(in_blocks(goal.losses, (rows, *goal.of_rows), goal.shared, rows[:1].numel()))
-        return reduced(losses if axis else losses[0], goal.divisor(), reduction)
+        return reduced(losses if axis else losses[0], goal.divisor(), reduction).to(dtype)
 
     def kernel(rows: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
         losses, grads, divisor = goal.by_kernel(rows, grad, reduction == "mean")
-        losses = losses.reshape(rows.shape[:-1] if axis else ())
-        value = losses if reduction == "none" else losses.sum() / divisor
-        return value.to(dtype), times(grads, rows) if grad else None
+        with np.errstate(all="ignore"):  # a sum beyond the largest number is inf
+            value = losses.reshape(rows.shape[:-1] if axis else ()) if reduction == "none" else losses.sum() / divisor
+        return torch.from_numpy(np.asarray(value)).to(dtype), times(grads, rows) if grad else None
 
-    dtype = torch.promote_types(logits.dtype, target.dtype) if goal.is_distribution else logits.dtype
-    return with_kernel(composite, kernel, rows, target, *goal.shared).to(dtype)
+    dtype = torch.promote_types(logits.dtype, target.dtype) if distributions else logits.dtype
+    return with_kernel(composite, kernel, rows, target, *goal.shared)
 
 
 @overridable
@@ -202,7 +204,7 @@ def binary_cross_entropy_with_logits(
         losses = in_blocks(_binary_losses, operands, (), logits[:1].numel() if logits.dim() else 1)
         if weight is not None:
             losses = zero_safe_product(factors["weight"], losses, xp)
-        return reduced(losses, losses.numel(), reduction)
+        return reduced(losses, losses.numel(), reduction).to(dtype)
 
     def kernel(logits: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
         operands = [widened(t.detach()).numpy() for t in (logits, proportions)]
@@ -211,13 +213,12 @@ def binary_cross_entropy_with_logits(
         divisor, summed = logits.numel() if reduction == "mean" else 1, reduction != "none"
         factor = 1 / max(1, divisor) if grad else None  # without losses there's nothing to differentiate
         losses, slopes, _ = kernels.binary_cross_entropy(operands, 0.0, summed, factor, torch.get_num_threads())
-        value = torch.as_tensor(losses) / divisor
-        return value.to(logits.dtype), times(torch.from_numpy(slopes), logits) if grad else None
+        return torch.from_numpy(np.asarray(losses / divisor)).to(dtype), times(slopes, logits) if grad else None
 
     dtype = torch.promote_types(logits.dtype, proportions.dtype)
     if dtype != logits.dtype:
-        return composite(logits).to(dtype)
-    return with_kernel(composite, kernel, logits, proportions, *factors.values()).to(dtype)
+        return composite(logits)
+    return with_kernel(composite, kernel, logits, proportions, *factors.values())
 
 
 def _binary_losses(logits: Tensor, target: Tensor, pos_weight: Tensor | float = 1.0) -> Tensor:
@@ -344,29 +345,32 @@ class ClassTarget:
         labels, kept, _ = self.checked_classes
         return self.weight[labels].where(kept, 0).sum()
 
-    def by_kernel(self, rows: Tensor, grad: bool, mean: bool) -> tuple[Tensor, Tensor, float]:
+    def by_kernel(self, rows: Tensor, grad: bool, mean: bool) -> tuple[Float64s, Floats, float]:
         """Return the losses of ordinary rows, their derivatives over the divisor of their mean, and that divisor."""
-        logits = widened(rows).reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
-        target = self.target.reshape(len(logits), *[self.classes] * self.is_distribution)
+        before = rows.dim() - 2  # the last dimension before the classes
+        logits, target = (widened(t.detach()).flatten(0, before).numpy() for t in (rows, self.target))
         weights = None if self.weight is None else self.weight.numpy().astype(np.float64)
-        divisor = float(self.divisor()) if mean else 1.0
-        numbers, goal = logits.numpy(), widened(target.detach()).numpy()
-        scale, threads = np.float64(divisor), torch.get_num_threads()  # NumPy divides by 0
+        if not mean:
+            divisor = 1.0
+        elif self.is_distribution or self.weight is not None:
+            divisor = float(self.divisor()) or math.nan
+        else:
+            divisor = float(np.count_nonzero(target != self.ignored)) or math.nan
+        threads = torch.get_num_threads()
         if self.is_distribution or self.smoothing:
-            results = kernels.soft_cross_entropy(
-                numbers, goal, self.ignored, weights, self.smoothing, scale, 0.0, grad, threads
+            losses, grads, left = kernels.soft_cross_entropy(
+                logits, target, self.ignored, weights, self.smoothing, divisor, 0.0, grad, threads
             )
         else:
-            results = kernels.cross_entropy(numbers, goal, self.ignored, weights, scale, grad, threads)
-        losses, grads, left = map(torch.from_numpy, results)
-        if left.any():
-            few = logits[left].requires_grad_()
-            of_few = [t.reshape(len(logits), *t.shape[rows.dim() - 1 :])[left] for t in self.of_rows]
+            losses, grads, left = kernels.cross_entropy(logits, target, self.ignored, weights, divisor, grad, threads)
+        if np.count_nonzero(left):
+            few = torch.from_numpy(logits[left]).requires_grad_()
+            of_few = [t.flatten(0, before)[torch.from_numpy(left)] for t in self.of_rows]
             with torch.enable_grad():
                 few_losses = self.losses(few, *of_few, *self.shared)
-                losses[left] = few_losses.detach().to(losses.dtype)
+                losses[left] = few_losses.detach()
                 if grad:
-                    grads[left] = torch.autograd.grad(few_losses.sum(), few)[0].to(grads.dtype) / divisor
+                    grads[left] = torch.autograd.grad(few_losses.sum(), few)[0] / divisor
         return losses, grads, divisor
 
 
