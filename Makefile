@@ -18,7 +18,7 @@ export OMP_NUM_THREADS := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .NOTPARALLEL:  # the tests use all processors, and the targets share one environment
-.PHONY: help book archive pdf serve test notebooks accuracy mutants frameworks browser chromium links lint clean
+.PHONY: help book archive pdf serve test notebooks bench accuracy mutants frameworks browser chromium links lint clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test: .venv/dev.done book  ## build the book and run every test: numerics, docte
 
 notebooks: .venv/dev.done  ## run all chapters anew, store their outputs (or NB="chapters/one-idea.ipynb")
 	$(BIN)/python -m book.notebooks.run $(or $(NB),$(wildcard chapters/*.ipynb))
+
+bench: .venv/dev.done  ## time the losses beside SciPy and PyTorch, and rewrite the tables of benchmarks/
+	$(BIN)/python benchmarks/losses.py
 
 accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite the accuracy tables
 	$(BIN)/python -m tests.accuracy

@@ -1,10 +1,10 @@
 """What a guard costs a training step once it's satisfied: a small network on one thread, with and without.
 
-`losses.py` says how time is measured.
+`measuring.py` says how time is measured.
 """
 
 # The first import sets the number of threads, before the libraries are loaded.
-from losses import Call, best_seconds  # isort: skip
+from measuring import Call, best_seconds  # isort: skip
 import platform
 from collections.abc import Callable
 

@@ -1,11 +1,11 @@
 """Time and memory of a linear layer with its loss and gradients: logitkit in blocks, PyTorch at once and in chunks.
 
-One thread each, the same arrays, the same run; `losses.py` says how time and memory are measured. PyTorch's function
+One thread each, the same arrays, the same run; `measuring.py` says how time and memory are measured. PyTorch's function
 computes all logits at once by default, and in chunks of rows with options, here those that it picks itself.
 """
 
 # The first import sets the number of threads, before the libraries are loaded.
-from losses import best_seconds, peak_memory  # isort: skip
+from measuring import best_seconds, peak_memory  # isort: skip
 import gc
 import platform
 from functools import partial

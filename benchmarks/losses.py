@@ -1,23 +1,19 @@
-"""Time and memory of logitkit beside SciPy and PyTorch: one thread each, the same arrays, the same run.
+"""Time of logitkit and its twins, with the compiled kernels and without, beside SciPy and PyTorch: `make bench`.
 
-The three take turns in every repeat, so that a busy moment of the machine hits all of them, and the best repeat of
-each counts. Time is processor time, which on one thread of an idle machine is the time that passes. Peak memory is the
-resident memory that a call adds in a process of its own, its result included, in multiples of the input: Linux with
-glibc can tell it, other systems get a dash.
+The results are written to `losses.json`, and to the table in `README.md`. `measuring.py` says how time is measured.
 """
 
+# The first import sets the number of threads, before the libraries are loaded.
+from measuring import Call, configure, peak_memory, rounds_of_seconds  # isort: skip
+import json
 import os
-
-os.environ["OMP_NUM_THREADS"] = "1"  # read when the libraries are loaded
-os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
-import ctypes
-import gc
-import multiprocessing
 import platform
-from collections.abc import Callable
+import re
+import statistics
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
 from pathlib import Path
-from time import process_time
 from typing import Any
 
 import numpy as np
@@ -27,17 +23,24 @@ from scipy import special
 from torch.nn import functional
 
 import logitkit as lk
+import logitkit.torch as lt
 
-REPEATS = 7
-SHAPES = [(400_000, 10), (2_000, 2_000), (40, 100_000)]
-LIBRARIES = ["logitkit", "SciPy", "PyTorch"]
+HERE = Path(__file__).parent
+ROUNDS = 5
+THREADS = (1, 2)
+DTYPES = (np.float32, np.float64)
+# A classifier of images with few classes and with many, a language model's batch, and a small batch.
+SHAPES = ((65_536, 10), (4_096, 1_000), (512, 32_000), (64, 128_256), (32, 10))
+NUMBERS = 4_000_000
+SLOW = "without `fast`"  # logitkit with its kernels switched off
 
-Call = Callable[[], Any]
+F_cross_entropy, F_binary = functional.cross_entropy, functional.binary_cross_entropy_with_logits
 
 
-def class_calls(logits: np.ndarray, target: np.ndarray) -> dict[str, list[Call]]:
-    """Return the calls that work on rows of logits; SciPy has no losses, so its users write them."""
-    tensor, labels, rows = torch.from_numpy(logits), torch.from_numpy(target), np.arange(len(target))
+def class_calls(logits: np.ndarray, target: np.ndarray) -> Iterator[tuple[str, dict[str, Call]]]:
+    """Yield the losses of classes; SciPy has none, so its users write them."""
+    z, labels, rows = torch.from_numpy(logits), torch.from_numpy(target), np.arange(len(target))
+    compiled = torch.compile(F_cross_entropy, dynamic=True)
 
     def scipy_loss() -> Any:
         return (special.logsumexp(logits, axis=1) - logits[rows, target]).mean()
@@ -48,135 +51,163 @@ def class_calls(logits: np.ndarray, target: np.ndarray) -> dict[str, list[Call]]
         grad /= len(target)
         return scipy_loss(), grad
 
-    return {
-        "softmax": [
-            lambda: lk.softmax(logits),
-            lambda: special.softmax(logits, axis=1),
-            lambda: torch.softmax(tensor, dim=1),
-        ],
-        "logsumexp": [
-            lambda: lk.logsumexp(logits),
-            lambda: special.logsumexp(logits, axis=1),
-            lambda: torch.logsumexp(tensor, dim=1),
-        ],
-        "cross_entropy": [
-            lambda: lk.cross_entropy(target, logits=logits),
-            scipy_loss,
-            lambda: functional.cross_entropy(tensor, labels),
-        ],
-        "cross_entropy and gradient": [
-            lambda: lk.cross_entropy_value_and_grad(target, logits=logits),
-            scipy_loss_and_grad,
-            lambda: with_backward(functional.cross_entropy, tensor, labels),
-        ],
+    ours = partial(lk.cross_entropy, target, logits=logits)
+    peers = {"PyTorch": partial(F_cross_entropy, z, labels), "PyTorch, compiled": partial(compiled, z, labels)}
+    yield "cross_entropy", {"logitkit": ours, SLOW: ours, "SciPy": scipy_loss, **peers}
+    ours = partial(lk.cross_entropy_value_and_grad, target, logits=logits)
+    peers = {
+        "PyTorch": with_backward(F_cross_entropy, z, labels),
+        "PyTorch, compiled": with_backward(compiled, z, labels),
     }
+    yield "cross_entropy and gradient", {"logitkit": ours, SLOW: ours, "SciPy": scipy_loss_and_grad, **peers}
+    twin = with_backward(lt.cross_entropy, z, labels)
+    yield "twin of cross_entropy, with backward", {"logitkit": twin, SLOW: twin, **peers}
+    shares = torch.softmax(torch.randn_like(z), dim=1)
+    for option, goal, smoothing in (("label smoothing", labels, 0.1), ("distributions", shares, 0.0)):
+        twin, peer = (
+            with_backward(partial(loss, label_smoothing=smoothing), z, goal)
+            for loss in (lt.cross_entropy, F_cross_entropy)
+        )
+        yield f"twin, {option}, with backward", {"logitkit": twin, SLOW: twin, "PyTorch": peer}
 
 
-def binary_calls(logits: np.ndarray, target: np.ndarray) -> dict[str, list[Call]]:
-    """Return the calls that work on single log-odds or probabilities."""
-    tensor, labels = torch.from_numpy(logits), torch.from_numpy(target)
-    probs = special.expit(logits).clip(0.001, 0.999)
-    torch_probs, torch_loss = torch.from_numpy(probs), functional.binary_cross_entropy_with_logits
+def number_calls(log_odds: np.ndarray, target: np.ndarray) -> Iterator[tuple[str, dict[str, Call]]]:
+    """Yield the functions of single log-odds or probabilities."""
+    x, labels = torch.from_numpy(log_odds), torch.from_numpy(target)
+    probs = special.expit(log_odds).clip(0.001, 0.999)
 
-    def scipy_loss() -> Any:
-        return -(target * special.log_expit(logits) + (1 - target) * special.log_expit(-logits)).mean()
+    def scipy_softplus(x: np.ndarray) -> np.ndarray:
+        return np.logaddexp(0, x)
 
-    return {
-        "expit": [lambda: lk.expit(logits), lambda: special.expit(logits), lambda: torch.sigmoid(tensor)],
-        "logit": [lambda: lk.logit(probs), lambda: special.logit(probs), lambda: torch.logit(torch_probs)],
-        "binary_cross_entropy": [
-            lambda: lk.binary_cross_entropy(target, logits=logits),
-            scipy_loss,
-            lambda: torch_loss(tensor, labels),
-        ],
-        "binary_cross_entropy and gradient": [
-            lambda: lk.binary_cross_entropy_value_and_grad(target, logits=logits),
-            lambda: (scipy_loss(), (special.expit(logits) - target) / target.size),
-            lambda: with_backward(torch_loss, tensor, labels),
-        ],
-    }
-
-
-def with_backward(loss_of: Callable[..., Any], tensor: torch.Tensor, labels: torch.Tensor) -> Any:
-    """Return a PyTorch loss and its gradient."""
-    leaf = tensor.detach().requires_grad_()
-    loss = loss_of(leaf, labels)
-    loss.backward()
-    return loss, leaf.grad
-
-
-def best_seconds(calls: list[Call], repeats: int = REPEATS) -> list[float]:
-    """Return the shortest time of each call, the calls taking turns."""
-    best = [np.inf] * len(calls)
-    for _ in range(repeats):
-        for place, call in enumerate(calls):
-            started = process_time()
-            call()
-            best[place] = min(best[place], process_time() - started)
-    return best
+    for ours, theirs, torchs, values in (
+        (lk.expit, special.expit, torch.sigmoid, log_odds),
+        (lk.log_expit, special.log_expit, functional.logsigmoid, log_odds),
+        (lk.softplus, scipy_softplus, functional.softplus, log_odds),
+        (lk.logit, special.logit, torch.logit, probs),
+    ):
+        call, tensor = partial(ours, values), torch.from_numpy(values)
+        yield (
+            ours.__name__,
+            {
+                "logitkit": call,
+                SLOW: call,
+                "SciPy": partial(theirs, values),
+                "PyTorch": partial(torchs, tensor),
+                "PyTorch, compiled": partial(torch.compile(torchs, dynamic=True), tensor),
+            },
+        )
+    ours = partial(lk.binary_cross_entropy_value_and_grad, target, logits=log_odds)
+    peer = with_backward(F_binary, x, labels)
+    yield "binary_cross_entropy and gradient", {"logitkit": ours, SLOW: ours, "PyTorch": peer}
+    twin = with_backward(lt.binary_cross_entropy_with_logits, x, labels)
+    yield "twin of the binary loss, with backward", {"logitkit": twin, SLOW: twin, "PyTorch": peer}
 
 
-def peak_memory(call: Call) -> int | None:
-    """Return by how many bytes one call raises the peak of the resident memory, in a process of its own."""
-    libc = ctypes.CDLL(None)
-    if not Path("/proc/self/clear_refs").exists() or not hasattr(libc, "malloc_trim"):
-        return None
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
+def with_backward(loss_of: Callable[..., Any], tensor: torch.Tensor, labels: torch.Tensor) -> Call:
+    """Return a call of a loss in PyTorch and of its gradient."""
 
-    def child() -> None:
-        # Memory that was freed but not handed back would be used again without being seen.
-        libc.malloc_trim(0)
-        libc.mallopt(-3, 1 << 16)  # M_MMAP_THRESHOLD: larger arrays are handed back at once
-        Path("/proc/self/clear_refs").write_text("5")  # sets the peak back to what is in use now
-        before = resident("VmRSS")
-        result = call()
-        sender.send(resident("VmHWM") - before)
-        del result
+    def call() -> Any:
+        leaf = tensor.detach().requires_grad_()
+        loss = loss_of(leaf, labels)
+        loss.backward()
+        return loss, leaf.grad
 
-    process = context.Process(target=child)
-    process.start()
-    extra = receiver.recv()
-    process.join()
-    return int(extra)
+    return call
 
 
-def resident(field: str) -> int:
-    """Return a line of this process's status, in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field + ":"))
+def cases(dtype: type) -> Iterator[tuple[np.ndarray, str, dict[str, Call]]]:
+    """Yield the input, the name and the calls of everything that is measured."""
+    generator = np.random.default_rng(0)
+    for shape in SHAPES:
+        logits = (3 * generator.standard_normal(shape)).astype(dtype)
+        for name, calls in class_calls(logits, generator.integers(0, shape[1], shape[0])):
+            yield logits, name, calls
+    log_odds = (3 * generator.standard_normal(NUMBERS)).astype(dtype)
+    for name, calls in number_calls(log_odds, generator.integers(0, 2, NUMBERS).astype(dtype)):
+        yield log_odds, name, calls
 
 
-def report(calls: dict[str, list[Call]], array: np.ndarray) -> None:
-    """Print a row for each function."""
-    shape = " x ".join(f"{length:,}" for length in array.shape)
-    for name, three in calls.items():
-        gc.collect()
-        memory = [peak_memory(call) for call in three]
-        ours, *theirs = best_seconds(three)
-        cells = [name, array.dtype.name, shape, f"{1000 * ours:.1f} ms", *(f"{ours / peer:.2f}" for peer in theirs)]
-        cells += ["–" if extra is None else f"{extra / array.nbytes:.1f}" for extra in memory]
-        print("| " + " | ".join(cells) + " |", flush=True)
+def measured() -> Iterator[dict[str, Any]]:
+    """Yield a result for each number of threads, dtype, shape and function."""
+    for threads, dtype in product(THREADS, DTYPES):
+        torch.compiler.reset()  # it compiles for a dtype and a number of threads, and gives up after eight
+        configure(threads, fast=True)
+        for array, name, calls in cases(dtype):
+            peaks = {library: peak_memory(calls[library]) for library in WEIGHED if library in calls and threads == 1}
+            seconds = rounds_of_seconds(calls, SLOW, threads, ROUNDS)
+            results = {
+                library: {
+                    "ms": 1000 * statistics.median(own),
+                    # Each round is compared with itself: what holds the machine up holds up all of them.
+                    "ratio": quartiles([a / b for a, b in zip(seconds["logitkit"], own, strict=True)]),
+                }
+                for library, own in seconds.items()
+            }
+            for library, extra in peaks.items():
+                results[library]["memory"] = None if extra is None else round(extra / array.nbytes, 1)
+            shape = " x ".join(f"{length:,}" for length in array.shape)
+            result = {"threads": threads, "dtype": dtype.__name__, "shape": shape, "function": name, "of": results}
+            print(*line(result), sep=" | ", flush=True)
+            yield result
+
+
+def quartiles(values: list[float]) -> list[float]:
+    """Return the three quartiles."""
+    return [round(q, 3) for q in statistics.quantiles(values, n=4, method="inclusive")]
+
+
+PEERS = (SLOW, "SciPy", "PyTorch", "PyTorch, compiled")
+WEIGHED = ("logitkit", "SciPy", "PyTorch")
+
+
+def line(result: dict[str, Any]) -> list[str]:
+    """Return the cells of a row of the table."""
+
+    def against(peer: str) -> str:
+        if peer not in result["of"]:
+            return "–"
+        low, middle, high = result["of"][peer]["ratio"]
+        return f"{middle:.2f} ({low:.2f}–{high:.2f})"
+
+    about = [result["function"], result["dtype"], result["shape"], str(result["threads"])]
+    memory = [result["of"].get(library, {}).get("memory") for library in WEIGHED]
+    cells = ["–" if multiple is None else f"{multiple:g}" for multiple in memory]
+    return [*about, f"{result['of']['logitkit']['ms']:.3g} ms", *map(against, PEERS), *cells]
+
+
+def table(data: dict[str, Any]) -> str:
+    """Return the results in Markdown."""
+    header = ["function", "dtype", "shape", "threads", "logitkit", *(f"time / {peer}" for peer in PEERS)]
+    header += [f"memory of {library}" for library in WEIGHED]
+    lines = [header, ["---"] * 3 + ["---:"] * (len(header) - 3), *map(line, data["results"])]
+    machine = f"{data['machine']}. {data['versions']}. Other programs kept {data['load']:.1f} processors busy."
+    return machine + "\n\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def machine() -> str:
+    """Return the processor and the system."""
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text() if cpuinfo.exists() else ""
+    model = re.search(r"model name\s*: (.+)", text)
+    vectors = " with AVX-512" if "avx512f" in text else ""
+    return f"{os.cpu_count()} cores of {model[1] if model else platform.processor()}{vectors}, {platform.system()}"
 
 
 def main() -> None:
-    """Print the versions and one table."""
-    torch.set_num_threads(1)
-    generator = np.random.default_rng(0)
-    versions = (
-        f"logitkit {lk.__version__}, NumPy {np.__version__}, SciPy {scipy.__version__}, torch {torch.__version__}"
-    )
-    print(f"{versions}, Python {platform.python_version()}, {platform.machine()}, one thread\n")
-    header = ["function", "dtype", "shape", "logitkit", *(f"time / {peer}'s" for peer in LIBRARIES[1:])]
-    header += [f"memory of {library}" for library in LIBRARIES]
-    print("| " + " | ".join(header) + " |")
-    print("|---|---|---|" + "---:|" * (len(header) - 3))
-    for dtype in (np.float32, np.float64):
-        for shape in SHAPES:
-            logits = (3 * generator.standard_normal(shape)).astype(dtype)
-            report(class_calls(logits, generator.integers(0, shape[1], shape[0])), logits)
-        log_odds = (3 * generator.standard_normal(np.prod(SHAPES[0]))).astype(dtype)
-        report(binary_calls(log_odds, generator.integers(0, 2, log_odds.shape).astype(dtype)), log_odds)
+    """Measure, and write the data and the table."""
+    versions = ", ".join(f"{module.__name__} {module.__version__}" for module in (lk, np, scipy, torch))
+    data = {
+        "machine": machine(),
+        "versions": f"{versions}, Python {platform.python_version()}",
+        "load": os.getloadavg()[1],
+        "rounds": ROUNDS,
+        "results": list(measured()),
+    }
+    (HERE / "losses.json").write_text(json.dumps(data, indent=1) + "\n")
+    readme = HERE / "README.md"
+    before, _, rest = readme.read_text().partition("<!-- losses.json -->\n")
+    _, _, after = rest.partition("<!-- end -->")
+    readme.write_text(f"{before}<!-- losses.json -->\n\n{table(data)}\n\n<!-- end -->{after}")
 
 
 if __name__ == "__main__":
