@@ -148,7 +148,8 @@ def _candidates(records: Sequence[Record], everything: bool) -> str:
     wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
     lines = [f"  {framework:{wide[0]}}  {named:{wide[1]}}  {scale}" for framework, named, scale in rows]
     more = [f"  ... and {len(records) - len(rows)} more: --all lists them"] if len(rows) < len(records) else []
-    method = records[0].callable.symbol.rpartition(".")[2]
+    python = [record for record in records if record.language == "Python"] or records  # R writes predict.glm
+    method = python[0].callable.symbol.rpartition(".")[2]
     said = f"`{method}` belongs to several classes, and the query doesn't say to which. Name the class:"
     return "\n".join([said, *lines, *more])
 

@@ -311,6 +311,16 @@ def test_defaults_are_those_of_the_signature(each: conventions.Callable) -> None
         assert usual in (..., each.reduction.default) or each.reduction.how
 
 
+@pytest.mark.parametrize("each", conventions.callables(), ids=lambda each: each.id)
+def test_flag_sets_a_scale_that_fits_the_event(each: conventions.Callable) -> None:
+    for flag in each.flags:
+        for setting in flag.settings:
+            for name, scale in setting.scales:
+                (event,) = {setting.event or one.event or each.event for one in each.inputs if one.name == name}
+                assert not (event == "binary" and scale == "logits"), (flag.name, setting)
+                assert not (event == "categorical" and scale == "log-odds"), (flag.name, setting)
+
+
 def test_path_belongs_to_one_callable() -> None:
     paths = [path for each in conventions.callables() for path in each.paths]
     assert len(paths) == len(set(paths))

@@ -17,7 +17,7 @@ from itertools import chain
 from typing import Any, Final
 
 from logitkit.conventions._load import Record, callables, rows
-from logitkit.conventions._resolve import UNKNOWN, framework_named, letters, resolve, values_of_flags
+from logitkit.conventions._resolve import UNKNOWN, framework_named, letters, resolve, table, values_of_flags
 from logitkit.conventions._schema import Callable
 
 # What people write for a module after `import ... as ...`.
@@ -38,6 +38,7 @@ IMPORTED_AS: Final = {
     "lgb": "lightgbm",
     "smp": "segmentation_models_pytorch",
     "T": "theano.tensor",
+    "K": "tensorflow.keras.backend",
 }
 # What's meant first when several frameworks have a name; the others follow in alphabetical order.
 FIRST: Final = (
@@ -51,23 +52,24 @@ MULTICLASS: Final = (
     "keras.losses.CategoricalCrossentropy",
     "optax.softmax_cross_entropy",
 )
+LOGITS: Final = (
+    "torch.nn.functional.cross_entropy",
+    "torch.nn.functional.binary_cross_entropy_with_logits",
+    "tensorflow.nn.softmax_cross_entropy_with_logits",
+    "tensorflow.nn.sigmoid_cross_entropy_with_logits",
+    "torch.distributions.Categorical",
+    "torch.distributions.Bernoulli",
+)
+FOCAL: Final = (
+    "torchvision.ops.sigmoid_focal_loss",
+    "keras.losses.BinaryFocalCrossentropy",
+    "monai.losses.FocalLoss",
+)
 NICKNAMES: Final = {
-    "focal loss": (
-        "torchvision.ops.sigmoid_focal_loss",
-        "keras.losses.BinaryFocalCrossentropy",
-        "monai.losses.FocalLoss",
-    ),
+    **dict.fromkeys(("focal", "focal loss"), FOCAL),
     "bce": ("torch.nn.BCEWithLogitsLoss", "torch.nn.BCELoss", "keras.losses.BinaryCrossentropy"),
-    "focal": (
-        "torchvision.ops.sigmoid_focal_loss",
-        "keras.losses.BinaryFocalCrossentropy",
-        "monai.losses.FocalLoss",
-    ),
     "log odds": ("scipy.special.logit", "torch.special.logit", "torch.nn.BCEWithLogitsLoss"),
-    "ce": MULTICLASS,
-    "ce loss": MULTICLASS,
-    "crossentropy": MULTICLASS,
-    "cross entropy": MULTICLASS,
+    **dict.fromkeys(("ce", "ce loss", "crossentropy", "cross entropy"), MULTICLASS),
     "xent": (
         "torch.nn.functional.cross_entropy",
         "tensorflow.nn.softmax_cross_entropy_with_logits",
@@ -75,14 +77,8 @@ NICKNAMES: Final = {
         "optax.softmax_cross_entropy",
     ),
     "nll": ("torch.nn.functional.nll_loss", "torch.nn.NLLLoss"),
-    "logits": (
-        "torch.nn.functional.cross_entropy",
-        "torch.nn.functional.binary_cross_entropy_with_logits",
-        "tensorflow.nn.softmax_cross_entropy_with_logits",
-        "tensorflow.nn.sigmoid_cross_entropy_with_logits",
-        "torch.distributions.Categorical",
-        "torch.distributions.Bernoulli",
-    ),
+    "cross entropy with logits": LOGITS[:4],
+    **dict.fromkeys(("logits", "raw scores", "unnormalized log probabilities"), LOGITS),
 }
 SAME_WORD: Final = {"divergence": "div", "xent": "crossentropy", "ce": "crossentropy", "bce": "binarycrossentropy"}
 # Words of a question that say nothing of what is asked for.
@@ -91,7 +87,7 @@ FILLERS: Final = (
     *("to", "it", "take", "takes", "expect", "expects", "want"),
 )
 # Old and experimental doors to what has a better one: they come last.
-SIDE_DOORS: Final = ("compat", "raw_ops", "contrib", "quantized")
+SIDE_DOORS: Final = ("compat", "raw_ops", "contrib", "quantized", "backend")
 
 
 # The object of which only a method is named: ``model(x).softmax(1)``.
@@ -105,8 +101,9 @@ def find(query: str) -> list[Record]:
 
     The name may lack its first modules (``F.cross_entropy``), its case or underscores (``crossentropyloss``). It may
     come with its framework (``vllm logprobs``), be a keyword (``from_logits``), or be a line of code that calls it.
-    Arguments that change a scale choose between the rows of one name; others don't matter. A method of an object has
-    the rows of all classes that it may be of: `candidates` tells whether that's the case.
+    Arguments that change a scale choose between the rows of one name; others don't matter. In several calls, the loss
+    is meant. A framework's name alone has all its rows. A method of an object has the rows of all classes that it may
+    be of: `candidates` tells whether that's the case.
 
     Parameters
     ----------
@@ -132,17 +129,23 @@ def find(query: str) -> list[Record]:
     if several := candidates(query):
         return several
     names = _names_in(query)
+    answers = []
     for name in names:
         of_class = _of_a_class(name) if name is names[0] else []
         if found := _fitting(_look_up(name) or _of_a_module(name) or of_class, name):
-            first = found[0].callable
-            written_out = [row for row in found if row.callable is first and row.symbol == query]
-            return list(dict.fromkeys([*written_out, *found]))
+            answers.append(found)
+    if answers:  # of several calls in a line the loss is meant, or the outermost
+        found = min(answers, key=lambda each: not each[0].case.role.endswith("loss"))
+        first = found[0].callable
+        written_out = [row for row in found if row.callable is first and row.symbol == query]
+        return list(dict.fromkeys([*written_out, *found]))
     framework, rest = _split_framework(query)
+    if framework and not rest:
+        return [record for record in table() if record.framework in framework]
     if framework:
         within = [record for record in find(rest) if record.framework in framework]
         return within or [record for record in _with_words(rest) if record.framework in framework]
-    return _with_words(query) if " " in query.strip() and not any(name.called for name in names) else []
+    return _of_words(query) if any(map(_is_words, names)) and not any(name.called for name in names) else []
 
 
 def candidates(query: str) -> list[Record]:
@@ -169,6 +172,8 @@ def candidates(query: str) -> list[Record]:
     []
     """
     for name in _names_in(query) if "::" not in query else ():
+        if _is_words(name):  # which may begin with a framework's name
+            continue
         if methods := _methods(name):
             found = [record for each in sorted(methods, key=_rank) for record in _chosen(each, name)]
             found.sort(key=lambda record: _owner(record.callable) not in map(letters, name.parts))  # svc.predict(x)
@@ -204,6 +209,9 @@ def suggest(query: str, count: int = 5) -> list[str]:
     'torch.nn.functional.cross_entropy'
     """
     near: dict[str, float] = {}
+    framework, _ = _split_framework(query)
+    if framework and any(map(_is_words, _names_in(query))):  # what else is recorded of it
+        return [each.symbol for each in callables() if each.framework in framework][:count]
     for name in _names_in(query):
         module = ".".join(_expanded(name.parts))
         within = [each.symbol for each in sorted(callables(), key=_rank) if each.paths[0].startswith(f"{module}.")]
@@ -247,6 +255,10 @@ class _Name:
     within: frozenset[str] | None = None  # of a string in code: the packages that the code names
 
 
+def _is_words(name: _Name) -> bool:
+    return any(" " in part for part in name.parts)
+
+
 def _names_in(query: str) -> list[_Name]:
     """The names in a query: the calls of a line of code, the outermost first, then its strings; or the whole of it."""
     return [each for each in _read(query) if each.parts]
@@ -259,13 +271,18 @@ def _read(query: str) -> Iterator[_Name]:
         tree = ast.parse(code)
     except SyntaxError:
         tree = None
-    odd = ast.AnnAssign | ast.Subscript  # binary:logistic, Layer["Index"]
-    if tree is None or any(
-        isinstance(getattr(each, "value", each), odd) or isinstance(each, odd) for each in tree.body
-    ):
+    if tree is None or any(map(_is_no_code, tree.body)):
         yield from _names_elsewhere(text)
         return
     yield from (replace(each, parts=_imported(each.parts, tree)) for each in _names_of(tree))
+
+
+def _is_no_code(statement: ast.stmt) -> bool:
+    """Whether Python would read another notation as a statement: ``binary:logistic``, ``Layer["Index"]``."""
+    value = getattr(statement, "value", None)
+    if isinstance(value, ast.Subscript):
+        return not isinstance(value.value, ast.Call)  # predict_proba(X)[:, 1] is code
+    return isinstance(statement, ast.AnnAssign)
 
 
 def _names_of(tree: ast.Module) -> Iterator[_Name]:
@@ -357,8 +374,9 @@ def _class_in(node: ast.expr) -> tuple[str, ...]:
 def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Name) and node.id.lower() in TRUTH:
         return TRUTH[node.id.lower()]
-    if isinstance(node, ast.Attribute | ast.Name):  # criterion=nn.CrossEntropyLoss
-        return _Symbol(_dotted(node)[-1])
+    made = node.func if isinstance(node, ast.Call) and not (node.args or node.keywords) else node
+    if isinstance(made, ast.Attribute | ast.Name):  # criterion=nn.CrossEntropyLoss, activation_fn=nn.Identity()
+        return _Symbol(_dotted(made)[-1])
     try:
         return ast.literal_eval(node)
     except ValueError:
@@ -447,9 +465,10 @@ def _chosen(each: Callable, name: _Name) -> list[Record]:
     """The rows that the arguments of a call choose: by the flags that they set, or by the input that they fill."""
     given = _arguments(each, name)
     flags = {flag.name: given[flag.name] for flag in each.flags if flag.name in given}
-    asked = {flag.name for flag in each.flags} & set(name.parts)  # raw_score: the rows that set it first
+    asked = {flag.name for flag in each.flags} & set(name.parts)  # raw_score: the rows where it's on first
     every = sorted(rows(each), key=lambda record: not asked and bool(record.case.when))
     every.sort(key=lambda record: not asked <= dict(record.case.when).keys())
+    every.sort(key=lambda record: any(values_of_flags(each, record.case)[flag] in (None, False) for flag in asked))
     every.sort(key=lambda record: name.parts[-1] not in dict(record.case.when).values())  # processed_logprobs
     filled = [one.name for one in each.scores if one.name in given]
     every = [record for record in every if record.case.input in filled] or every
@@ -479,6 +498,7 @@ def _arguments(each: Callable, name: _Name) -> dict[str, Any]:
 
 def _derived(each: Callable, flags: dict[str, Any]) -> list[Record]:
     """A row that nobody ran, where the scale follows from the flags."""
+    flags = {name: str(value) if isinstance(value, _Symbol) else value for name, value in flags.items()}
     found = resolve(each.paths[0], **flags) or each
     filled = each.cases[0].input
     scale = {one.name: one.scale for one in found.inputs}[filled] if filled else found.returns
@@ -536,7 +556,7 @@ def _of_a_class(name: _Name) -> list[Record]:
         for path in map(_parts, each.paths)
         if path[:-1] == whole or path[-1 - len(name.parts) : -1] == name.parts
     ]
-    return [record for each in dict.fromkeys(owned) for record in rows(each)]
+    return [record for each in dict.fromkeys(owned) for record in _chosen(each, name)]
 
 
 def _is_module(name: str) -> bool:
@@ -551,34 +571,42 @@ def _nicknamed(word: str) -> list[Record]:
 def _with_keyword(name: _Name) -> list[Record]:
     """The rows of callables that have a parameter of this name, where it matters for the scale."""
     (wanted,) = name.parts
-    value = dict(name.keywords).get(wanted, ...)
     found = []
     for each in sorted(callables(), key=_rank):
         if any(flag.name == wanted for flag in each.flags):
-            fitting = [row for row in rows(each) if value in (..., values_of_flags(each, row.case)[wanted])]
-            found += fitting or _derived(each, {wanted: value})
+            found += _chosen(each, name)
         elif any(one.name == wanted for one in each.scores):
             found += [record for record in rows(each) if record.case.input == wanted]
-    return sorted(
-        found, key=lambda record: (_rank(record.callable), dict(record.case.when).get(wanted) in (None, False))
-    )
+    return found
+
+
+def _of_words(question: str) -> list[Record]:
+    """The rows that have all words of a question; or those of the names in it: ``BCEWithLogitsLoss vs BCELoss``."""
+    names = [word for word in re.sub("[?!,]", "", question).split() if re.search(r"[._]|[a-z][A-Z]|[A-Z]{2}", word)]
+    return _with_words(question) or list(dict.fromkeys(record for name in names for record in find(name)))
 
 
 def _with_words(text: str) -> list[Record]:
-    """The rows whose symbol, spellings or inputs contain all of these words."""
-    said_words = [letters(word) for word in re.sub(r"'s\b|[?!,]", "", text).split()]
-    words = [SAME_WORD.get(word, word) for word in said_words if word not in FILLERS]
-    found: list[Record] = []
+    """The rows whose symbol, spellings, inputs or flags have all of these words, whole words first."""
+    asked = [word for word in re.sub(r"'s\b|[?!,]", "", text).split() if letters(word) not in FILLERS]
+    words = [SAME_WORD.get(letters(word), letters(word)) for word in asked]
+    found: list[tuple[tuple[int, int], Record]] = []
     for each in sorted(callables(), key=_rank) if all(words) else ():
-        said = letters(" ".join([each.symbol, *each.paths, *each.spellings, *(one.name for one in each.inputs)]))
-        if all(word in said for word in words):
-            found += rows(each)
-    return found
+        parameters = [*(one.name for one in each.inputs), *(flag.name for flag in each.flags)]
+        for record in _chosen(each, _Name(tuple(asked))):
+            said = " ".join([record.symbol, *each.paths, *each.spellings, *parameters])
+            if all(word in letters(said) for word in words):
+                whole = {letters(part) for part in re.split(r"[\s.:/()]", said)}
+                own = [word for word in words if word in letters(record.symbol)]
+                found.append(((-len(whole.intersection(words)), -len(own)), record))
+    return [record for _, record in sorted(found, key=lambda each: each[0])]
 
 
 def _split_framework(query: str) -> tuple[tuple[str, ...], str]:
     """The framework that a query begins or ends with, and the rest of it."""
-    words = query.split()
+    words = [word.removesuffix("'s") for word in query.split()]
+    if found := framework_named(query):
+        return found, ""
     for count in (2, 1):
         for named, rest in ((words[:count], words[count:]), (words[-count:], words[:-count])):
             if rest and (found := framework_named(" ".join(named))):

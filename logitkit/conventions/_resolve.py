@@ -12,7 +12,7 @@ from logitkit.conventions._schema import SCALES, WORDS, Callable, Case, Flag, Sc
 #: A flag's value that a tool can't know. The scales that depend on it are then None.
 UNKNOWN: Final = object()
 
-# How people name a framework, beside its own name and that of its package.
+# How people name a framework, in letters, beside its own name and that of its package.
 FRAMEWORKS: Final = {
     "torch": "PyTorch",
     "tf": "TensorFlow",
@@ -21,7 +21,6 @@ FRAMEWORKS: Final = {
     "scikit": "scikit-learn",
     "hf": "Transformers",
     "huggingface": "Transformers",
-    "hugging face": "Transformers",
     "tfp": "TensorFlow Probability",
     "smp": "Segmentation Models PyTorch",
     "xgb": "XGBoost",
@@ -31,12 +30,11 @@ FRAMEWORKS: Final = {
     "tfjs": "TensorFlow.js",
     "paddle": "PaddlePaddle",
     "trtllm": "TensorRT-LLM",
-    "trt-llm": "TensorRT-LLM",
     "dl4j": "Deeplearning4j",
     "djl": "Deep Java Library",
     "coreml": "Apple Core ML",
-    "core ml": "Apple Core ML",
-    "glm.jl": "JuliaStats",
+    "distributionsjl": "JuliaStats",
+    "glmjl": "JuliaStats",
     "gluon": "MXNet Gluon",
     "mmdet": "MMDetection",
     "yolo": "Ultralytics",
@@ -166,10 +164,11 @@ def framework_named(name: str) -> tuple[str, ...]:
     """
     wanted = letters(name)
     known = {each.framework: each.package or "" for each in callables()}
-    if short := FRAMEWORKS.get(name.strip().lower()):
+    if short := FRAMEWORKS.get(wanted):
         return (short,) if short in known else ()
-    exact = tuple(own for own, package in known.items() if wanted in (letters(own), letters(package)))
-    return exact or tuple(own for own in known if wanted and letters(own).startswith(wanted))
+    exact = tuple(own for own, package in known.items() if wanted and wanted in (letters(own), letters(package)))
+    is_beginning = len(wanted) > 2 and " " not in name
+    return exact or tuple(own for own in known if is_beginning and letters(own).startswith(wanted))
 
 
 def equivalents(record: Record) -> list[Record]:

@@ -12,6 +12,7 @@ import mpmath
 import numpy as np
 from mpmath import mp
 
+from logitkit import conventions
 from logitkit.conventions import Record
 
 from .contract import Job, formula
@@ -67,7 +68,8 @@ def observed(record: Record, outcomes: Mapping[str, dict]) -> str | None:
         return "clips"
     if record.scale in ("probabilities", "log-probabilities"):
         return "exact"
-    makes_probabilities = record.callable.returns == "probabilities"
+    made = conventions.resolve(record.callable.paths[0], **dict(record.case.when))
+    makes_probabilities = made is not None and made.returns == "probabilities"
     return "fused" if "log(" in (formula(record) or "") and not makes_probabilities else "saturates"
 
 
