@@ -226,7 +226,9 @@ def test_hook_leaves_once_both_modes_are_clear_and_state_and_copies_stay_the_sam
         pickle.loads(pickle.dumps(guard(nn.CrossEntropyLoss())))(X.softmax(1), Y)
 
 
-@pytest.mark.parametrize("criterion", [nn.CrossEntropyLoss(), F.cross_entropy, OwnLoss()], ids=repr)
+@pytest.mark.parametrize(
+    "criterion", [nn.CrossEntropyLoss(), F.cross_entropy, OwnLoss()], ids=["module", "function", "own"]
+)
 def test_clear_training_is_not_looked_at_again_and_the_first_evaluation_is(
     criterion: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
