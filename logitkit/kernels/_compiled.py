@@ -581,26 +581,29 @@ def load_shares(labels, target, weights, smoothing, classes, start, rows, shares
 
 
 @compiled
-def expect(tile, tops, shares, exact, classes, totals, costs, lows, several):
+def expect(tile, tops, shares, exact, classes, totals, slips, costs, lows, several):
     """Write the sum and number of each row's shares, and the sum of their products with top - z (0 times inf is 0)."""
     totals[:] = 0.0
+    slips[:] = 0.0
     costs[:] = 0.0
     lows[:] = 0.0
     several[:] = 0.0
     for j in range(0, tile.size, LANES):
         for lane in range(LANES):
             share = shares[j + lane]
-            totals[lane] += share
             several[lane] += 0.0 if share == 0.0 else 1.0
             if exact:
+                # A gradient is a difference from this sum, so its roundings are kept as well.
+                totals[lane], slip = two_sum(totals[lane], share)
+                slips[lane] += slip
                 difference, error = two_sum(tops[lane], -tile[j + lane])
                 costs[lane], slip = two_sum(costs[lane], 0.0 if share == 0.0 else share * difference)
                 lows[lane] += (slip if costs[lane] < np.inf else 0.0) + (share * error if difference < np.inf else 0.0)
             else:
+                totals[lane] += share
                 costs[lane] += 0.0 if share == 0.0 else share * (tops[lane] - tile[j + lane])
     join_lanes(classes, costs, lows)
-    lows[:] = 0.0
-    join_lanes(classes, totals, lows)
+    join_lanes(classes, totals, slips)
     lows[:] = 0.0
     join_lanes(classes, several, lows)
 
@@ -627,13 +630,14 @@ def soft_cross_entropy(
     exps, shares, errors = np.empty(tile.size), np.empty(tile.size), np.empty(tile.size if exact else 0)
     places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
     logs, lows, scales, wholes = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
-    totals, costs, several, least = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    totals, slips, costs = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    several, least = np.empty(LANES), np.empty(LANES)
     small = np.empty(LANES, np.int64)
     for start in range(first, last, most):
         rows = min(most, last - start)
         look(z, classes, start, rows, limit > 0.0, tile, exps, errors, tops, places, rests, logs, left)
         load_shares(labels, target, weights, smoothing, classes, start, rows, shares)
-        expect(tile, tops, shares, exact, classes, totals, costs, lows, several)
+        expect(tile, tops, shares, exact, classes, totals, slips, costs, lows, several)
         if grad.size:
             small[:] = 0
             for lane in range(LANES):
