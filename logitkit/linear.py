@@ -77,8 +77,8 @@ def linear_cross_entropy(
     reduction : {"mean", "sum", "none"}
         "none" keeps one value per row; "mean" divides the sum by the number of rows that are not ignored.
     block_bytes : int
-        How many bytes the call may use beside its results and a few numbers for each row and each class. A smaller
-        number means smaller blocks, and results that differ in their rounding alone.
+        How many bytes the call may use besides its results and a few numbers for each row and each class. A smaller
+        number means smaller blocks, and results that differ only by rounding.
 
     Returns
     -------

@@ -34,8 +34,8 @@ def linear_cross_entropy(
 
     .. math:: \operatorname{CE}(W h + b, y)
 
-    The logits of a block of rows are computed, used and dropped, and computed again in the backward pass, so that the
-    memory beside the gradients is that of a few blocks of 2\ :sup:`22` logits, on an accelerator 2\ :sup:`26`, whatever
+    The logits of a block of rows are computed, used and dropped, and computed again in the backward pass, so the
+    memory besides the gradients is that of a few blocks of 2\ :sup:`22` logits, on an accelerator 2\ :sup:`26`, whatever
     the number of rows.
 
     Parameters
@@ -117,7 +117,7 @@ def linear_cross_entropy(
 
 
 class LinearCrossEntropyLoss(torch.nn.Module):
-    """A linear layer with the loss of its logits: ``torch.nn.LinearCrossEntropyLoss``, for one loss a row.
+    """A linear layer with the loss of its logits: ``torch.nn.LinearCrossEntropyLoss``, with one loss per row.
 
     Parameters
     ----------

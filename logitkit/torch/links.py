@@ -113,7 +113,8 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     beta : float
         Steepness.
     threshold : float
-        Where PyTorch's own function becomes linear. This one has no need to and takes the argument to be a drop-in.
+        Where PyTorch's own function becomes linear. It has no effect here, and is an argument only so that you can swap
+        the two.
 
     Returns
     -------
