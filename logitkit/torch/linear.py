@@ -35,8 +35,8 @@ def linear_cross_entropy(
     .. math:: \operatorname{CE}(W h + b, y)
 
     The logits of a block of rows are computed, used and dropped, and computed again in the backward pass, so the
-    memory besides the gradients is that of a few blocks of 2\ :sup:`22` logits, on an accelerator 2\ :sup:`26`, whatever
-    the number of rows.
+    memory besides the gradients is that of a few blocks of 2\ :sup:`22` logits, on an accelerator 2\ :sup:`26`,
+    whatever the number of rows.
 
     Parameters
     ----------

@@ -20,10 +20,10 @@ import logitkit.torch
 from book.notebooks.run import normalise_metadata, normalise_source
 from tests.book.common import NOTEBOOKS, REPOSITORY, SITE, TEX
 
-# Code, formulas, roles, addresses and the versions of packages.
+# Code, formulas, roles, addresses and the versions of packages and models.
 PASSED_OVER = re.compile(
     r"```[^{].*?```|`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\{[a-z:]+\}|<[^>]*>|\]\([^)]*\)"
-    r"|(?:PyTorch|TensorFlow|Keras|Optax|Transformers|SGLang)(?: from)? \d+(?:\.\d+)*",
+    r"|(?:PyTorch|TensorFlow|Keras|Optax|Transformers|SGLang|Gemini)(?: from)? \d+(?:\.\d+)*",
     re.DOTALL,
 )
 # What a reader can work out without a cell: where float32's exp overflows, twice its epsilon, the loss at Keras's clip,
