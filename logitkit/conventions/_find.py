@@ -97,7 +97,7 @@ Same = Function[[str], str]
 
 
 def find(query: str) -> list[Record]:
-    """The rows that a person means by a name, the most likely first.
+    """The rows that somebody may mean by a name, the most likely first.
 
     The name may lack its first modules (``F.cross_entropy``), its case or underscores (``crossentropyloss``). It may
     come with its framework (``vllm logprobs``), be a keyword (``from_logits``), or be a line of code that calls it.
@@ -151,7 +151,7 @@ def find(query: str) -> list[Record]:
 def candidates(query: str) -> list[Record]:
     """The rows of a method or attribute by its name alone, where the query doesn't say the class of the object.
 
-    None of them is the answer: another class's ``predict`` may return another scale.
+    None of them is the answer, because another class's ``predict`` may return a different scale.
 
     Parameters
     ----------
@@ -186,9 +186,9 @@ def candidates(query: str) -> list[Record]:
 
 
 def suggest(query: str, count: int = 5) -> list[str]:
-    """Recorded names near to one that isn't; `find` finds each of them.
+    """Recorded names that resemble one that isn't recorded; `find` finds each of them.
 
-    A method of the same name in an unrelated class isn't near, because its scale may be different.
+    A method of the same name in an unrelated class doesn't count, because its scale may be different.
 
     Parameters
     ----------

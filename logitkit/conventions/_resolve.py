@@ -106,7 +106,7 @@ def values_of_flags(each: Callable, case: Case | None = None) -> dict[str, Any]:
 
 
 def table(framework: str | None = None, scale: Scale | None = None) -> list[Record]:
-    """All rows of the registry, or those of one framework, or those on one scale.
+    """All rows of the registry, or those of one framework or on one scale.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def table(framework: str | None = None, scale: Scale | None = None) -> list[Reco
 
 
 def framework_named(name: str) -> tuple[str, ...]:
-    """The frameworks of a name as people write it: its own, its package's, a short form, or the beginning of one.
+    """The frameworks that a name may mean: the framework's own, its package's, a short form, or the beginning of one.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def _family(role: str) -> str:
 
 
 def words_for(scale: Scale) -> str:
-    """A scale in the words of people.
+    """A scale in plain words.
 
     Parameters
     ----------

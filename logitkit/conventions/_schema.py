@@ -177,7 +177,7 @@ class Callable:
     """One callable of a framework: what every input must hold, what it returns, and what a wrong scale does.
 
     ``paths`` are exact: each can be imported (in languages other than Python, each is its full name there).
-    ``spellings`` are only for `find`. ``returns`` is "none" for what's no score, such as a loss, a sample or labels;
+    ``spellings`` are only for `find`. ``returns`` is "none" for what isn't a score, such as a loss, a sample or labels;
     it's None where the scale isn't known, since it depends on a flag whose value isn't, or on what ``depends`` says.
     """
 
