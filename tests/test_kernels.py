@@ -9,9 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 import torch
+from scipy import special
 from torch.autograd import grad
 
 import logitkit as lk
@@ -89,6 +91,26 @@ def test_rows_that_a_kernel_leaves_are_computed_among_the_others(dtype: Any, mon
     z[42] = -INF
     with pytest.raises(ValueError, match=r"the largest of logits\[42\] is -inf"):
         call()
+
+
+@pytest.mark.parametrize("classes", [40, 100])
+@pytest.mark.parametrize("place", [0, 5])
+def test_a_slope_that_is_nearly_zero_keeps_its_digits_in_any_lane(classes: int, place: int) -> None:
+    # Of many rows the one where the class's probability comes nearest to its share of the target.
+    rng, share = np.random.default_rng(0), 2.0**-6
+    z = rng.normal(size=(20_000, classes)).astype(np.float32)
+    rest = special.logsumexp(np.delete(z, place, axis=1).astype(np.float64), axis=1)
+    z[:, place] = special.logit(share) + rest
+    z = z[[abs(special.expit(z[:, place] - rest) - share).argmin()]]
+    others = rng.multinomial(2**20 - 2**14, np.full(classes - 1, 1 / (classes - 1))) / 2**20
+    target = np.insert(others, place, share)[None].astype(np.float32)
+
+    slope = lk.cross_entropy_value_and_grad(target, logits=z)[1][0, place]
+    with mpmath.workdps(60):
+        exps = [mpmath.exp(mpmath.mpf(float(each))) for each in z[0]]
+        expected = np.float32(exps[place] / mpmath.fsum(exps) - mpmath.mpf(share))
+    assert 0 < abs(expected) < 1e-12
+    np.testing.assert_array_max_ulp(slope, expected, 1)
 
 
 def test_an_ignored_row_may_hold_nan() -> None:

@@ -120,9 +120,12 @@ def cross_entropy(
 
     def kernel(rows: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
         losses, grads, divisor = goal.by_kernel(rows, grad, reduction == "mean")
-        with np.errstate(all="ignore"):  # a sum beyond the largest number is inf
-            value = losses.reshape(rows.shape[:-1] if axis else ()) if reduction == "none" else losses.sum() / divisor
-        return torch.from_numpy(np.asarray(value)).to(dtype), times(grads, rows) if grad else None
+        if reduction == "none":
+            value = torch.from_numpy(losses.reshape(rows.shape[:-1] if axis else ())).to(dtype)
+        else:
+            with np.errstate(all="ignore"):  # a sum beyond the largest number is inf
+                value = torch.scalar_tensor(losses.sum() / divisor, dtype=dtype)
+        return value, times(grads, rows) if grad else None
 
     dtype = torch.promote_types(logits.dtype, target.dtype) if distributions else logits.dtype
     return with_kernel(composite, kernel, rows, target, *goal.shared)
