@@ -31,8 +31,8 @@ __all__ = [
     "use_book_style",
 ]
 
-# The hues of Okabe and Ito, told apart with every common kind of colour blindness. Sky, amber and purple are darker
-# than theirs: every colour has a contrast of at least 3 to 1 with the white page and with the dark one.
+# The hues of Okabe and Ito, told apart with every common kind of color blindness. Sky, amber and purple are darker
+# than theirs: every color has a contrast of at least 3 to 1 with the white page and with the dark one.
 BLUE = "#0077bb"
 VERMILLION = "#d55e00"
 GREEN = "#00936b"
@@ -41,11 +41,11 @@ AMBER = "#a87800"
 SKY = "#2f8fc4"
 COLORS = (BLUE, VERMILLION, GREEN, PURPLE, AMBER, SKY)
 
-# Colour never stands alone: line n differs in dashes too, and marker n goes with colour n.
+# Color never stands alone: line n differs in dashes too, and marker n goes with color n.
 LINESTYLES = ("-", (0, (6, 2)), (0, (6, 2, 1.2, 2)), (0, (1.2, 1.6)), (0, (9, 3)), (0, (6, 2, 1.2, 2, 1.2, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
-# These three change with the theme: text and axes, grid lines, and the colour of the page itself.
+# These three change with the theme: text and axes, grid lines, and the color of the page itself.
 INK = "#222832"
 FAINT = "#d0d0d1"
 PAPER = "#fefefe"
@@ -125,7 +125,7 @@ def figure_svg(figure: Figure) -> str:
     unset = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(file, format="svg", bbox_inches="tight", pad_inches=0.05, metadata=unset)
     svg = file.getvalue()
-    # An SVG in an <img> sees no style of the page, but it does see the colour scheme that the page's theme has chosen.
+    # An SVG in an <img> sees no style of the page, but it does see the color scheme that the page's theme has chosen.
     rules = "".join(
         f'[style*="{attribute}: {light}"]{{{attribute}:{dark}!important}}'
         for light, dark in _ON_DARK.items()

@@ -239,7 +239,7 @@ def center(z: npt.ArrayLike, axis: int = -1) -> Any:
     array([ 1., -1.,  0.])
     """
     logits = as_floats(z, "z")
-    require(logits != np.inf, logits, "z", "be below inf", "a certain class has no centred logit")
+    require(logits != np.inf, logits, "z", "be below inf", "a certain class has no centered logit")
     logits, axis = as_logits(logits, "z", axis)
     (result,) = by_row(lambda z: (_center(z),), [logits], axis, logits.dtype)
     return result
@@ -544,5 +544,5 @@ def _center(z: Float64s) -> Float64s:
     finite = np.where(masked, 0, z) * scale
     total, low = double_double.row_sum((finite, np.zeros_like(finite)))
     scaled, error = double_double.two_prod(finite, np.broadcast_to(count, finite.shape))
-    centred = ((scaled - total[:, None]) + (error - low[:, None])) / count / scale
-    return np.where(masked & ~np.isnan(total[:, None]), -np.inf, centred)
+    centered = ((scaled - total[:, None]) + (error - low[:, None])) / count / scale
+    return np.where(masked & ~np.isnan(total[:, None]), -np.inf, centered)

@@ -169,8 +169,8 @@ AGREED = {
     "binary loss": math.log1p(math.exp(-2)),
     "categorical distribution": math.log(P[0]),
     "binary distribution": -math.log1p(math.exp(-2)),
-    "normaliser": list(P),
-    "log normaliser": list(log_softmax([2.0, 0.0, -1.0])),
+    "normalizer": list(P),
+    "log normalizer": list(log_softmax([2.0, 0.0, -1.0])),
     "link": 2.0,
     "inverse link": 1 / (1 + math.exp(-2)),
 }

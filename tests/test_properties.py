@@ -206,7 +206,7 @@ class TestIdentities:
     @given(rows(dyadic, smallest=2), st.integers(-(2**30), 2**30))
     def test_log_odds_are_unique_where_logits_are_not(self, z: Array, shift: int) -> None:
         np.testing.assert_array_equal(lk.class_log_odds(z + shift), lk.class_log_odds(z))
-        # And they determine the probabilities, hence the centred logits.
+        # And they determine the probabilities, hence the centered logits.
         close(lk.expit(lk.class_log_odds(z)), lk.softmax(z), EPS * (10 + 3 * np.abs(lk.class_log_odds(z))))
 
     @given(row_and_class(smallest=2))

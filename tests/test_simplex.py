@@ -278,7 +278,7 @@ class TestCenter(Softmaxlike):
     }
 
     def test_certain_class_has_no_centred_logit(self) -> None:
-        rule, hint = "z must be below inf", "a certain class has no centred logit"
+        rule, hint = "z must be below inf", "a certain class has no centered logit"
         with refuses(ValueError, rule, "but z[1] is inf", hint):
             lk.center([0.0, INF])
         with refuses(ValueError, rule, "but z[1, 0] is inf", hint):

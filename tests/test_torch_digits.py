@@ -101,7 +101,7 @@ class TestKeepsItsDigits:
         def trained(loss_of: Callable[..., Tensor]) -> Tensor:
             scale = torch.tensor(20.0, requires_grad=True)  # one weight, at a margin of 20
             for _ in range(100):
-                # A learning rate that grows with the inverse of the gradient is what a normalising optimiser has.
+                # A learning rate that grows with the inverse of the gradient is what a normalizing optimizer has.
                 (slope,) = grad(loss_of(torch.stack([scale, torch.tensor(0.0)])[None], torch.tensor([0])), scale)
                 scale = (scale - 0.1 * slope / (slope.abs() + 1e-30)).detach().requires_grad_()
             return scale

@@ -22,9 +22,9 @@ FORMULAS = {
     "binary distribution": "y * log(p[1]) + (1 - y) * log(p[0])",
     "link": "log(p[1] / p[0])",
     "inverse link": "p[1]",
-    "normaliser": "p",
+    "normalizer": "p",
     "sampler": "p",
-    "log normaliser": "[log(each) for each in p]",
+    "log normalizer": "[log(each) for each in p]",
 }
 BINARY = {"binary loss", "binary distribution", "link", "inverse link"}
 UNRUN = [

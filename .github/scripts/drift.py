@@ -13,13 +13,13 @@ ROOT = Path(__file__).parents[2]
 LABEL = "drift"
 TITLE = "Newest releases of the dependencies"
 TELLING = re.compile(r"^(FAILED|ERROR|E   )|\b(error|warning|broken link|timeout)\b", flags=re.IGNORECASE)
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+COLOR = re.compile(r"\x1b\[[0-9;]*m")
 LINES, LENGTH = 40, 200  # of each log; GitHub takes bodies up to 65,536 characters
 
 
 def essential(log: str) -> str:
     """Return the lines of a log that tell what went wrong, and its last ones."""
-    lines = [COLOUR.sub("", line)[:LENGTH].rstrip() for line in log.splitlines()]
+    lines = [COLOR.sub("", line)[:LENGTH].rstrip() for line in log.splitlines()]
     last = lines[-5:]
     telling = list(dict.fromkeys(line for line in lines[:-5] if TELLING.search(line)))
     left_out = len(telling) - LINES

@@ -87,9 +87,9 @@ const explorable = {
       <thead><tr>${head}</tr></thead><tbody>${body.join("")}</tbody></table>`;
   },
   list(numbers) {
-    const labelled = Object.entries(numbers).filter(([, [, , label]]) => label);
+    const labeled = Object.entries(numbers).filter(([, [, , label]]) => label);
     const item = ([name, [, , label]]) => `<div><dt>${label}</dt><dd>${explorable.output(name)}</dd></div>`;
-    return labelled.length ? `<dl class="explorable-list">${labelled.map(item).join("")}</dl>` : "";
+    return labeled.length ? `<dl class="explorable-list">${labeled.map(item).join("")}</dl>` : "";
   },
   control(box, { name, label, options, press, number = name }) {
     if (press) return `<button type="button" name="${name}">${label}</button>`;

@@ -21,21 +21,21 @@ PAGE_METADATA = ("myst", "mystnb")  # what the author of a page sets; the rest i
 
 
 def run(path: Path) -> float:
-    """Run one notebook, store it normalised, and return the seconds that it took."""
+    """Run one notebook, store it normalized, and return the seconds that it took."""
     started = perf_counter()
     notebook = nbformat.read(path, as_version=4)
-    normalise_source(notebook)
+    normalize_source(notebook)
     resources = {"metadata": {"path": str(path.parent)}}
     quiet = ["--log-level=40"]  # errors only: the kernel warns of every unencrypted local port
     given = {"resources": resources, "extra_arguments": quiet, "record_timing": False, "coalesce_streams": True}
     NotebookClient(notebook, timeout=SECONDS_A_CELL, kernel_name=KERNEL["name"], **given).execute()
-    normalise_metadata(notebook)
+    normalize_metadata(notebook)
     nbformat.validate(notebook)
     nbformat.write(notebook, path)
     return perf_counter() - started
 
 
-def normalise_source(notebook: nbformat.NotebookNode) -> None:
+def normalize_source(notebook: nbformat.NotebookNode) -> None:
     """Drop empty cells and lines at the ends, and give every cell an id of its own."""
     notebook.nbformat_minor = 5
     _, normal = normalize(notebook)
@@ -44,7 +44,7 @@ def normalise_source(notebook: nbformat.NotebookNode) -> None:
         cell.source = cell.source.strip("\n")
 
 
-def normalise_metadata(notebook: nbformat.NotebookNode) -> None:
+def normalize_metadata(notebook: nbformat.NotebookNode) -> None:
     """Leave only the metadata that an author has set on purpose."""
     kept = {key: notebook.metadata[key] for key in PAGE_METADATA if key in notebook.metadata}
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}, **kept})

@@ -29,7 +29,7 @@ def draw(title: str, part: str, book: str) -> Image.Image:
     size, lines = next((size, lines) for size, lines in broken if len(lines) * size <= 240)
     pen.multiline_text((MARGIN, 125), "\n".join(lines), INK, font(size), spacing=size // 4)
     pen.text((MARGIN, HEIGHT - MARGIN), book, FAINT, font(28), "ls")
-    return card.quantize(64)  # few colours are a third of the bytes
+    return card.quantize(64)  # few colors are a third of the bytes
 
 
 @cache

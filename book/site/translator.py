@@ -65,7 +65,7 @@ class LabelCells(SphinxPostTransform):
             simple = not any(each.get("stub") for each in table.findall(nodes.colspec))
             simple &= not any("morecols" in each for each in table.findall(nodes.entry))
             if len(labels) > 2 and simple and not any(head.findall(nodes.math)):
-                table["classes"].append("labelled")
+                table["classes"].append("labeled")
                 for row in next(table.findall(nodes.tbody)):
                     for cell, label in zip(row, labels, strict=True):
                         cell["label"] = label.astext()

@@ -202,8 +202,8 @@ def equivalents(record: Record) -> list[Record]:
 
 
 def _family(role: str) -> str:
-    # log_sigmoid is an inverse link in one file and a log normaliser in another: what returns tells them apart
-    return "transform" if role in ("inverse link", "normaliser", "log normaliser", "link") else role
+    # log_sigmoid is an inverse link in one file and a log normalizer in another: what returns tells them apart
+    return "transform" if role in ("inverse link", "normalizer", "log normalizer", "link") else role
 
 
 def words_for(scale: Scale) -> str:

@@ -1,4 +1,4 @@
-"""The numbers on which accuracy is measured: all sizes, the neighbours of every cut, and the worst that were found."""
+"""The numbers on which accuracy is measured: all sizes, the neighbors of every cut, and the worst that were found."""
 
 from __future__ import annotations
 

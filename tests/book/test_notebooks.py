@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 
 import logitkit
 import logitkit.torch
-from book.notebooks.run import normalise_metadata, normalise_source
+from book.notebooks.run import normalize_metadata, normalize_source
 from tests.book.common import NOTEBOOKS, REPOSITORY, SITE, TEX
 
 # Code, formulas, roles, addresses and the versions of packages and models.
@@ -177,8 +177,8 @@ class TestNotebook:
 
     def test_is_stored_as_make_notebooks_stores_it(self, path):
         notebook = nbformat.read(path, as_version=4)
-        normalise_source(notebook)
-        normalise_metadata(notebook)
+        normalize_source(notebook)
+        normalize_metadata(notebook)
         assert nbformat.writes(notebook) + "\n" == path.read_text("utf-8"), (
             f"run make notebooks NB=chapters/{path.name}"
         )

@@ -613,22 +613,22 @@ def slowly(route):
     route.continue_()
 
 
-def channels(colour):
-    """The red, green and blue of a colour, from 0 to 1."""
-    return np.array([float(each) for each in re.findall(r"[\d.]+", colour)[:3]]) / 255
+def channels(color):
+    """The red, green and blue of a color, from 0 to 1."""
+    return np.array([float(each) for each in re.findall(r"[\d.]+", color)[:3]]) / 255
 
 
 def blend(ink, background, opacity):
-    """The colour that is seen where an ink lets the background through."""
+    """The color that is seen where an ink lets the background through."""
     seen = opacity * channels(ink) + (1 - opacity) * channels(background)
     return "rgb({}, {}, {})".format(*(255 * seen))
 
 
 def contrast(ink, background):
-    """The contrast of two opaque colours as the guidelines for web accessibility define it."""
+    """The contrast of two opaque colors as the guidelines for web accessibility define it."""
 
-    def luminance(colour):
-        parts = channels(colour)
+    def luminance(color):
+        parts = channels(color)
         linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
         return linear @ [0.2126, 0.7152, 0.0722]
 

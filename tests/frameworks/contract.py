@@ -26,9 +26,9 @@ FORMULAS = {
     "binary distribution": "log(p[y])",
     "link": "log(p[1] / p[0])",
     "inverse link": "p[1]",
-    "normaliser": "p",
+    "normalizer": "p",
     "sampler": "p",
-    "log normaliser": "log(p)",
+    "log normalizer": "log(p)",
 }
 # What returns is on no scale that a probability can be read from: margins, coefficients, labels, values.
 UNREADABLE = ("score", "prediction")
@@ -59,7 +59,7 @@ class Job:
 def on_scale(p: np.ndarray, scale: str, shift: float | None = None) -> list[float]:
     """The scores of this distribution; two classes are one number, that of the second.
 
-    Unnormalised scores are shifted so that the second is 0, as in [2, 0, -1], or by `shift`.
+    Unnormalized scores are shifted so that the second is 0, as in [2, 0, -1], or by `shift`.
     """
     if len(p) == 2 and scale == "logits":
         raise MisfitError("one number for two classes is their log-odds: it cannot be shifted")
@@ -241,7 +241,7 @@ def _misread(output: np.ndarray, p: np.ndarray, holds: str, slack: float) -> lis
     if len(read) != len(p) or not np.allclose(read, p, rtol=slack, atol=slack):
         return [f"read as {holds}, {_show(output)} are the probabilities {_show(read)}, but the model's are {_show(p)}"]
     if holds == "logits" and len(output) > 1 and abs(logsumexp(output)) < 1e-3:
-        return [f"{_show(output)} are normalised: they are log-probabilities"]
+        return [f"{_show(output)} are normalized: they are log-probabilities"]
     if holds == "logits" and len(output) == 1:  # one logit alone may be any number but those of another scale
         others = {"the probability": p, "the log-probability of": np.log(p), "the log-odds of": logit(p)}
         return [

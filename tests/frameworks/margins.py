@@ -22,7 +22,7 @@ DTYPES = ("float32", "float64")
 # Roles whose value follows from the probabilities alone.
 JUDGED = {
     *("multiclass loss", "binary loss", "divergence", "categorical distribution", "binary distribution"),
-    *("link", "inverse link", "log inverse link", "normaliser", "log normaliser"),
+    *("link", "inverse link", "log inverse link", "normalizer", "log normalizer"),
 }
 ALL_CLASSES = ("logits", "probabilities", "log-probabilities")
 # Whether it agrees is decided to four digits: what's looked for is a bound or a NaN, not rounding.
