@@ -65,8 +65,8 @@ const explorable = {
   // A share is never all or nothing, as no probability of a finite logit is.
   percent(value) {
     const rest = Math.min(value, 1 - value);
-    if (rest < 0.0001) return value < 0.5 ? "<\u00a00.01\u00a0%" : ">\u00a099.99\u00a0%";
-    return `${(100 * value).toFixed(rest < 0.00995 ? 2 : rest < 0.0995 ? 1 : 0)}\u00a0%`;
+    if (rest < 0.0001) return value < 0.5 ? "<\u00a00.01%" : ">\u00a099.99%";
+    return `${(100 * value).toFixed(rest < 0.00995 ? 2 : rest < 0.0995 ? 1 : 0)}%`;
   },
   short(value) {
     if (value === 0 || !Number.isFinite(value)) return explorable.fixed(0)(value);

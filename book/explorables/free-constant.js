@@ -49,7 +49,7 @@
     height: FIRST + 2 * ROW + 60,
     scales(width) {
       const split = 22 + (width - 22) * 0.6;
-      const [room, bars] = [[22, split - 14], [split, width - 76]]; // beside the bars stands "> 99.99 %" at most
+      const [room, bars] = [[22, split - 14], [split, width - 76]]; // beside the bars stands "> 99.99%" at most
       return { narrow: width < 460, room, bars, nats: scale([-18, 18], room), share: scale([0, 1], bars) };
     },
     draw({ narrow, room, bars, nats, share }, values, texts) {

@@ -58,7 +58,7 @@
       const cells = NAMES.flatMap((name) => programs.map((program) => cell(name, program)));
       return { margin: [margin, nats(2)], ...Object.fromEntries(cells), exact: [exact, short, "Exact loss"] };
     },
-    tables: explorable.table("Loss in nats; ≠ is off by more than 1 %", ["", ...NAMES],
+    tables: explorable.table("Loss in nats; ≠ is off by more than 1%", ["", ...NAMES],
       programs.map(({ name: program, label }) => [label, ...NAMES.map((name) => `${program}_${name}`)])),
     say: (texts, { format, ...values }) =>
       `Margin ${texts.margin}, exact loss ${texts.exact}. In ${format}: ` +

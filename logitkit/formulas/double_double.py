@@ -41,7 +41,7 @@ def _split(a: Float64s) -> Extended:
     return high, a - high
 
 
-def _normalised(high: Float64s, low: Float64s) -> Extended:
+def _normalized(high: Float64s, low: Float64s) -> Extended:
     """Return the same value with `low` below half a unit in the last place of `high`; needs abs(high) >= abs(low)."""
     total = high + low
     return total, low - (total - high)
@@ -50,7 +50,7 @@ def _normalised(high: Float64s, low: Float64s) -> Extended:
 def add(x: Extended, y: Extended) -> Extended:
     """Return the sum, to about 2^-104 of the operands."""
     total, error = two_sum(x[0], y[0])
-    return _normalised(total, error + (x[1] + y[1]))
+    return _normalized(total, error + (x[1] + y[1]))
 
 
 def sub(x: Extended, y: Extended) -> Extended:
@@ -61,7 +61,7 @@ def sub(x: Extended, y: Extended) -> Extended:
 def mul(x: Extended, y: Extended) -> Extended:
     """Return the product, to about 2^-102 of it."""
     product, error = two_prod(x[0], y[0])
-    return _normalised(product, error + (x[0] * y[1] + x[1] * y[0]))
+    return _normalized(product, error + (x[0] * y[1] + x[1] * y[0]))
 
 
 def row_sum(x: Extended) -> Extended:
