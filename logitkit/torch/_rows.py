@@ -24,11 +24,11 @@ class Rows:
     def __init__(self, logits: Tensor, dim: int) -> None:
         self.dim = dim
         self.top = logits.argmax(dim=dim, keepdim=True)
-        largest = logits.gather(dim, self.top)
+        largest = pick(logits, self.top, dim)
         constant = largest.detach()
         difference, self.error = difference_with_error(logits, constant)
         # The largest logit leaves its own sum, before a certain class makes a NaN of inf - inf.
-        exps = difference.scatter(dim, self.top, -torch.inf).exp()
+        exps = without(difference, self.top, dim).exp()
         self.exps = torch.addcmul(exps, exps, self.error)
         rest = total(self.exps, dim)
         certain = (largest == torch.inf) & (rest == 0)
@@ -58,7 +58,8 @@ def surprisal_of_class(logits: Tensor, labels: Tensor, dim: int) -> Tensor:
     if not logits.shape[dim]:
         return logits.sum(dim)
     rows, place = Rows(logits, dim), labels.unsqueeze(dim)
-    return rows.surprisal(logits.gather(dim, place), rows.error.gather(dim, place), place == rows.top).squeeze(dim)
+    own, error = pick(logits, place, dim), rows.error.gather(dim, place)
+    return rows.surprisal(own, error, place == rows.top).squeeze(dim)
 
 
 def log_odds(logits: Tensor, dim: int) -> Tensor:
@@ -74,10 +75,24 @@ def log_odds(logits: Tensor, dim: int) -> Tensor:
     two = logits.topk(2, dim=dim).indices
     largest, second = logits.gather(dim, two).split(1, dim)
     masked = second == -torch.inf
-    rivals = Rows(torch.where(masked, 0, logits.scatter(dim, top, -torch.inf)), dim)
+    rivals = Rows(torch.where(masked, 0, without(logits, top, dim)), dim)
     difference, error = difference_with_error(largest, second)
     of_top = torch.where(masked, difference, -rivals.surprisal(largest, error, is_top=False))
     return torch.where(is_top, of_top, of_others)
+
+
+def pick(values: Tensor, place: Tensor, dim: int) -> Tensor:
+    """Return the value at one place of each row."""
+    if torch.compiler.is_compiling():  # the derivative of gather, a scatter, would be a pass of its own
+        return torch.where(places(values, dim) == place, values, 0).sum(dim, keepdim=True)
+    return values.gather(dim, place)
+
+
+def without(values: Tensor, place: Tensor, dim: int) -> Tensor:
+    """Return rows of which one value each is masked."""
+    if torch.compiler.is_compiling():
+        return torch.where(places(values, dim) == place, -torch.inf, values)
+    return values.scatter(dim, place, -torch.inf)
 
 
 def places(logits: Tensor, dim: int) -> Tensor:
