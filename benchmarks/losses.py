@@ -54,6 +54,9 @@ def class_calls(logits: np.ndarray, target: np.ndarray) -> Iterator[tuple[str, d
     ours = partial(lk.cross_entropy, target, logits=logits)
     peers = {"PyTorch": partial(F_cross_entropy, z, labels), "PyTorch, compiled": partial(compiled, z, labels)}
     yield "cross_entropy", {"logitkit": ours, SLOW: ours, "SciPy": scipy_loss, **peers}
+    ours, theirs = partial(lk.logsumexp, logits), partial(special.logsumexp, logits, axis=1)
+    peers = {"PyTorch": partial(torch.logsumexp, z, dim=1)}
+    yield "logsumexp", {"logitkit": ours, SLOW: ours, "SciPy": theirs, **peers}
     ours = partial(lk.cross_entropy_value_and_grad, target, logits=logits)
     peers = {
         "PyTorch": with_backward(F_cross_entropy, z, labels),

@@ -11,6 +11,7 @@ the log-odds of a class are worked out in the book's chapter *Are raw logits log
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -68,9 +69,9 @@ def logsumexp(z: npt.ArrayLike, axis: int = -1, keepdims: bool = False) -> Any:
     """
     logits = as_floats(z, "z")
     axis = require_axis(logits, "z", axis)
-    (result,) = by_row(
-        lambda z: (shifted_logsumexp(z, cancellation_limit_of(logits.dtype)),), [logits], axis, logits.dtype
-    )
+    limit = cancellation_limit_of(logits.dtype)
+    kernel = _kernel_of_differences("logsumexp", logits, reduced=True)
+    (result,) = by_row(lambda z: (shifted_logsumexp(z, limit),), [logits], axis, logits.dtype, kernel)
     result = round_to(result, logits)
     return np.expand_dims(result, axis) if keepdims else result[()]
 
@@ -111,7 +112,8 @@ def softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
     >>> lk.softmax([2.0, 0.0, -1.0])
     array([0.84379473, 0.1141952 , 0.04201007])
     """
-    return _each_row(softmax64, z, axis, "softmax")
+    logits, axis = as_rows(z, "z", axis)
+    return _each_row(softmax64, logits, axis, _kernel("softmax", logits))
 
 
 def log_softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
@@ -151,7 +153,8 @@ def log_softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
     >>> lk.log_softmax([40.0, 0.0])
     array([-4.24835426e-18, -4.00000000e+01])
     """
-    return _each_row(log_softmax64, z, axis, "log_softmax")
+    logits, axis = as_rows(z, "z", axis)
+    return _each_row(log_softmax64, logits, axis, _kernel("log_softmax", logits))
 
 
 def class_log_odds(z: npt.ArrayLike, axis: int = -1) -> Any:
@@ -197,7 +200,8 @@ def class_log_odds(z: npt.ArrayLike, axis: int = -1) -> Any:
     >>> lk.logit(lk.softmax(z))
     array([ 1.68673831, -2.04858735, -3.12692801])
     """
-    return _each_row(_class_log_odds, z, axis)
+    logits, axis = as_rows(z, "z", axis)
+    return _each_row(_class_log_odds, logits, axis, _kernel_of_differences("class_log_odds", logits))
 
 
 def center(z: npt.ArrayLike, axis: int = -1) -> Any:
@@ -492,15 +496,28 @@ def cancellation_limit_of(dtype: np.dtype[Any]) -> float:
     return 1.0 if dtype.itemsize == 8 else 2.0**-18
 
 
-def _each_row(formula: Any, z: npt.ArrayLike, axis: int, kernel: str = "") -> Any:
-    logits, axis = as_rows(z, "z", axis)
-    of_rows = partial(kernels.of_rows, kernel) if kernel and kernels.suit(logits) else None
+Kernel = Callable[[Floats], tuple[Any, ...]]
+
+
+def _kernel(name: str, logits: Floats) -> Kernel | None:
+    return partial(kernels.of_rows, name) if kernels.suit(logits) else None
+
+
+def _kernel_of_differences(name: str, logits: Floats, reduced: bool = False) -> Kernel | None:
+    """Return a kernel that leaves what has cancelled, which in float64 would be nearly all rows."""
+    limit = cancellation_limit_of(logits.dtype)
+    if limit == 1 or not kernels.suit(logits):
+        return None
+    return lambda rows: kernels.of_rows(name, rows, limit, reduced=reduced)
+
+
+def _each_row(formula: Any, logits: Floats, axis: int, kernel: Kernel | None) -> Any:
     (result,) = by_row(
         lambda z: (formula(z, cancellation_limit_of(logits.dtype)),),
         [logits],
         axis,
         logits.dtype,
-        of_rows,
+        kernel,
         lambda logits: defined(logits, "z", axis),
     )
     return result

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import mpmath
@@ -91,6 +92,26 @@ def test_rows_that_a_kernel_leaves_are_computed_among_the_others(dtype: Any, mon
     z[42] = -INF
     with pytest.raises(ValueError, match=r"the largest of logits\[42\] is -inf"):
         call()
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("function", [lk.logsumexp, lk.class_log_odds, lk.softmax, lk.log_softmax])
+def test_rows_are_those_of_the_formulas(function: Any, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed, run_kernel = [], kernels.run
+
+    def note(name: str, *args: Any, **options: Any) -> None:
+        computed.append(name)
+        run_kernel(name, *args, **options)
+
+    monkeypatch.setattr(kernels, "run", note)
+    for z, _ in batches(dtype):
+        z[0] = 0  # ties, whose log-odds and whose logsumexp less log C are 0
+        z[1] -= dtype(special.logsumexp(z[1].astype(np.float64)))
+        computed.clear()
+        got, expected = function(z), by_formula(partial(function, z), monkeypatch)
+        assert computed == [function.__name__]
+        np.testing.assert_array_equal(np.isfinite(got), np.isfinite(expected))
+        np.testing.assert_array_max_ulp(got[np.isfinite(got)], expected[np.isfinite(got)], 1)
 
 
 @pytest.mark.parametrize("classes", [40, 100])

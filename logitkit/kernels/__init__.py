@@ -147,12 +147,15 @@ def soft_cross_entropy(
     return losses, grads.reshape(logits.shape if grad else (0, classes)), left
 
 
-def of_rows(kernel: str, logits: Floats, most_threads: int | None = None) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Return what a kernel makes of rows of logits, and which rows are left."""
+def of_rows(
+    kernel: str, logits: Floats, *options: float, reduced: bool = False, most_threads: int | None = None
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return what a kernel makes of rows of logits, a row or a number each, and which rows are left."""
     rows, classes = logits.shape
-    results, left = np.empty(logits.size, _dtype_of_results(logits)), np.zeros(rows, bool)
-    run(kernel, rows, classes, _flat(logits), classes, results, left, most_threads=most_threads)
-    return results.reshape(logits.shape), left
+    results = np.empty(rows) if reduced else np.empty(logits.size, _dtype_of_results(logits))
+    left = np.zeros(rows, bool)
+    run(kernel, rows, classes, _flat(logits), classes, *options, results, left, most_threads=most_threads)
+    return results if reduced else results.reshape(logits.shape), left
 
 
 def _flat(values: Floats) -> npt.NDArray[Any]:

@@ -568,6 +568,52 @@ def log_softmax(first, last, z, classes, out, left):
 
 
 @compiled
+def logsumexp(first, last, z, classes, limit, out, left):
+    """Write the logsumexp of each row; left is one that's small beside the logarithm that it's the difference from."""
+    most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
+    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
+    places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
+    logs = np.empty(LANES)
+    for start in range(first, last, most):
+        rows = min(most, last - start)
+        look(z, classes, start, rows, True, tile, exps, errors, tops, places, rests, logs, left)
+        for row in range(rows):
+            i = start + row
+            out[i] = tops[row] + logs[row]
+            left[i] |= abs(out[i]) < limit * logs[row]
+
+
+@compiled
+def class_log_odds(first, last, z, classes, limit, out, left):
+    """Write the log-odds of the classes of each row; left is a row with one near 0, or with a certain class."""
+    most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
+    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
+    places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
+    logs, near = np.empty(LANES), np.empty(tile.size)
+    for start in range(first, last, most):
+        rows = min(most, last - start)
+        look(z, classes, start, rows, True, tile, exps, errors, tops, places, rests, logs, left)
+        if not is_short(classes):
+            rests[:] = rests[0]
+        for j in range(0, tile.size, LANES):
+            e, log = exps[j : j + LANES], near[j : j + LANES]
+            for lane in range(e.size):
+                others = rests[lane] - e[lane]
+                log[lane] = log1p_of_sum(others if others > 0.0 else 0.0)
+        for row in range(rows):
+            i, rest, top, close = start + row, rests[row], tops[row], np.int64(0)
+            values, own = z[i * classes : (i + 1) * classes], out[i * classes : (i + 1) * classes]
+            for j in range(classes):
+                place = place_in_tile(row, j, classes)
+                log_odds = (values[j] - top) - near[place]
+                close += np.int64((abs(log_odds) < limit) & (place != places[row]))
+                own[j] = log_odds
+            up = log_of_odds(min(rest, 1.0) / (1.0 + rest))
+            own[places[row] // rows_of_tile(classes)] = up if rest < 1.0 else -up
+            left[i] |= rest == 0.0 or up < limit or close > 0
+
+
+@compiled
 def load_shares(labels, target, weights, smoothing, classes, start, rows, shares):
     """Write what each class weighs in the loss of a row: its weight times its share of the target, smoothed."""
     spread = smoothing / classes
