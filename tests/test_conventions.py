@@ -369,7 +369,7 @@ def test_full_name_finds_no_other_framework() -> None:
     assert {record.framework for record in conventions.find("torch.nn.CrossEntropyLoss")} == {"PyTorch"}
 
 
-@pytest.mark.parametrize("nothing", ["", "()", ".", "  ", "frobnicate", "optim.Adam"])
+@pytest.mark.parametrize("nothing", ["", "()", ".", "  ", "frobnicate", "optim.Adam", "what is the", "f({[1]: 2})"])
 def test_name_that_is_none_finds_nothing(nothing: str) -> None:
     assert conventions.find(nothing) == []
 
