@@ -354,6 +354,12 @@ def test_value_of_a_keyword_is_anything_where_the_record_leaves_it_open() -> Non
     assert not [record.symbol for record in found if "probs" in record.symbol]
 
 
+@pytest.mark.parametrize("value", ["[1]", "{}", "f(x)"])
+def test_value_that_no_flag_is_set_to_chooses_nothing(value: str) -> None:
+    found = conventions.find(f"torch.nn.KLDivLoss(log_target={value})")
+    assert set(found) == set(conventions.find("torch.nn.KLDivLoss"))
+
+
 def test_spelling_chooses_between_a_class_and_a_function_that_differ_in_case() -> None:
     found = {
         spelling: conventions.find(f"keras.losses.{spelling}")

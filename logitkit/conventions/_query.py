@@ -157,9 +157,11 @@ def _value(node: ast.expr) -> Any:
     if isinstance(made, ast.Attribute | ast.Name):  # criterion=nn.CrossEntropyLoss, activation_fn=nn.Identity()
         return Symbol(_dotted(made)[-1])
     try:
-        return ast.literal_eval(node)
-    except (ValueError, TypeError):  # a call; a list as a key
+        value = ast.literal_eval(node)
+        hash(value)
+    except (ValueError, TypeError):  # an expression; a list, which no flag is set to
         return UNKNOWN
+    return value
 
 
 def _names_elsewhere(text: str) -> Iterator[Name]:
