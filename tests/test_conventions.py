@@ -354,6 +354,12 @@ def test_value_of_a_keyword_is_anything_where_the_record_leaves_it_open() -> Non
     assert not [record.symbol for record in found if "probs" in record.symbol]
 
 
+@pytest.mark.parametrize("value", ["[1]", "{}", "f(x)"])
+def test_value_that_no_flag_is_set_to_chooses_nothing(value: str) -> None:
+    found = conventions.find(f"torch.nn.KLDivLoss(log_target={value})")
+    assert set(found) == set(conventions.find("torch.nn.KLDivLoss"))
+
+
 def test_spelling_chooses_between_a_class_and_a_function_that_differ_in_case() -> None:
     found = {
         spelling: conventions.find(f"keras.losses.{spelling}")
@@ -369,7 +375,7 @@ def test_full_name_finds_no_other_framework() -> None:
     assert {record.framework for record in conventions.find("torch.nn.CrossEntropyLoss")} == {"PyTorch"}
 
 
-@pytest.mark.parametrize("nothing", ["", "()", ".", "  ", "frobnicate", "optim.Adam"])
+@pytest.mark.parametrize("nothing", ["", "()", ".", "  ", "frobnicate", "optim.Adam", "what is the", "f({[1]: 2})"])
 def test_name_that_is_none_finds_nothing(nothing: str) -> None:
     assert conventions.find(nothing) == []
 

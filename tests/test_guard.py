@@ -146,6 +146,15 @@ def test_contradiction_in_the_values_is_found_in_the_first_batch(name: str) -> N
         guard(copy.deepcopy(criterion), action="warn")(outputs, target)
 
 
+def test_log_softmax_too_many_is_noted_once(caplog: pytest.LogCaptureFixture) -> None:
+    criterion = guard(nn.CrossEntropyLoss())
+    with caplog.at_level("INFO", "logitkit.guard"):
+        for _ in range(3):
+            criterion(X.clone().requires_grad_().log_softmax(1), Y)
+    (noted,) = caplog.messages
+    assert "log-softmax" in noted
+
+
 class OwnLoss(nn.Module):
     def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
         factor = 1 + F.nll_loss(outputs.softmax(1), target, reduction="none")  # a look-up, as in focal losses

@@ -6,8 +6,9 @@ meant for tools; `find` is for people. ``schema.json`` says what a file of the r
 Source: each callable names its own; ``tests/frameworks`` runs them, and ``results.json`` is what came out.
 """
 
-from logitkit.conventions._find import IMPORTED_AS, candidates, find, suggest
+from logitkit.conventions._find import candidates, find, suggest
 from logitkit.conventions._load import OUTPUT, Framework, Record, callables, load, results
+from logitkit.conventions._query import IMPORTED_AS
 from logitkit.conventions._resolve import UNKNOWN, equivalents, framework_named, resolve, table, words_for
 from logitkit.conventions._schema import (
     SCALES,
