@@ -15,8 +15,8 @@ from typing import Any
 from logitkit.check.values import LABELS, LOG_PROBS, PROBS, SCORES, Const, Instance, Made, Step, Tensor, Thing, Value
 
 __all__ = [
-    "AVERAGES", "CHANGES", "FLIPPED", "KEEPS", "OVERWRITES", "SAME_ATTRIBUTES", "TEMPERATURE", "averaged", "binary",
-    "compare", "constants", "cut", "exponential", "logarithm", "moved", "negated", "truthy",
+    "AVERAGES", "CHANGES", "FLIPPED", "KEEPS", "OVERWRITES", "SAME_ATTRIBUTES", "TEMPERATURE", "averaged", "bent",
+    "binary", "compare", "constants", "cut", "exponential", "logarithm", "moved", "negated", "truthy",
 ]  # fmt: skip
 
 SAME_ATTRIBUTES = frozenset({"T", "mT", "H", "data", "real"})
@@ -44,6 +44,7 @@ CHANGES = {
     "max": "max", "min": "max", "amax": "keep", "amin": "keep", "reduce_max": "keep", "maximum": "clip",
     "matmul": "matmul", "dot": "matmul", "mm": "matmul", "bmm": "unknown", "einsum": "unknown", "linear": "matmul",
     "conv2d": "matmul", "bias_add": "Add", "log10": "unknown", "log2": "unknown",
+    **dict.fromkeys("relu relu_ leaky_relu elu selu gelu silu swish tanh tanh_".split(), "bend"),
 }  # fmt: skip
 
 # Methods that write other numbers into a tensor.
@@ -78,6 +79,13 @@ def moved(tensor: Tensor, **changes: Any) -> Tensor:
 def averaged(tensor: Tensor) -> Tensor:
     """Averages, which are on the same scale: the logarithm of an average isn't the average of the logarithms."""
     return moved(tensor, mixed=True)
+
+
+def bent(value: Value, step: Step) -> Value:
+    """Scores after an activation as it's between two layers: not probabilities yet, but one step may make them so."""
+    if not isinstance(value, Tensor) or value.scale != SCORES:
+        return Thing("bent")
+    return moved(value, bent=True, step=Step(step.place, "an activation that doesn't give probabilities", value.step))
 
 
 def cut(tensor: Tensor, index: Value) -> Tensor:
@@ -152,6 +160,8 @@ def binary(operator: str, left: Value, right: Value, name: str, step: Step, node
             assert isinstance(left, Tensor)
             return moved(left, units=None, mixed=True, step=Step(step.place, "averaged", left.step))
         return Tensor(SCORES, replace(step, what="a matrix product gives scores"), source=None)
+    if any(isinstance(one, Tensor) and one.bent for one in (left, right)):
+        return Thing("number")
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         return _two(operator, left, right)
     if isinstance(left, Tensor):

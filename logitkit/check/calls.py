@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from abc import abstractmethod
 
+from logitkit.check import arithmetic
 from logitkit.check.expressions import Expressions, Frame, with_step
 from logitkit.check.structures import HEADS
 from logitkit.check.values import (
@@ -282,7 +283,8 @@ class Calls(Expressions):
             if len(owner.items) > 64:
                 owner.items, owner.open = owner.items[:8], True
         elif name in ("extend", "update") and args:
-            owner.items.extend(args[0].items if isinstance(args[0], Items) else [])
+            rows = arithmetic.moved(args[0]) if isinstance(args[0], Tensor) else None
+            owner.items.extend(args[0].items if isinstance(args[0], Items) else [rows] if rows else [])
             owner.open |= not isinstance(args[0], Items) or args[0].open
         elif name == "insert" and len(args) == 2:
             if isinstance(args[0], Const) and isinstance(args[0].value, int):

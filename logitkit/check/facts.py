@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from logitkit import conventions
-from logitkit.check.structures import KERAS, SCORING_LAYERS
+from logitkit.check.structures import KERAS, PUBLIC, SCORING_LAYERS
 from logitkit.check.values import MORE, Const, Value
 
 __all__ = ["Fact", "Facts", "Input", "parameters"]
@@ -189,7 +189,9 @@ class Facts:
 def _doors(path: str) -> Iterator[str]:
     """The paths of a function: Keras under another roof is Keras, and TensorFlow 1's functions are in `compat.v1`."""
     roof = next((roof for roof in KERAS[1:] if path.startswith(roof)), "")
-    yield f"keras.{path.removeprefix(roof)}" if roof else path
+    path = f"keras.{path.removeprefix(roof)}" if roof else path
+    yield path
+    yield from (pattern.sub(public, path) for pattern, public in PUBLIC if pattern.match(path))
     if path.startswith(_V1):
         yield f"tensorflow.{path.removeprefix(_V1)}"
     elif path.startswith("tensorflow."):

@@ -188,17 +188,16 @@ class Interpreter(Statements):
         if name in arithmetic.KEEPS or change == "keep":
             if isinstance(value, Tensor):
                 return arithmetic.averaged(value) if name in arithmetic.AVERAGES else arithmetic.moved(value)
-            return (
-                Thing("", like=value, owner=value)
-                if isinstance(value, Thing)
-                else value
-                if isinstance(value, Items)
-                else Thing("kept")
-            )
+            if isinstance(value, Items):  # an array of rows
+                rows = self._joined(value)
+                return rows if isinstance(rows, Tensor) else value
+            return Thing("", like=value, owner=value) if isinstance(value, Thing) else Thing("kept")
         if change == "log":
             return arithmetic.logarithm(value, step)
         if change == "exp":
             return arithmetic.exponential(value, step)
+        if change == "bend":
+            return arithmetic.bent(value, step)
         if name == "argmax" or change == "max":
             self._picked(name, value, rest, kwargs, node)
         if change == "labels":
@@ -318,6 +317,8 @@ class Interpreter(Statements):
             return self.scores(made, node)
         if name in structures.KEEPING_LAYERS:
             return each(first, self.taken, lambda one: self._transformed("identity", one, [], {}, node))
+        if name in structures.BENDING_LAYERS:
+            return each(first, self.taken, lambda one: self._transformed("relu", one, [], {}, node))
         head = next((made.attributes[key] for key in structures.HEADS if key in made.attributes), None)
         if isinstance(head, Made | Instance):
             return self.call(head, [Thing("features")], {}, node)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 __all__ = [
-    "CONTAINERS", "FUNCTIONAL_LAYERS", "GRADIENTS", "HEADS", "KEEPING_LAYERS", "KERAS", "LAYER_LISTS", "MODEL_METHODS",
-    "SCORES_FIRST", "SCORING_LAYERS", "SELF_METHODS", "TRAINERS", "UNITS", "WRAPPERS", "is_keras", "last",
+    "BENDING_LAYERS", "CONTAINERS", "FUNCTIONAL_LAYERS", "GRADIENTS", "HEADS", "KEEPING_LAYERS", "KERAS", "LAYER_LISTS",
+    "MODEL_METHODS", "PUBLIC", "SCORES_FIRST", "SCORING_LAYERS", "SELF_METHODS", "TRAINERS", "UNITS", "WRAPPERS", "is_keras", "last",
 ]  # fmt: skip
 
 KERAS = (
@@ -19,6 +19,18 @@ KERAS = (
     "tf_keras.",
     "keras_core.",
     "tensorflow.compat.v1.keras.",
+)
+
+# Where a library defines or once had what it offers by a shorter path.
+PUBLIC = tuple(
+    (re.compile(private), public)
+    for private, public in (
+        (r"torch\.nn\.modules\.(?:[a-z]\w*\.)?", "torch.nn."),
+        (r"torch\.distributions\.[a-z]\w*\.", "torch.distributions."),
+        (r"tensorflow_probability\.(?:python|substrates\.\w+)\.", "tensorflow_probability."),
+        (r"tensorflow\.(?:compat\.v1\.|contrib\.)?distributions\.", "tensorflow_probability.distributions."),
+        (r"keras\.backend\.", "keras.ops."),
+    )
 )
 
 # Layers whose output is any real number, and where they're told how many.
@@ -57,6 +69,8 @@ KEEPING_LAYERS = frozenset(
     MaxPooling2D AveragePooling1D AveragePooling2D Rearrange RepeatVector Resizing Masking ActivityRegularization
     GaussianNoise""".split()
 )
+# Activations between layers: what comes out of them are still scores, not probabilities.
+BENDING_LAYERS = frozenset("ReLU LeakyReLU PReLU ELU SELU GELU SiLU Tanh".split())
 CONTAINERS = frozenset({"Sequential", "SequentialModel"})
 LAYER_LISTS = frozenset({"ModuleList", "ParameterList", "LayerList"})
 # What wraps a function or a model and leaves its result alone.
