@@ -78,6 +78,7 @@ class Expressions(ABC):
         self.frames: list[Frame] = []
         self.order: dict[Condition, int] = {}  # conditions in the order in which they came up
         self.alive: list[Value] = []
+        self.names: set[int] = set()  # the unknown keys that something was looked up by in a dictionary
         self.called: set[int] = set()  # the functions whose body was read
         self.inner: list[Function] = []  # functions defined in functions
         self.parents: list[ast.AST] = []  # the expressions around the one that's being read
@@ -396,6 +397,8 @@ class Expressions(ABC):
                 found = None
             return read(found, self.taken) if found is not None else Thing(str(index.value))
         # A choice by name: `losses[args.loss]` goes with everything else that depends on `args.loss`.
+        self.keep_alive(index)
+        self.names.add(id(index))
         options = [
             (frozenset({(("==", id(index), key), True)}), value) for key, value in list(owner.items.items())[:12]
         ]

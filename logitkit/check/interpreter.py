@@ -74,6 +74,7 @@ class Interpreter(Statements):
         self.facts = facts
         self.findings: list[rules.Finding] = []
         self.thresholds: list[Threshold] = []
+        self.accepted = 0  # how often a loss was given what it wants
         # What takes a value for log-odds, where and under which conditions, by the value's root.
         self.wanted: dict[int, list[tuple[str, Place, Guard]]] = {}
 
@@ -96,6 +97,25 @@ class Interpreter(Statements):
             or (is_keras(path) and name[:1].isupper())
             or name in structures.TRAINERS
             or self.facts.of(path, [], {}) is not None
+        )
+
+    def call(self, function: Value, args: Args, kwargs: Kwargs, node: ast.AST) -> Value:
+        """What a call gives.
+
+        A loss chosen by name out of a dictionary is right if one of them is, since the name decides; if none is, that's
+        one mistake.
+        """
+        before, accepted = len(self.findings), self.accepted
+        found = super().call(function, args, kwargs, node)
+        if isinstance(function, Choice) and self.by_name(function):
+            del self.findings[before + (self.accepted == accepted) :]
+        return found
+
+    def by_name(self, choice: Choice) -> bool:
+        """Whether each alternative goes with one key of a dictionary."""
+        return all(
+            any(truth and condition[0] == "==" and condition[1] in self.names for condition, truth in guard)
+            for guard, _ in choice.options
         )
 
     # Functions and classes of libraries
@@ -273,6 +293,8 @@ class Interpreter(Statements):
             found.append(rules.judge(use, one) if isinstance(one, Tensor) else None)
         if found and found[0] is not None and all(one is not None and one.code == found[0].code for one in found):
             self.findings.append(found[0])
+        elif fact.kind == "loss" and found == [None] and isinstance(options[0][1], Tensor):
+            self.accepted += 1
 
     def notice(self, value: Value, name: str, node: ast.AST) -> None:
         """Take note that a function takes numbers for log-odds."""
