@@ -37,7 +37,7 @@ from logitkit.check.values import (
     read,
 )
 
-__all__ = ["Calls", "telling"]
+__all__ = ["Calls", "own_head", "telling"]
 
 FOREIGN_BUDGET = 300  # expressions read of another file's function that names nothing about scales,
 ALL_FOREIGN = 3_000  # and of all of them: a large package's base classes do much that has nothing to do with scales
@@ -112,8 +112,8 @@ class Calls(Expressions):
                 function.owner, self.taken, lambda owner: self._call_method(owner, function.name, args, kwargs, node)
             )
         if isinstance(function, Thing):
-            head = next((function.attributes[key] for key in HEADS if key in function.attributes), None)
-            if isinstance(head, Made | Instance):  # a ready-made model with a last layer of the program's own
+            head = own_head(function)
+            if head is not None:  # a ready-made model with a last layer of the program's own
                 return self.call(head, [Thing("features")], {}, node)
             if function.owner is not None and function.name:
                 return self.method(function.owner, function.name.rpartition(".")[2], args, kwargs, node)
@@ -332,6 +332,12 @@ class Calls(Expressions):
             if frame.owner is not None and frame.self_value is not None:
                 return Super(frame.self_value, frame.owner)
         return Thing("super")
+
+
+def own_head(model: Thing | Made) -> Made | Instance | None:
+    """The last layer that the program gave to a ready-made model."""
+    found = (model.attributes[key] for key in HEADS if key in model.attributes)
+    return next((head for head in found if isinstance(head, Made | Instance)), None)
 
 
 def telling(value: Value) -> bool:

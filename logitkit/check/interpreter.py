@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from logitkit.check import arithmetic, builtin, keras, rules, structures
+from logitkit.check.calls import own_head
 from logitkit.check.expressions import Frame
 from logitkit.check.facts import Fact, Facts, Input
 from logitkit.check.sources import Module, Project
@@ -126,7 +127,7 @@ class Interpreter(Statements):
         if name == "sigmoid" and len(args) == 1 and self.facts.of(path, [], {}) is None:  # somebody's own
             for _, one in alternatives(args[0], self.taken):
                 self.notice(one, name, node)
-        if path.startswith("builtins."):
+        if path.startswith("builtins.") or path == "collections.OrderedDict":
             return builtin.call(self, name, args, kwargs, node)
         if len(args) > 1 and structures.SCORES_FIRST.match(path) and "placeholder(" in self.frame.module.text:
             args = [args[1], args[0], *args[2:]]
@@ -157,7 +158,10 @@ class Interpreter(Statements):
     def make(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Made:
         """An object of a library's class."""
         attributes = {key: value for key, value in kwargs.items() if key != MORE}
-        return Made(path, args, kwargs, node, self.place(node), attributes, self.taken)
+        made = Made(path, args, kwargs, node, self.place(node), attributes, self.taken)
+        if is_keras(path) and last(path) in structures.SCORING_LAYERS and self.scores(made, node).units == 1:
+            self.call(made, [Thing("inputs")], {}, node)  # a softmax over one unit is wrong even if nobody calls it
+        return made
 
     def _wrapped(self, path: str, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Value | None:
         """Functions that take functions."""
@@ -174,7 +178,7 @@ class Interpreter(Statements):
             return self.call(inner, args[1:], {}, node) if len(args) > 1 else inner
         if name in structures.WRAPPERS:
             return inner
-        if name in structures.GRADIENTS or name in ("transform", "transform_with_state", "without_apply_rng"):
+        if name in structures.GRADIENTS or name in structures.TRANSFORMS:
             return Made(path, [inner], kwargs, node, self.place(node))
         return None
 
@@ -265,11 +269,21 @@ class Interpreter(Statements):
         if len(set(roots)) == len(roots):  # the cross entropy of p with itself is an entropy
             for one, value in inputs:
                 self.check(fact, one, value, node, options)
+        if made and not fact.inputs and any(flag in made.kwargs for flag in fact.flags):
+            return self._ended(fact, made)
         first = inputs[0][1] if inputs else None
         if fact.returns in (PROBS, LOG_PROBS) and where == "call":
             place, call = (made.place, made.node) if made else (self.place(node), node)
             return each(first, self.taken, lambda one: self._activated(fact, one, place, call)) if first else Thing("")
         return Thing("loss" if fact.kind == "loss" else "")
+
+    def _ended(self, fact: Fact, made: Made) -> Value:
+        """The output of a model that's told what to end in; without a word the version decides."""
+        scale = {"logits": SCORES, "log-odds": SCORES}.get(str(fact.returns), str(fact.returns))
+        if scale not in (SCORES, PROBS, LOG_PROBS):
+            return Thing("", owner=made)
+        told = next((str(value) for value in fact.flags.values() if value), "")
+        return Tensor(scale, Step(made.place, f"`{fact.name}` gives {scale}"), told.removesuffix("2d"), source=made)
 
     def _activated(self, fact: Fact, value: Value, place: Place, call: ast.AST) -> Tensor:
         before = value.step if isinstance(value, Tensor) else None
@@ -341,8 +355,8 @@ class Interpreter(Statements):
             return each(first, self.taken, lambda one: self._transformed("identity", one, [], {}, node))
         if name in structures.BENDING_LAYERS:
             return each(first, self.taken, lambda one: self._transformed("relu", one, [], {}, node))
-        head = next((made.attributes[key] for key in structures.HEADS if key in made.attributes), None)
-        if isinstance(head, Made | Instance):
+        head = own_head(made)
+        if head is not None:
             return self.call(head, [Thing("features")], {}, node)
         return Thing("", owner=made)
 
@@ -413,12 +427,16 @@ class Interpreter(Statements):
         """A method of a tensor, of something unknown, of a library's object or of a class that has a library's base."""
         if name in ("prepare", "setup") and args and not isinstance(owner, Instance | Tensor):  # Accelerate, Fabric
             return args[0] if len(args) == 1 else Items(args)
+        if name == "fit" and args and isinstance(args[0], Instance) and not isinstance(owner, Instance):
+            self.run_steps(args[0])
         if isinstance(owner, Super):
             return self.call_base(owner.instance, owner.cls, args, kwargs, node)
         if isinstance(owner, Made):
             return self._method_of_made(owner, name, args, kwargs, node)
         if isinstance(owner, Instance):
             return self._method_of_instance(owner, name, args, kwargs, node)
+        if name in structures.SELF_METHODS and isinstance(owner, Thing) and own_head(owner) is not None:
+            return owner
         fact = self.facts.of(f"torch.Tensor.{name.rstrip('_')}", [owner, *args], kwargs)
         if fact is not None and fact.activation and all(isinstance(arg, Const | Thing) for arg in args):
             result = self.use(fact, "call", [owner, *args], kwargs, node)
@@ -438,11 +456,24 @@ class Interpreter(Statements):
             return Thing(name)
         return Thing("", owner=owner.attributes.get(name, owner) if isinstance(owner, Thing) else None)
 
+    def run_steps(self, model: Instance) -> None:
+        """What Lightning's trainer runs of a model."""
+        for step in structures.STEPS:
+            found = next((one.names[step] for one in model.cls.line() if step in one.names), None)
+            if isinstance(found, Function):
+                self.set_attribute(model, "training", Const(step == "training_step"))
+                self.apply(found, [model], {}, found.node)
+
     def _method_of_made(self, owner: Made, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Value:
         if is_keras(owner.path) and name in keras.METHODS:
             return keras.method(self, owner, name, args, kwargs, node)
         if name in structures.MODEL_METHODS:
             return self.made(owner, args, kwargs, node)
+        if name == "apply" and owner.args and last(owner.path) in structures.TRANSFORMS:
+            plain = last(owner.path) == "without_apply_rng"
+            inner = owner.args[0]
+            inner = inner.args[0] if isinstance(inner, Made) and last(inner.path).startswith("transform") else inner
+            return self.call(inner, args[1 if plain else 2 :], kwargs, node)
         if name in structures.SELF_METHODS:
             return owner
         if name in ("items", "values", "keys") and owner.args and isinstance(owner.args[0], Mapping):
@@ -455,15 +486,6 @@ class Interpreter(Statements):
                 at = args[0].value if name == "insert" and isinstance(args[0], Const) else len(kept.items)
                 kept.items[at:at] = new
             return owner
-        if (
-            name in ("apply", "apply_fn")
-            and owner.args
-            and last(owner.path) in ("transform", "without_apply_rng", "transform_with_state")
-        ):
-            plain = last(owner.path) == "without_apply_rng"
-            inner = owner.args[0]
-            inner = inner.args[0] if isinstance(inner, Made) and last(inner.path).startswith("transform") else inner
-            return self.call(inner, args[1 if plain else 2 :], kwargs, node)
         return Thing("", owner=None)
 
     def _method_of_instance(self, owner: Instance, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Value:

@@ -13,6 +13,7 @@ import re
 from logitkit.check.calls import Calls, telling
 from logitkit.check.expressions import Frame, TooLongError
 from logitkit.check.sources import BadFileError, Module
+from logitkit.check.structures import STEPS
 from logitkit.check.values import (
     MORE,
     Bound,
@@ -327,7 +328,7 @@ class Statements(Calls):
 
     def _method_alone(self, instance: Instance, name: str, method: Function) -> None:
         """Read one method. What it assigns to the object isn't there for sure when another method runs."""
-        if name in ("training_step", "validation_step", "test_step"):
+        if name in STEPS:
             instance.attributes["training"] = Const(name == "training_step")
         condition = frozenset() if name in ("__init__", "setup", "build") else frozenset({(("called", name), True)})
         with self.assuming(condition):

@@ -9,7 +9,8 @@ import re
 
 __all__ = [
     "BENDING_LAYERS", "CONTAINERS", "FUNCTIONAL_LAYERS", "GRADIENTS", "HEADS", "KEEPING_LAYERS", "KERAS", "LAYER_LISTS",
-    "MODEL_METHODS", "PUBLIC", "SCORES_FIRST", "SCORING_LAYERS", "SELF_METHODS", "TRAINERS", "UNITS", "WRAPPERS", "is_keras", "last",
+    "MODEL_METHODS", "PUBLIC", "SCORES_FIRST", "SCORING_LAYERS", "SELF_METHODS", "STEPS", "TRAINERS",
+    "TRANSFORMS", "UNITS", "WRAPPERS", "is_keras", "last",
 ]  # fmt: skip
 
 KERAS = (
@@ -21,7 +22,7 @@ KERAS = (
     "tensorflow.compat.v1.keras.",
 )
 
-# Where a library defines or once had what it offers by a shorter path.
+# Where a library defines or once had what it offers by a shorter path, and models that end as another one does.
 PUBLIC = tuple(
     (re.compile(private), public)
     for private, public in (
@@ -30,6 +31,10 @@ PUBLIC = tuple(
         (r"tensorflow_probability\.(?:python|substrates\.\w+)\.", "tensorflow_probability."),
         (r"tensorflow\.(?:compat\.v1\.|contrib\.)?distributions\.", "tensorflow_probability.distributions."),
         (r"keras\.backend\.", "keras.ops."),
+        (
+            r"segmentation_models_pytorch\.(?:UnetPlusPlus|MAnet|Linknet|FPN|PSPNet|PAN|DeepLabV3|DeepLabV3Plus)$",
+            "segmentation_models_pytorch.Unet",
+        ),
     )
 )
 
@@ -59,6 +64,9 @@ TRAINERS = {
     "create_supervised_trainer": ((0, "model"), (2, "loss_fn")),
 }
 
+# What Lightning's trainer calls of a model.
+STEPS = ("training_step", "validation_step", "test_step")
+
 # Layers that move numbers, drop some or pool them.
 KEEPING_LAYERS = frozenset(
     """Dropout Dropout1d Dropout2d Dropout3d AlphaDropout SpatialDropout1D SpatialDropout2D Flatten Unflatten Reshape
@@ -84,6 +92,8 @@ WRAPPERS = frozenset(
 GRADIENTS = {
     "value_and_grad": True, "filter_value_and_grad": True, "grad": False, "filter_grad": False, "grad_and_value": False,
 }  # fmt: skip
+# Haiku's, which make an object with `init` and `apply` of a function.
+TRANSFORMS = frozenset({"transform", "transform_with_state", "without_apply_rng"})
 # Methods that return the object they're called on.
 SELF_METHODS = frozenset(
     """to cuda cpu eval train half double float bfloat16 requires_grad_ apply share_memory type xpu npu mps to_empty
