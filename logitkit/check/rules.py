@@ -238,7 +238,7 @@ def style(use: Use, held: Tensor) -> Finding | None:
     before = held.source
     if held.scale != LOG_PROBS or use.wanted.scale != "log-probabilities" or not isinstance(before, Tensor):
         return None
-    if before.scale != PROBS or not before.by or before.mixed:
+    if before.scale != PROBS or not before.by or before.mixed or held.call is not before.call:
         return None
     message = f"the logarithm of a {before.by} in two steps: `log_{before.by}` in one step keeps small probabilities"
     return Finding(

@@ -37,6 +37,7 @@ __all__ = ["Statements"]
 
 Block = list[ast.stmt]
 _READERS = {kind: f"_run_{name}" for name, kind in vars(ast).items() if isinstance(kind, type)}  # by the node's class
+_REGISTERS = re.compile(r"^@[\w.]*register", re.M)
 ROOT_BUDGET = 6_000  # expressions read for one function and what it calls
 REGISTER_BUDGET = 200  # the same for a class's decorator
 CALLED = ("__call__", "forward", "call")  # what runs when an object is called
@@ -249,6 +250,8 @@ class Statements(Calls):
         """A file of the program, or a library by its name."""
         module = self.project.find(name, self.frame.module.path, level)
         if module is not None and module is not self.frame.module:
+            if _REGISTERS.search(module.text):  # importing it is what puts its classes into a dictionary
+                self.read_top(module)
             return File(module)
         return Symbol(name) if not level else Thing(name)
 
