@@ -76,14 +76,13 @@ class Interpreter(Statements):
         self.findings: list[rules.Finding] = []
         self.thresholds: list[Threshold] = []
         self.accepted = 0  # how often a loss was given what it wants
+        self.probabilities: set[int] = set()  # what losses take for probabilities, by the value's root
         # What takes a value for log-odds, where and under which conditions, by the value's root.
         self.wanted: dict[int, list[tuple[str, Place, Guard]]] = {}
 
     def matters(self, module: Module) -> bool:
         """Whether a file names an activation, a loss, a sampler or a layer, or keeps what others define."""
-        return (
-            module.path.endswith("__init__.py") or "def register" in module.text or self.facts.speaks_of(module.text)
-        )
+        return module.path.endswith("__init__.py") or "def register" in module.text or self.facts.speaks_of(module.text)
 
     def telling(self, function: Function) -> bool:
         """Whether a function names an activation, a loss, a sampler or a layer."""
@@ -305,6 +304,9 @@ class Interpreter(Statements):
         for _, one in options:
             if wanted.scale == "log-odds" and fact.kind in ("loss", "activation"):
                 self.notice(one, fact.name, node)
+            if wanted.scale == PROBS and fact.kind == "loss":
+                self.probabilities.add(id(root(one)))
+                self.alive.append(root(one))
             use = rules.Use(fact, wanted, node, self.place(node), tuple(self.parents), given)
             found.append(rules.judge(use, one) if isinstance(one, Tensor) else None)
         if found and found[0] is not None and all(one is not None and one.code == found[0].code for one in found):
@@ -352,7 +354,7 @@ class Interpreter(Statements):
         if name in structures.CONTAINERS:
             return self.through(self.layers(made)[0], first, node)
         if name in structures.SCORING_LAYERS:
-            return self.scores(made, node)
+            return keras.activate(self, made.kwargs.get("activation", Const(None)), self.scores(made, node), made, node)
         if name in structures.KEEPING_LAYERS:
             return each(first, self.taken, lambda one: self._transformed("identity", one, [], {}, node))
         if name in structures.BENDING_LAYERS:
@@ -555,7 +557,10 @@ class Interpreter(Statements):
     def conclude(self) -> None:
         """Judge the thresholds, once everything is known about what was compared with them."""
         for threshold in self.thresholds:
-            takers = self.wanted.get(id(root(threshold.value)), [])
+            origin = id(root(threshold.value))
+            if origin in self.probabilities:  # the program contradicts itself, and who's wrong can't be known
+                continue
+            takers = self.wanted.get(origin, [])
             together = ((name, place) for name, place, guard in takers if not contradict(guard, threshold.under))
             wanted = next(together, None)
             found = rules.judge_threshold(

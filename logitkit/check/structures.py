@@ -41,11 +41,11 @@ PUBLIC = tuple(
 # Layers whose output is any real number, and where they're told how many.
 UNITS = {
     "Linear": (1, ("out_features", "output_size")), "LazyLinear": (0, ("out_features",)),
-    "Dense": (0, ("units", "features")),
+    "Dense": (0, ("units", "features", "output_dim")),
     "DenseGeneral": (0, ("features",)), "Bilinear": (2, ("out_features",)), "Conv": (0, ("features",)),
 }  # fmt: skip
-for _kind, _at, _names in (("{}d", 1, ("out_channels",)), ("{}D", 0, ("filters",))):
-    for _name in ("Conv1", "Conv2", "Conv3", "ConvTranspose1", "ConvTranspose2", "ConvTranspose3"):
+for _kind, _at, _names in (("{}d", 1, ("out_channels",)), ("{}D", 0, ("filters", "nb_filter"))):
+    for _name in (f"{_layer}{_d}" for _layer in ("Conv", "ConvTranspose", "Convolution") for _d in (1, 2, 3)):
         UNITS[_kind.format(_name)] = (_at, _names)
 UNITS.update(
     {"Conv2DTranspose": (0, ("filters",)), "Conv3DTranspose": (0, ("filters",)), "SeparableConv2D": (0, ("filters",))}
