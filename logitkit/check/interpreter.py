@@ -81,8 +81,13 @@ class Interpreter(Statements):
         self.wanted: dict[int, list[tuple[str, Place, Guard]]] = {}
 
     def matters(self, module: Module) -> bool:
-        """Whether a file names an activation, a loss, a sampler or a layer, or keeps what others define."""
-        return module.path.endswith("__init__.py") or "def register" in module.text or self.facts.speaks_of(module.text)
+        """Whether a file names an activation, a loss, a sampler or a layer, calls a loss or keeps what others define."""
+        return (
+            module.path.endswith("__init__.py")
+            or "def register" in module.text
+            or self.facts.speaks_of(module.text)
+            or self.facts.calls_loss(module.text)
+        )
 
     def telling(self, function: Function) -> bool:
         """Whether a function names an activation, a loss, a sampler or a layer."""

@@ -86,7 +86,7 @@ WRAPPERS = frozenset(
     """jit vmap pmap pjit remat checkpoint_wrapper compile DataParallel DistributedDataParallel DDP FSDP
     FullyShardedDataParallel script trace function filter_jit filter_vmap filter_pmap deepcopy no_grad inference_mode
     shard_map named_call custom_jvp custom_vjp cached_partial split_rngs wraps autocast fit_transform
-    TimeDistributed""".split()
+    TimeDistributed weight_norm spectral_norm""".split()
 )
 # What wraps a function and gives its value with a gradient, or the gradient alone.
 GRADIENTS = {
