@@ -81,7 +81,7 @@ class Interpreter(Statements):
         self.wanted: dict[int, list[tuple[str, Place, Guard]]] = {}
 
     def matters(self, module: Module) -> bool:
-        """Whether a file names an activation, a loss, a sampler or a layer, calls a loss or keeps what others define."""
+        """Whether a file names an activation, a loss or a layer, calls a loss, or keeps what others define."""
         return (
             module.path.endswith("__init__.py")
             or "def register" in module.text
