@@ -207,6 +207,8 @@ def _one(operator: str, left: Tensor, right: Value, name: str, step: Step) -> Va
         # Divided by a temperature they're scores: a softmax is right.
         return Tensor(SCORES, left.step) if operator in ("Div", "Mult") else Thing("number")
     if left.scale == SCORES and operator in ("Add", "Sub", "Div", "Mult"):
+        if operator in ("Add", "Sub") and number is not None and not left.by:
+            return Thing("number")  # a product of matrices that's shifted may be a similarity, brought into [0, 1]
         if operator in ("Mult",) and number is None and not TEMPERATURE.search(name) and "scale" not in name:
             return Thing("product")
         return moved(left)

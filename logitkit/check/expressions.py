@@ -457,10 +457,15 @@ class Expressions(ABC):
         return Thing("comparison")
 
     def _threshold(self, left: Value, operator: str, right: Value, node: ast.AST) -> None:
-        if isinstance(right, Const) and isinstance(right.value, int | float):
+        if isinstance(left, Const) and not isinstance(right, Const):
+            left, operator, right = right, arithmetic.FLIPPED[operator], left
+        if isinstance(right, Const) and isinstance(right.value, int | float) and (right.value or not self._claims()):
             self.compared(left, operator, right.value, node)
-        elif isinstance(left, Const) and isinstance(left.value, int | float):
-            self.compared(right, arithmetic.FLIPPED[operator], left.value, node)
+
+    def _claims(self) -> bool:
+        """Whether a comparison is an assertion, or an index: that a probability is above 0 may be said of it."""
+        around = self.parents[-2] if len(self.parents) > 1 else None
+        return isinstance(around, ast.Subscript) or any(isinstance(one, ast.Assert) for one in self.parents)
 
     def _BoolOp(self, node: ast.BoolOp) -> Value:
         values = [self.value(each_node) for each_node in node.values]

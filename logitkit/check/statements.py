@@ -167,7 +167,11 @@ class Statements(Calls):
         return goes_on or not node.cases
 
     def _run_Assert(self, node: ast.Assert) -> None:
-        self.value(node.test)
+        self.parents.append(node)
+        try:
+            self.value(node.test)
+        finally:
+            self.parents.pop()
 
     def _run_Return(self, node: ast.Return) -> bool:
         value = self.value(node.value)
