@@ -58,14 +58,14 @@ def functional_layer(
     name = last(path)
     if name not in structures.FUNCTIONAL_LAYERS or not _TENSORFLOW_1.match(path):
         return None
-    argument, by_default = structures.FUNCTIONAL_LAYERS[name]
+    argument, at, by_default = structures.FUNCTIONAL_LAYERS[name]
     units = args[1] if len(args) > 1 else kwargs.get("units", kwargs.get("num_outputs", kwargs.get("filters")))
     number = units.value if isinstance(units, Const) and isinstance(units.value, int) else None
     made = reader.make(path, args, kwargs, node)
     scores = Tensor(
         SCORES, Step(made.place, f"`{name}` gives scores, which can be any real numbers"), name, number, source=made
     )
-    chosen = kwargs.get(argument, Thing("relu") if by_default else Const(None))
+    chosen = args[at] if len(args) > at else kwargs.get(argument, Thing("relu") if by_default else Const(None))
     return activate(reader, chosen, scores, made, node)
 
 
