@@ -58,14 +58,16 @@ def functional_layer(
     name = last(path)
     if name not in structures.FUNCTIONAL_LAYERS or not _TENSORFLOW_1.match(path):
         return None
-    argument, at, by_default = structures.FUNCTIONAL_LAYERS[name]
+    at = structures.FUNCTIONAL_LAYERS[name]
+    # Those of `tf.contrib` call it `activation_fn`, and rectify unless they're told otherwise.
+    argument, default = ("activation_fn", Thing("relu")) if ".contrib." in path else ("activation", Const(None))
     units = args[1] if len(args) > 1 else kwargs.get("units", kwargs.get("num_outputs", kwargs.get("filters")))
     number = units.value if isinstance(units, Const) and isinstance(units.value, int) else None
     made = reader.make(path, args, kwargs, node)
     scores = Tensor(
         SCORES, Step(made.place, f"`{name}` gives scores, which can be any real numbers"), name, number, source=made
     )
-    chosen = args[at] if len(args) > at else kwargs.get(argument, Thing("relu") if by_default else Const(None))
+    chosen = args[at] if len(args) > at else kwargs.get(argument, default)
     return activate(reader, chosen, scores, made, node)
 
 

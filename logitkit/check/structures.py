@@ -51,12 +51,8 @@ UNITS.update(
     {"Conv2DTranspose": (0, ("filters",)), "Conv3DTranspose": (0, ("filters",)), "SeparableConv2D": (0, ("filters",))}
 )
 SCORING_LAYERS = frozenset(UNITS)
-# TensorFlow 1's layers as functions: the argument with the activation, its position, and whether there's one if it isn't
-# given.
-FUNCTIONAL_LAYERS = {
-    "dense": ("activation", 2, False), "conv1d": ("activation", 7, False), "conv2d": ("activation", 7, False),
-    "conv2d_transpose": ("activation", 6, False), "fully_connected": ("activation_fn", 2, True),
-}  # fmt: skip
+# TensorFlow 1's layers as functions, and the position of their activation.
+FUNCTIONAL_LAYERS = {"dense": 2, "fully_connected": 2, "conv1d": 7, "conv2d": 7, "conv2d_transpose": 6}
 # TensorFlow before 1.0 took the scores first, and 1.x takes no positional arguments.
 SCORES_FIRST = re.compile(r"tensorflow\.nn\.\w*cross_entropy_with_logits$")
 # What trains a model with a loss: where it's given the model and the loss, by position and by name.
