@@ -15,8 +15,8 @@ from typing import Any
 from logitkit.check.values import LABELS, LOG_PROBS, PROBS, SCORES, Const, Instance, Made, Step, Tensor, Thing, Value
 
 __all__ = [
-    "AVERAGES", "CHANGES", "FLIPPED", "KEEPS", "OVERWRITES", "SAME_ATTRIBUTES", "TEMPERATURE", "averaged", "bent",
-    "binary", "compare", "constants", "cut", "exponential", "logarithm", "moved", "negated", "truthy",
+    "AVERAGES", "CHANGES", "COPIES", "FLIPPED", "KEEPS", "OVERWRITES", "SAME_ATTRIBUTES", "TEMPERATURE", "averaged",
+    "bent", "binary", "compare", "copied", "constants", "cut", "exponential", "logarithm", "moved", "negated", "truthy",
 ]  # fmt: skip
 
 SAME_ATTRIBUTES = frozenset({"T", "mT", "H", "data", "real"})
@@ -29,9 +29,11 @@ KEEPS = frozenset(
     retain_grad narrow select index_select gather take take_along_axis masked_select unfold rearrange
     stop_gradient identity copy atleast_1d atleast_2d reverse flip roll split chunk unbind unstack tensor_split
     mean nanmean reduce_mean block_until_ready to_dense values squeeze_ unsqueeze_ flatten_ detach_ as_subclass
-    pin_memory     with_sharding_constraint nan_to_num batch_flatten Tensor FloatTensor float32 permute_dimensions
-    device_get device_put all_gather pad_packed_sequence to_local full_tensor numpy_function""".split()
+    pin_memory with_sharding_constraint nan_to_num batch_flatten Tensor FloatTensor float32 permute_dimensions
+    device_get device_put all_gather pad_packed_sequence to_local full_tensor numpy_function from_numpy""".split()
 )
+# Those that leave each number where it is.
+COPIES = frozenset("detach clone cpu cuda to float double numpy asarray array as_tensor tensor from_numpy".split())
 AVERAGES = frozenset({"mean", "nanmean", "reduce_mean"})
 # Several at once: the common scale, if there's one.
 JOINS = frozenset("cat concat concatenate stack hstack vstack dstack append merge_all vcat".split())
@@ -71,6 +73,11 @@ _COMPARISONS = {
 }
 
 
+def copied(tensor: Tensor) -> Tensor:
+    """The same numbers at the same places."""
+    return replace(tensor, like=tensor)
+
+
 def moved(tensor: Tensor, **changes: Any) -> Tensor:
     """The same numbers elsewhere."""
     return replace(tensor, like=tensor, direct=False, **changes)
@@ -82,10 +89,10 @@ def averaged(tensor: Tensor) -> Tensor:
 
 
 def bent(value: Value, step: Step) -> Value:
-    """Scores after an activation as it's between two layers: not probabilities yet, but one step may make them so."""
+    """Scores after what stands between two layers: not probabilities yet, but one step may make them so."""
     if not isinstance(value, Tensor) or value.scale != SCORES:
         return Thing("bent")
-    return moved(value, bent=True, step=Step(step.place, "an activation that doesn't give probabilities", value.step))
+    return moved(value, bent=True, step=Step(step.place, "what stands between layers leaves them scores", value.step))
 
 
 def cut(tensor: Tensor, index: Value) -> Tensor:

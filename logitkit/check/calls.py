@@ -7,6 +7,7 @@ logits and a model of probabilities without mixing them up.
 from __future__ import annotations
 
 import ast
+import re
 from abc import abstractmethod
 
 from logitkit.check import arithmetic
@@ -42,6 +43,7 @@ __all__ = ["Calls", "own_head", "telling"]
 FOREIGN_BUDGET = 300  # expressions read of another file's function that names nothing about scales,
 ALL_FOREIGN = 3_000  # and of all of them: a large package's base classes do much that has nothing to do with scales
 DEEPEST = 16  # calls inside calls
+_NUMBER = re.compile(r"\[-?\d+\]")
 
 
 class Calls(Expressions):
@@ -335,9 +337,15 @@ class Calls(Expressions):
 
 
 def own_head(model: Thing | Made) -> Made | Instance | None:
-    """The last layer that the program gave to a ready-made model."""
-    found = (model.attributes[key] for key in HEADS if key in model.attributes)
-    return next((head for head in found if isinstance(head, Made | Instance)), None)
+    """The last layer that the program gave to a ready-made model, or put at the end of its last layers."""
+    for key in HEADS:
+        head = model.attributes.get(key)
+        if isinstance(head, Thing):
+            replaced = {int(index[1:-1]): one for index, one in head.attributes.items() if _NUMBER.fullmatch(index)}
+            head = replaced[-1 if -1 in replaced else max(replaced)] if replaced else None
+        if isinstance(head, Made | Instance):
+            return head
+    return None
 
 
 def telling(value: Value) -> bool:

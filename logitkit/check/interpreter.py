@@ -217,6 +217,8 @@ class Interpreter(Statements):
         change = arithmetic.CHANGES.get(name)
         if name in arithmetic.KEEPS or change == "keep":
             if isinstance(value, Tensor):
+                if name in arithmetic.COPIES:
+                    return arithmetic.copied(value)
                 return arithmetic.averaged(value) if name in arithmetic.AVERAGES else arithmetic.moved(value)
             if isinstance(value, Items):  # an array of rows
                 rows = self._joined(value)

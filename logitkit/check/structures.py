@@ -74,8 +74,11 @@ KEEPING_LAYERS = frozenset(
     MaxPooling2D AveragePooling1D AveragePooling2D Rearrange RepeatVector Resizing Masking ActivityRegularization
     GaussianNoise""".split()
 )
-# Activations between layers: what comes out of them are still scores, not probabilities.
-BENDING_LAYERS = frozenset("ReLU LeakyReLU PReLU ELU SELU GELU SiLU Tanh".split())
+# What stands between layers: scores that go in are still scores when they come out, not probabilities.
+BENDING_LAYERS = frozenset(
+    """ReLU LeakyReLU PReLU ELU SELU GELU SiLU Tanh BatchNorm1d BatchNorm2d BatchNorm3d BatchNorm LayerNorm
+    BatchNormalization LayerNormalization""".split()
+)
 CONTAINERS = frozenset({"Sequential", "SequentialModel"})
 LAYER_LISTS = frozenset({"ModuleList", "ParameterList", "LayerList"})
 # What wraps a function or a model and leaves its result alone.
