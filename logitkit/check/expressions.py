@@ -210,7 +210,7 @@ class Expressions(ABC):
         if isinstance(owner, Class):
             return self._inherited(owner, list(owner.line()), name, owner)
         if isinstance(owner, Tensor) and name in arithmetic.SAME_ATTRIBUTES:
-            return arithmetic.moved(owner)
+            return arithmetic.copied(owner) if name == "data" else arithmetic.moved(owner)
         if isinstance(owner, Thing):
             child = Thing(f"{owner.name}.{name}", owner=owner)
             if name in arithmetic.SAME_ATTRIBUTES:
