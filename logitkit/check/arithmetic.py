@@ -15,8 +15,8 @@ from typing import Any
 from logitkit.check.values import LABELS, LOG_PROBS, PROBS, SCORES, Const, Instance, Made, Step, Tensor, Thing, Value
 
 __all__ = [
-    "AVERAGES", "CHANGES", "FLIPPED", "KEEPS", "OVERWRITES", "SAME_ATTRIBUTES", "TEMPERATURE", "averaged", "binary",
-    "compare", "constants", "cut", "exponential", "logarithm", "moved", "negated", "truthy",
+    "AVERAGES", "CHANGES", "COPIES", "FLIPPED", "KEEPS", "OVERWRITES", "SAME_ATTRIBUTES", "TEMPERATURE", "averaged",
+    "bent", "binary", "compare", "copied", "constants", "cut", "exponential", "logarithm", "moved", "negated", "truthy",
 ]  # fmt: skip
 
 SAME_ATTRIBUTES = frozenset({"T", "mT", "H", "data", "real"})
@@ -29,9 +29,11 @@ KEEPS = frozenset(
     retain_grad narrow select index_select gather take take_along_axis masked_select unfold rearrange
     stop_gradient identity copy atleast_1d atleast_2d reverse flip roll split chunk unbind unstack tensor_split
     mean nanmean reduce_mean block_until_ready to_dense values squeeze_ unsqueeze_ flatten_ detach_ as_subclass
-    pin_memory     with_sharding_constraint nan_to_num batch_flatten Tensor FloatTensor float32 permute_dimensions
-    device_get device_put all_gather pad_packed_sequence to_local full_tensor numpy_function""".split()
+    pin_memory with_sharding_constraint nan_to_num batch_flatten Tensor FloatTensor float32 permute_dimensions
+    device_get device_put all_gather pad_packed_sequence to_local full_tensor numpy_function from_numpy""".split()
 )
+# Those that leave each number where it is.
+COPIES = frozenset("detach clone cpu cuda to float double numpy asarray array as_tensor tensor from_numpy".split())
 AVERAGES = frozenset({"mean", "nanmean", "reduce_mean"})
 # Several at once: the common scale, if there's one.
 JOINS = frozenset("cat concat concatenate stack hstack vstack dstack append merge_all vcat".split())
@@ -44,6 +46,7 @@ CHANGES = {
     "max": "max", "min": "max", "amax": "keep", "amin": "keep", "reduce_max": "keep", "maximum": "clip",
     "matmul": "matmul", "dot": "matmul", "mm": "matmul", "bmm": "unknown", "einsum": "unknown", "linear": "matmul",
     "conv2d": "matmul", "bias_add": "Add", "log10": "unknown", "log2": "unknown",
+    **dict.fromkeys("relu relu_ leaky_relu elu selu gelu silu swish tanh tanh_".split(), "bend"),
 }  # fmt: skip
 
 # Methods that write other numbers into a tensor.
@@ -70,6 +73,11 @@ _COMPARISONS = {
 }
 
 
+def copied(tensor: Tensor) -> Tensor:
+    """The same numbers at the same places."""
+    return replace(tensor, like=tensor)
+
+
 def moved(tensor: Tensor, **changes: Any) -> Tensor:
     """The same numbers elsewhere."""
     return replace(tensor, like=tensor, direct=False, **changes)
@@ -78,6 +86,13 @@ def moved(tensor: Tensor, **changes: Any) -> Tensor:
 def averaged(tensor: Tensor) -> Tensor:
     """Averages, which are on the same scale: the logarithm of an average isn't the average of the logarithms."""
     return moved(tensor, mixed=True)
+
+
+def bent(value: Value, step: Step) -> Value:
+    """Scores after what stands between two layers: not probabilities yet, but one step may make them so."""
+    if not isinstance(value, Tensor) or value.scale != SCORES:
+        return Thing("bent")
+    return moved(value, bent=True, step=Step(step.place, "what stands between layers leaves them scores", value.step))
 
 
 def cut(tensor: Tensor, index: Value) -> Tensor:
@@ -152,6 +167,8 @@ def binary(operator: str, left: Value, right: Value, name: str, step: Step, node
             assert isinstance(left, Tensor)
             return moved(left, units=None, mixed=True, step=Step(step.place, "averaged", left.step))
         return Tensor(SCORES, replace(step, what="a matrix product gives scores"), source=None)
+    if any(isinstance(one, Tensor) and one.bent for one in (left, right)):
+        return Thing("number")
     if isinstance(left, Tensor) and isinstance(right, Tensor):
         return _two(operator, left, right)
     if isinstance(left, Tensor):
@@ -197,6 +214,8 @@ def _one(operator: str, left: Tensor, right: Value, name: str, step: Step) -> Va
         # Divided by a temperature they're scores: a softmax is right.
         return Tensor(SCORES, left.step) if operator in ("Div", "Mult") else Thing("number")
     if left.scale == SCORES and operator in ("Add", "Sub", "Div", "Mult"):
+        if operator in ("Add", "Sub") and number is not None and not left.by:
+            return Thing("number")  # a product of matrices that's shifted may be a similarity, brought into [0, 1]
         if operator in ("Mult",) and number is None and not TEMPERATURE.search(name) and "scale" not in name:
             return Thing("product")
         return moved(left)

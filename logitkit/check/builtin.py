@@ -38,13 +38,10 @@ def call(reader: Interpreter, name: str, args: list[Value], kwargs: dict[str, Va
             return Items([])
         items, sure = reader.elements(args[0])
         return Items(items[::-1] if name == "reversed" else items, open=not sure)
-    if name == "dict":
+    if name in ("dict", "OrderedDict"):
         mapping = Mapping({key: value for key, value in kwargs.items() if key != MORE}, open=MORE in kwargs)
-        if args and isinstance(args[0], Mapping):
-            mapping.items = {**args[0].items, **mapping.items}
-        elif args:
-            mapping.open = True
-        return mapping
+        given = _mapping(args[0]) if args else Mapping({})
+        return Mapping({**given.items, **mapping.items}, mapping.open or given.open)
     if name == "next" and args:
         return reader.elements(args[0])[0][0] if reader.elements(args[0])[0] else Thing("next")
     if name == "range":
@@ -77,6 +74,19 @@ def call(reader: Interpreter, name: str, args: list[Value], kwargs: dict[str, Va
     if name in ("print", "repr", "id", "hash"):
         return Const(None)
     return Thing("", owner=None)
+
+
+def _mapping(value: Value) -> Mapping:
+    """A dictionary of a dictionary, or of pairs."""
+    if isinstance(value, Mapping):
+        return value
+    pairs = value.items if isinstance(value, Items) else []
+    known = {
+        pair.items[0].value: pair.items[1]
+        for pair in pairs
+        if isinstance(pair, Items) and len(pair.items) == 2 and isinstance(pair.items[0], Const)
+    }
+    return Mapping(known, open=not isinstance(value, Items) or value.open or len(known) < len(pairs))
 
 
 def _range(args: list[Value]) -> Value:

@@ -7,8 +7,10 @@ logits and a model of probabilities without mixing them up.
 from __future__ import annotations
 
 import ast
+import re
 from abc import abstractmethod
 
+from logitkit.check import arithmetic
 from logitkit.check.expressions import Expressions, Frame, with_step
 from logitkit.check.structures import HEADS
 from logitkit.check.values import (
@@ -36,11 +38,12 @@ from logitkit.check.values import (
     read,
 )
 
-__all__ = ["Calls", "telling"]
+__all__ = ["Calls", "own_head", "telling"]
 
 FOREIGN_BUDGET = 300  # expressions read of another file's function that names nothing about scales,
 ALL_FOREIGN = 3_000  # and of all of them: a large package's base classes do much that has nothing to do with scales
 DEEPEST = 16  # calls inside calls
+_NUMBER = re.compile(r"\[-?\d+\]")
 
 
 class Calls(Expressions):
@@ -111,8 +114,8 @@ class Calls(Expressions):
                 function.owner, self.taken, lambda owner: self._call_method(owner, function.name, args, kwargs, node)
             )
         if isinstance(function, Thing):
-            head = next((function.attributes[key] for key in HEADS if key in function.attributes), None)
-            if isinstance(head, Made | Instance):  # a ready-made model with a last layer of the program's own
+            head = own_head(function)
+            if head is not None:  # a ready-made model with a last layer of the program's own
                 return self.call(head, [Thing("features")], {}, node)
             if function.owner is not None and function.name:
                 return self.method(function.owner, function.name.rpartition(".")[2], args, kwargs, node)
@@ -282,7 +285,8 @@ class Calls(Expressions):
             if len(owner.items) > 64:
                 owner.items, owner.open = owner.items[:8], True
         elif name in ("extend", "update") and args:
-            owner.items.extend(args[0].items if isinstance(args[0], Items) else [])
+            rows = arithmetic.moved(args[0]) if isinstance(args[0], Tensor) else None
+            owner.items.extend(args[0].items if isinstance(args[0], Items) else [rows] if rows else [])
             owner.open |= not isinstance(args[0], Items) or args[0].open
         elif name == "insert" and len(args) == 2:
             if isinstance(args[0], Const) and isinstance(args[0].value, int):
@@ -330,6 +334,18 @@ class Calls(Expressions):
             if frame.owner is not None and frame.self_value is not None:
                 return Super(frame.self_value, frame.owner)
         return Thing("super")
+
+
+def own_head(model: Thing | Made) -> Made | Instance | None:
+    """The last layer that the program gave to a ready-made model, or put at the end of its last layers."""
+    for key in HEADS:
+        head = model.attributes.get(key)
+        if isinstance(head, Thing):
+            replaced = {int(index[1:-1]): one for index, one in head.attributes.items() if _NUMBER.fullmatch(index)}
+            head = replaced[-1 if -1 in replaced else max(replaced)] if replaced else None
+        if isinstance(head, Made | Instance):
+            return head
+    return None
 
 
 def telling(value: Value) -> bool:

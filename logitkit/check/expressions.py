@@ -78,6 +78,7 @@ class Expressions(ABC):
         self.frames: list[Frame] = []
         self.order: dict[Condition, int] = {}  # conditions in the order in which they came up
         self.alive: list[Value] = []
+        self.names: set[int] = set()  # the unknown keys that something was looked up by in a dictionary
         self.called: set[int] = set()  # the functions whose body was read
         self.inner: list[Function] = []  # functions defined in functions
         self.parents: list[ast.AST] = []  # the expressions around the one that's being read
@@ -209,7 +210,7 @@ class Expressions(ABC):
         if isinstance(owner, Class):
             return self._inherited(owner, list(owner.line()), name, owner)
         if isinstance(owner, Tensor) and name in arithmetic.SAME_ATTRIBUTES:
-            return arithmetic.moved(owner)
+            return arithmetic.copied(owner) if name == "data" else arithmetic.moved(owner)
         if isinstance(owner, Thing):
             child = Thing(f"{owner.name}.{name}", owner=owner)
             if name in arithmetic.SAME_ATTRIBUTES:
@@ -396,6 +397,8 @@ class Expressions(ABC):
                 found = None
             return read(found, self.taken) if found is not None else Thing(str(index.value))
         # A choice by name: `losses[args.loss]` goes with everything else that depends on `args.loss`.
+        self.keep_alive(index)
+        self.names.add(id(index))
         options = [
             (frozenset({(("==", id(index), key), True)}), value) for key, value in list(owner.items.items())[:12]
         ]
@@ -454,10 +457,15 @@ class Expressions(ABC):
         return Thing("comparison")
 
     def _threshold(self, left: Value, operator: str, right: Value, node: ast.AST) -> None:
-        if isinstance(right, Const) and isinstance(right.value, int | float):
+        if isinstance(left, Const) and not isinstance(right, Const):
+            left, operator, right = right, arithmetic.FLIPPED[operator], left
+        if isinstance(right, Const) and isinstance(right.value, int | float) and (right.value or not self._claims()):
             self.compared(left, operator, right.value, node)
-        elif isinstance(left, Const) and isinstance(left.value, int | float):
-            self.compared(right, arithmetic.FLIPPED[operator], left.value, node)
+
+    def _claims(self) -> bool:
+        """Whether a comparison is an assertion, or an index: that a probability is above 0 may be said of it."""
+        around = self.parents[-2] if len(self.parents) > 1 else None
+        return isinstance(around, ast.Subscript) or any(isinstance(one, ast.Assert) for one in self.parents)
 
     def _BoolOp(self, node: ast.BoolOp) -> Value:
         values = [self.value(each_node) for each_node in node.values]

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from logitkit import conventions
-from logitkit.check.structures import KERAS, SCORING_LAYERS
+from logitkit.check.structures import KERAS, PUBLIC, SCORING_LAYERS
 from logitkit.check.values import MORE, Const, Value
 
 __all__ = ["Fact", "Facts", "Input", "parameters"]
@@ -86,8 +86,9 @@ def parameters(signature: str | None) -> tuple[str, ...]:
 _LIBRARIES = re.compile(
     r"\b(?:torch|tensorflow|keras|tf_keras|jax|flax|optax|haiku|equinox|pytorch_lightning|lightning|transformers|nnx|paddle|mindspore)\b"
 )
+_LOSS = r"\b(?:criterion|loss|loss_fn|loss_func)\("
 # A helper that only cuts at 0.5 matters where it's given logits, and one that calls a loss where it's given both.
-_USES = re.compile(r"[<>]=?\s*0?\.5\b|\b(?:ge|gt|le|lt|greater|round|criterion|loss_fn|loss_func)\(")
+_USES = re.compile(r"[<>]=?\s*0?\.5\b|\b(?:ge|gt|le|lt|greater|round)\(|" + _LOSS)
 _WORD = re.compile(r"\w{4,}")
 # A softmax of one unit, or one activation on another, is wrong by itself.
 _SOFTMAX = re.compile(r"softmax|sigmoid\b.*sigmoid\b", re.DOTALL | re.IGNORECASE)
@@ -143,6 +144,10 @@ class Facts:
         """Whether a text names anything of the registry or a layer that gives scores, calls a loss or cuts at 0.5."""
         return _names(_words(*_KINDS, "normali", "link"), text) or bool(_USES.search(text))
 
+    def calls_loss(self, text: str) -> bool:
+        """Whether a text calls something that it names like a loss: a training loop needn't name any library."""
+        return re.search(_LOSS, text) is not None
+
     def may_judge(self, text: str) -> bool:
         """Whether a program names anything that a mistake could be made with, so that it's worth reading.
 
@@ -189,7 +194,9 @@ class Facts:
 def _doors(path: str) -> Iterator[str]:
     """The paths of a function: Keras under another roof is Keras, and TensorFlow 1's functions are in `compat.v1`."""
     roof = next((roof for roof in KERAS[1:] if path.startswith(roof)), "")
-    yield f"keras.{path.removeprefix(roof)}" if roof else path
+    path = f"keras.{path.removeprefix(roof)}" if roof else path
+    yield path
+    yield from (pattern.sub(public, path) for pattern, public in PUBLIC if pattern.match(path))
     if path.startswith(_V1):
         yield f"tensorflow.{path.removeprefix(_V1)}"
     elif path.startswith("tensorflow."):

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from logitkit.check import arithmetic, builtin, keras, rules, structures
+from logitkit.check.calls import own_head
 from logitkit.check.expressions import Frame
 from logitkit.check.facts import Fact, Facts, Input
 from logitkit.check.sources import Module, Project
@@ -74,12 +75,19 @@ class Interpreter(Statements):
         self.facts = facts
         self.findings: list[rules.Finding] = []
         self.thresholds: list[Threshold] = []
+        self.accepted = 0  # how often a loss was given what it wants
+        self.probabilities: set[int] = set()  # what losses take for probabilities, by the value's root
         # What takes a value for log-odds, where and under which conditions, by the value's root.
         self.wanted: dict[int, list[tuple[str, Place, Guard]]] = {}
 
     def matters(self, module: Module) -> bool:
-        """Whether a file names an activation, a loss, a sampler or a layer."""
-        return module.path.endswith("__init__.py") or self.facts.speaks_of(module.text)
+        """Whether a file names an activation, a loss or a layer, calls a loss, or keeps what others define."""
+        return (
+            module.path.endswith("__init__.py")
+            or "def register" in module.text
+            or self.facts.speaks_of(module.text)
+            or self.facts.calls_loss(module.text)
+        )
 
     def telling(self, function: Function) -> bool:
         """Whether a function names an activation, a loss, a sampler or a layer."""
@@ -98,6 +106,25 @@ class Interpreter(Statements):
             or self.facts.of(path, [], {}) is not None
         )
 
+    def call(self, function: Value, args: Args, kwargs: Kwargs, node: ast.AST) -> Value:
+        """What a call gives.
+
+        A loss chosen by name out of a dictionary is right if one of them is, since the name decides; if none is, that's
+        one mistake.
+        """
+        before, accepted = len(self.findings), self.accepted
+        found = super().call(function, args, kwargs, node)
+        if isinstance(function, Choice) and self.by_name(function):
+            del self.findings[before + (self.accepted == accepted) :]
+        return found
+
+    def by_name(self, choice: Choice) -> bool:
+        """Whether each alternative goes with one key of a dictionary."""
+        return all(
+            any(truth and condition[0] == "==" and condition[1] in self.names for condition, truth in guard)
+            for guard, _ in choice.options
+        )
+
     # Functions and classes of libraries
 
     def library(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Value:
@@ -106,7 +133,7 @@ class Interpreter(Statements):
         if name == "sigmoid" and len(args) == 1 and self.facts.of(path, [], {}) is None:  # somebody's own
             for _, one in alternatives(args[0], self.taken):
                 self.notice(one, name, node)
-        if path.startswith("builtins."):
+        if path.startswith("builtins.") or path == "collections.OrderedDict":
             return builtin.call(self, name, args, kwargs, node)
         if len(args) > 1 and structures.SCORES_FIRST.match(path) and "placeholder(" in self.frame.module.text:
             args = [args[1], args[0], *args[2:]]
@@ -137,7 +164,10 @@ class Interpreter(Statements):
     def make(self, path: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Made:
         """An object of a library's class."""
         attributes = {key: value for key, value in kwargs.items() if key != MORE}
-        return Made(path, args, kwargs, node, self.place(node), attributes, self.taken)
+        made = Made(path, args, kwargs, node, self.place(node), attributes, self.taken)
+        if is_keras(path) and last(path) in structures.SCORING_LAYERS and self.scores(made, node).units == 1:
+            self.call(made, [Thing("inputs")], {}, node)  # a softmax over one unit is wrong even if nobody calls it
+        return made
 
     def _wrapped(self, path: str, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Value | None:
         """Functions that take functions."""
@@ -154,7 +184,7 @@ class Interpreter(Statements):
             return self.call(inner, args[1:], {}, node) if len(args) > 1 else inner
         if name in structures.WRAPPERS:
             return inner
-        if name in structures.GRADIENTS or name in ("transform", "transform_with_state", "without_apply_rng"):
+        if name in structures.GRADIENTS or name in structures.TRANSFORMS:
             return Made(path, [inner], kwargs, node, self.place(node))
         return None
 
@@ -187,18 +217,19 @@ class Interpreter(Statements):
         change = arithmetic.CHANGES.get(name)
         if name in arithmetic.KEEPS or change == "keep":
             if isinstance(value, Tensor):
+                if name in arithmetic.COPIES:
+                    return arithmetic.copied(value)
                 return arithmetic.averaged(value) if name in arithmetic.AVERAGES else arithmetic.moved(value)
-            return (
-                Thing("", like=value, owner=value)
-                if isinstance(value, Thing)
-                else value
-                if isinstance(value, Items)
-                else Thing("kept")
-            )
+            if isinstance(value, Items):  # an array of rows
+                rows = self._joined(value)
+                return rows if isinstance(rows, Tensor) else value
+            return Thing("", like=value, owner=value) if isinstance(value, Thing) else Thing("kept")
         if change == "log":
             return arithmetic.logarithm(value, step)
         if change == "exp":
             return arithmetic.exponential(value, step)
+        if change == "bend":
+            return arithmetic.bent(value, step)
         if name == "argmax" or change == "max":
             self._picked(name, value, rest, kwargs, node)
         if change == "labels":
@@ -246,11 +277,21 @@ class Interpreter(Statements):
         if len(set(roots)) == len(roots):  # the cross entropy of p with itself is an entropy
             for one, value in inputs:
                 self.check(fact, one, value, node, options)
+        if made and not fact.inputs and any(flag in made.kwargs for flag in fact.flags):
+            return self._ended(fact, made)
         first = inputs[0][1] if inputs else None
         if fact.returns in (PROBS, LOG_PROBS) and where == "call":
             place, call = (made.place, made.node) if made else (self.place(node), node)
             return each(first, self.taken, lambda one: self._activated(fact, one, place, call)) if first else Thing("")
         return Thing("loss" if fact.kind == "loss" else "")
+
+    def _ended(self, fact: Fact, made: Made) -> Value:
+        """The output of a model that's told what to end in; without a word the version decides."""
+        scale = {"logits": SCORES, "log-odds": SCORES}.get(str(fact.returns), str(fact.returns))
+        if scale not in (SCORES, PROBS, LOG_PROBS):
+            return Thing("", owner=made)
+        told = next((str(value) for value in fact.flags.values() if value), "")
+        return Tensor(scale, Step(made.place, f"`{fact.name}` gives {scale}"), told.removesuffix("2d"), source=made)
 
     def _activated(self, fact: Fact, value: Value, place: Place, call: ast.AST) -> Tensor:
         before = value.step if isinstance(value, Tensor) else None
@@ -270,10 +311,15 @@ class Interpreter(Statements):
         for _, one in options:
             if wanted.scale == "log-odds" and fact.kind in ("loss", "activation"):
                 self.notice(one, fact.name, node)
+            if wanted.scale == PROBS and fact.kind == "loss":
+                self.probabilities.add(id(root(one)))
+                self.alive.append(root(one))
             use = rules.Use(fact, wanted, node, self.place(node), tuple(self.parents), given)
             found.append(rules.judge(use, one) if isinstance(one, Tensor) else None)
         if found and found[0] is not None and all(one is not None and one.code == found[0].code for one in found):
             self.findings.append(found[0])
+        elif fact.kind == "loss" and found == [None] and isinstance(options[0][1], Tensor):
+            self.accepted += 1
 
     def notice(self, value: Value, name: str, node: ast.AST) -> None:
         """Take note that a function takes numbers for log-odds."""
@@ -315,11 +361,13 @@ class Interpreter(Statements):
         if name in structures.CONTAINERS:
             return self.through(self.layers(made)[0], first, node)
         if name in structures.SCORING_LAYERS:
-            return self.scores(made, node)
+            return keras.activate(self, made.kwargs.get("activation", Const(None)), self.scores(made, node), made, node)
         if name in structures.KEEPING_LAYERS:
             return each(first, self.taken, lambda one: self._transformed("identity", one, [], {}, node))
-        head = next((made.attributes[key] for key in structures.HEADS if key in made.attributes), None)
-        if isinstance(head, Made | Instance):
+        if name in structures.BENDING_LAYERS:
+            return each(first, self.taken, lambda one: self._transformed("relu", one, [], {}, node))
+        head = own_head(made)
+        if head is not None:
             return self.call(head, [Thing("features")], {}, node)
         return Thing("", owner=made)
 
@@ -390,12 +438,16 @@ class Interpreter(Statements):
         """A method of a tensor, of something unknown, of a library's object or of a class that has a library's base."""
         if name in ("prepare", "setup") and args and not isinstance(owner, Instance | Tensor):  # Accelerate, Fabric
             return args[0] if len(args) == 1 else Items(args)
+        if name == "fit" and args and isinstance(args[0], Instance) and not isinstance(owner, Instance):
+            self.run_steps(args[0])
         if isinstance(owner, Super):
             return self.call_base(owner.instance, owner.cls, args, kwargs, node)
         if isinstance(owner, Made):
             return self._method_of_made(owner, name, args, kwargs, node)
         if isinstance(owner, Instance):
             return self._method_of_instance(owner, name, args, kwargs, node)
+        if name in structures.SELF_METHODS and isinstance(owner, Thing) and own_head(owner) is not None:
+            return owner
         fact = self.facts.of(f"torch.Tensor.{name.rstrip('_')}", [owner, *args], kwargs)
         if fact is not None and fact.activation and all(isinstance(arg, Const | Thing) for arg in args):
             result = self.use(fact, "call", [owner, *args], kwargs, node)
@@ -415,11 +467,24 @@ class Interpreter(Statements):
             return Thing(name)
         return Thing("", owner=owner.attributes.get(name, owner) if isinstance(owner, Thing) else None)
 
+    def run_steps(self, model: Instance) -> None:
+        """What Lightning's trainer runs of a model."""
+        for step in structures.STEPS:
+            found = next((one.names[step] for one in model.cls.line() if step in one.names), None)
+            if isinstance(found, Function):
+                self.set_attribute(model, "training", Const(step == "training_step"))
+                self.apply(found, [model], {}, found.node)
+
     def _method_of_made(self, owner: Made, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Value:
         if is_keras(owner.path) and name in keras.METHODS:
             return keras.method(self, owner, name, args, kwargs, node)
         if name in structures.MODEL_METHODS:
             return self.made(owner, args, kwargs, node)
+        if name == "apply" and owner.args and last(owner.path) in structures.TRANSFORMS:
+            plain = last(owner.path) == "without_apply_rng"
+            inner = owner.args[0]
+            inner = inner.args[0] if isinstance(inner, Made) and last(inner.path).startswith("transform") else inner
+            return self.call(inner, args[1 if plain else 2 :], kwargs, node)
         if name in structures.SELF_METHODS:
             return owner
         if name in ("items", "values", "keys") and owner.args and isinstance(owner.args[0], Mapping):
@@ -432,15 +497,6 @@ class Interpreter(Statements):
                 at = args[0].value if name == "insert" and isinstance(args[0], Const) else len(kept.items)
                 kept.items[at:at] = new
             return owner
-        if (
-            name in ("apply", "apply_fn")
-            and owner.args
-            and last(owner.path) in ("transform", "without_apply_rng", "transform_with_state")
-        ):
-            plain = last(owner.path) == "without_apply_rng"
-            inner = owner.args[0]
-            inner = inner.args[0] if isinstance(inner, Made) and last(inner.path).startswith("transform") else inner
-            return self.call(inner, args[1 if plain else 2 :], kwargs, node)
         return Thing("", owner=None)
 
     def _method_of_instance(self, owner: Instance, name: str, args: Args, kwargs: Kwargs, node: ast.AST) -> Value:
@@ -508,7 +564,10 @@ class Interpreter(Statements):
     def conclude(self) -> None:
         """Judge the thresholds, once everything is known about what was compared with them."""
         for threshold in self.thresholds:
-            takers = self.wanted.get(id(root(threshold.value)), [])
+            origin = id(root(threshold.value))
+            if origin in self.probabilities:  # the program contradicts itself, and who's wrong can't be known
+                continue
+            takers = self.wanted.get(origin, [])
             together = ((name, place) for name, place, guard in takers if not contradict(guard, threshold.under))
             wanted = next(together, None)
             found = rules.judge_threshold(

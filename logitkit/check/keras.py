@@ -58,14 +58,16 @@ def functional_layer(
     name = last(path)
     if name not in structures.FUNCTIONAL_LAYERS or not _TENSORFLOW_1.match(path):
         return None
-    argument, by_default = structures.FUNCTIONAL_LAYERS[name]
+    at = structures.FUNCTIONAL_LAYERS[name]
+    # Those of `tf.contrib` call it `activation_fn`, and rectify unless they're told otherwise.
+    argument, default = ("activation_fn", Thing("relu")) if ".contrib." in path else ("activation", Const(None))
     units = args[1] if len(args) > 1 else kwargs.get("units", kwargs.get("num_outputs", kwargs.get("filters")))
     number = units.value if isinstance(units, Const) and isinstance(units.value, int) else None
     made = reader.make(path, args, kwargs, node)
     scores = Tensor(
         SCORES, Step(made.place, f"`{name}` gives scores, which can be any real numbers"), name, number, source=made
     )
-    chosen = kwargs.get(argument, Thing("relu") if by_default else Const(None))
+    chosen = args[at] if len(args) > at else kwargs.get(argument, default)
     return activate(reader, chosen, scores, made, node)
 
 
@@ -176,9 +178,16 @@ def _call(reader: Interpreter, function: Value, result: Value, node: ast.AST) ->
         reader.call(function, [Thing("y_true"), result], {}, node)
 
 
+def _layer_name(output: Value) -> object:
+    """What the layer is called that made an output, if the program says so."""
+    while isinstance(output, Tensor) and output.source is not None:
+        output = output.source
+    name = output.kwargs.get("name") if isinstance(output, Made) else None
+    return name.value if isinstance(name, Const) else None
+
+
 def _pairs(loss: Value, result: Value) -> list[tuple[Value, Value]]:
     """Each loss with its output."""
-    losses = list(loss.items.values()) if isinstance(loss, Mapping) else loss.items if isinstance(loss, Items) else None
     outputs = (
         result.items
         if isinstance(result, Items)
@@ -186,8 +195,9 @@ def _pairs(loss: Value, result: Value) -> list[tuple[Value, Value]]:
         if isinstance(result, Mapping)
         else [result]
     )
-    if losses is None:
-        return [(loss, one) for one in outputs]
-    if isinstance(loss, Mapping) and isinstance(result, Mapping):
-        return [(one, result.items[key]) for key, one in loss.items.items() if key in result.items]
-    return list(zip(losses, outputs, strict=False)) if len(losses) == len(outputs) else []
+    if isinstance(loss, Mapping):
+        named = result.items if isinstance(result, Mapping) else {_layer_name(one): one for one in outputs}
+        return [(one, named[key]) for key, one in loss.items.items() if key in named]
+    if isinstance(loss, Items):
+        return list(zip(loss.items, outputs, strict=False)) if len(loss.items) == len(outputs) else []
+    return [(loss, one) for one in outputs]

@@ -125,6 +125,16 @@ def _is_prediction(use: Use, held: Tensor) -> bool:
     return not use.wanted.is_target
 
 
+def _is_entropy(use: Use, held: Tensor) -> bool:
+    """A loss, or a metric that's told whether it's given logits; other metrics cut, which is another mistake."""
+    return _is_prediction(use, held) and (use.fact.kind == "loss" or "from_logits" in use.fact.flags)
+
+
+def _of_similarities(held: Tensor) -> bool:
+    """An activation of a product of two matrices, as for weights; what a layer gives has the layer's name."""
+    return isinstance(held.source, Tensor) and held.source.scale == SCORES and not held.source.by
+
+
 def _binary(use: Use, held: Tensor) -> bool:
     return use.wanted.event in ("binary", "multilabel")
 
@@ -145,7 +155,7 @@ RULES = (
     Rule("LK112", (PROBS,), ("logits", "log-odds"), ("activation",),
          "`{name}` takes {wanted}, but it's given probabilities",
          lambda held: f"a softmax of probabilities gives no class more than {certainty(held)}, and a sigmoid stays between 0.5 and 0.7311",
-         lambda use, held: held.direct and bool(held.by) and not held.mixed, fixes.drop_this),
+         lambda use, held: held.direct and bool(held.by) and not held.mixed and not _of_similarities(held), fixes.drop_this),
     Rule("LK105", (PROBS,), ("logits", "log-odds"), ("loss", "metric"),
          "`from_logits=True` promises logits, but the loss is given the probabilities of a {by}. On TensorFlow, Keras looks "
          "for the {by}, goes back to its logits and warns. On JAX, PyTorch and NumPy the {by} is applied twice",
@@ -167,10 +177,10 @@ RULES = (
          "`{name}` takes one distribution over the classes, but a sigmoid gives each class its own probability, and Keras divides by their sum",
          lambda held: "the outputs don't sum to one, so none of them is the probability of its class",
          _sigmoid_head, fixes.softmax_for_sigmoid, "note"),
-    Rule("LK103", (SCORES, LOG_PROBS), ("probabilities",), ("loss",),
+    Rule("LK103", (SCORES, LOG_PROBS), ("probabilities",), ("loss", "metric"),
          "`{name}` takes probabilities, but it's given {held}",
          lambda held: "Keras clips at 1e-7, so the loss jumps to 16.118 or to 0; PyTorch stops, or clamps at 100",
-         _is_prediction, fixes.loss_of_logits),
+         _is_entropy, fixes.loss_of_logits),
     Rule("LK104", (PROBS, SCORES), ("log-probabilities",), ("loss",),
          "`{name}` takes log-probabilities, but it's given {held}",
          lambda held: "the loss is negative: between -1 and 0 for probabilities, with no lower bound for scores",
@@ -186,7 +196,7 @@ RULES = (
     Rule("LK108", (SCORES, LOG_PROBS), ("probabilities",), ("distribution", "sampler"),
          "`{name}` takes probabilities as `{argument}`, but it's given {held}",
          lambda held: "negative weights raise an error, and positive ones give the wrong odds",
-         fix=fixes.logits_argument),
+         lambda use, held: not held.bent, fixes.logits_argument),
     Rule("LK107", (SCORES,), ("probabilities",), ("metric",),
          "`{name}` cuts at a probability of 0.5, but it's given raw scores, where the same cut is 0",
          lambda held: "0.5 on log-odds is a probability of 0.6225",
@@ -228,7 +238,7 @@ def style(use: Use, held: Tensor) -> Finding | None:
     before = held.source
     if held.scale != LOG_PROBS or use.wanted.scale != "log-probabilities" or not isinstance(before, Tensor):
         return None
-    if before.scale != PROBS or not before.by or before.mixed:
+    if before.scale != PROBS or not before.by or before.mixed or held.call is not before.call:
         return None
     message = f"the logarithm of a {before.by} in two steps: `log_{before.by}` in one step keeps small probabilities"
     return Finding(

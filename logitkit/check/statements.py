@@ -13,6 +13,7 @@ import re
 from logitkit.check.calls import Calls, telling
 from logitkit.check.expressions import Frame, TooLongError
 from logitkit.check.sources import BadFileError, Module
+from logitkit.check.structures import STEPS
 from logitkit.check.values import (
     MORE,
     Bound,
@@ -36,6 +37,7 @@ __all__ = ["Statements"]
 
 Block = list[ast.stmt]
 _READERS = {kind: f"_run_{name}" for name, kind in vars(ast).items() if isinstance(kind, type)}  # by the node's class
+_REGISTERS = re.compile(r"^@[\w.]*register", re.M)
 ROOT_BUDGET = 6_000  # expressions read for one function and what it calls
 REGISTER_BUDGET = 200  # the same for a class's decorator
 CALLED = ("__call__", "forward", "call")  # what runs when an object is called
@@ -165,7 +167,11 @@ class Statements(Calls):
         return goes_on or not node.cases
 
     def _run_Assert(self, node: ast.Assert) -> None:
-        self.value(node.test)
+        self.parents.append(node)
+        try:
+            self.value(node.test)
+        finally:
+            self.parents.pop()
 
     def _run_Return(self, node: ast.Return) -> bool:
         value = self.value(node.value)
@@ -248,6 +254,8 @@ class Statements(Calls):
         """A file of the program, or a library by its name."""
         module = self.project.find(name, self.frame.module.path, level)
         if module is not None and module is not self.frame.module:
+            if _REGISTERS.search(module.text):  # importing it is what puts its classes into a dictionary
+                self.read_top(module)
             return File(module)
         return Symbol(name) if not level else Thing(name)
 
@@ -327,7 +335,7 @@ class Statements(Calls):
 
     def _method_alone(self, instance: Instance, name: str, method: Function) -> None:
         """Read one method. What it assigns to the object isn't there for sure when another method runs."""
-        if name in ("training_step", "validation_step", "test_step"):
+        if name in STEPS:
             instance.attributes["training"] = Const(name == "training_step")
         condition = frozenset() if name in ("__init__", "setup", "build") else frozenset({(("called", name), True)})
         with self.assuming(condition):

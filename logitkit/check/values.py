@@ -88,6 +88,7 @@ class Tensor(Value):
     direct: bool = True  # as it left the layer: neither moved nor cut
     tempered: bool = False  # divided by what is called a temperature
     mixed: bool = False  # a small number was added, or it's an average
+    bent: bool = False  # rectified or squashed, as between two layers
 
 
 @dataclass(eq=False)
