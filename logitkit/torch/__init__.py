@@ -14,6 +14,7 @@ from logitkit.torch.losses import (
     binary_cross_entropy_with_logits,
     cross_entropy,
 )
+from logitkit.torch.parallel import vocab_parallel_cross_entropy
 from logitkit.torch.simplex import class_log_odds, log_softmax
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "log_softmax",
     "logit",
     "softplus",
+    "vocab_parallel_cross_entropy",
 ]

@@ -31,12 +31,17 @@ def in_blocks(
     """
     if not rows[0].dim() or not is_plain(*rows, *shared):
         return formula(*rows, *shared)
-    on_cpu, on_accelerator = sizes or (CPU_BLOCK, ACCELERATOR_BLOCK)
-    step = max(1, (on_cpu if rows[0].device.type == "cpu" else on_accelerator) // max(1, width))
+    step = rows_in_block(rows[0], width, sizes)
     if len(rows[0]) <= step and sizes is None:  # one block of elementwise work keeps less than it would recompute
         return formula(*rows, *shared)
     result: Tensor = _InBlocks.apply(formula, len(rows), step, *rows, *shared)
     return result
+
+
+def rows_in_block(rows: Tensor, width: int, sizes: tuple[int, int] | None = None) -> int:
+    """Return how many rows of so many elements make a block."""
+    on_cpu, on_accelerator = sizes or (CPU_BLOCK, ACCELERATOR_BLOCK)
+    return max(1, (on_cpu if rows.device.type == "cpu" else on_accelerator) // max(1, width))
 
 
 class _InBlocks(Function):
@@ -44,7 +49,7 @@ class _InBlocks(Function):
     def forward(ctx: Any, formula: Formula, cut: int, step: int, *tensors: Tensor) -> Tensor:
         ctx.formula, ctx.cut, ctx.step = formula, cut, step
         ctx.save_for_backward(*tensors)
-        return torch.cat([formula(*_block(tensors, cut, place)) for place in _places(tensors[0], step)])
+        return torch.cat([formula(*_block(tensors, cut, place)) for place in places_of_blocks(tensors[0], step)])
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
@@ -62,7 +67,7 @@ def _gradients_in_blocks(
 ) -> list[Tensor]:
     of_rows: list[list[Tensor]] = [[] for w in wanted[:cut] if w]
     sums: list[Tensor] = []
-    for place in _places(tensors[0], step):
+    for place in places_of_blocks(tensors[0], step):
         block = [t.detach() for t in _block(tensors, cut, place)]
         grads = _pullback(formula, block, wanted, cotangent[place])
         for parts, part in zip(of_rows, grads, strict=False):
@@ -74,7 +79,8 @@ def _gradients_in_blocks(
     return [*map(torch.cat, of_rows), *(total.to(kind) for total, kind in zip(sums, kinds, strict=True))]
 
 
-def _places(rows: Tensor, step: int) -> Iterator[slice]:
+def places_of_blocks(rows: Tensor, step: int) -> Iterator[slice]:
+    """Yield where each block of so many rows is; of no rows, one empty block."""
     for start in range(0, max(1, len(rows)), step):
         yield slice(start, start + step)
 
