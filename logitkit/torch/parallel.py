@@ -21,7 +21,6 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from logitkit.formulas.binary import zero_safe_product
 from logitkit.torch import _namespace as xp
@@ -35,7 +34,7 @@ from logitkit.torch._inputs import (
     require_tensor,
     widened,
 )
-from logitkit.torch._rows import difference_with_error, total
+from logitkit.torch._rows import difference_with_error
 from logitkit.torch.losses import legacy_reduction, mixes_precision, reduced
 
 
@@ -149,17 +148,18 @@ class _LossesOfShards(Function):
         of_rivals = []
         for block in _blocks_of(columns):
             exps = _exps(columns[block], pivot[block], kept[block])
-            of_rivals.append(total(_put(exps, own[block], 0.0), 1))
-        logit = columns.gather(1, own.clamp(min=0)).where(own >= 0, 0)
-        # A thousand processes' additions would show in float32, and one row has one number.
-        rest, logit = peers.all_reduce(torch.stack([torch.cat(of_rivals).double(), logit.double()]), "SUM")
+            # The additions of many classes and a thousand processes would show in float32.
+            of_rivals.append(_put(exps, own[block], 0.0).sum(1, keepdim=True, dtype=torch.float64))
+        logit = columns.gather(1, own.clamp(min=0)).where(own >= 0, 0).double()
+        rest, logit = peers.all_reduce(torch.stack([torch.cat(of_rivals), logit]), "SUM")
         losses, whole = _loss_of_sums(pivot.double(), rest, logit.where(kept, 0))
         ctx.save_for_backward(columns, own, kept, pivot, rest, whole)
         return losses.where(kept, 0).squeeze(1)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():  # create_graph=True, which would leave this loss out of the second derivative
+            raise RuntimeError("vocab_parallel_cross_entropy has no second derivative, but create_graph asks for one")
         columns, own, kept, pivot, rest, whole = ctx.saved_tensors
         factor = (cotangent[:, None] / whole).where(kept, 0)
         of_target = -rest * factor  # and not the probability minus one, which has lost the rest
@@ -204,10 +204,9 @@ def _loss_of_sums(pivot: Tensor, rest: Tensor, logit: Tensor) -> tuple[Tensor, T
 
 @dataclass(frozen=True)
 class _Peers:
-    """The processes that hold the columns of the same rows, and the place of this one among them."""
+    """The processes that hold the columns of the same rows."""
 
     group: Any  # None without a process group, where this process is alone
-    place: int
 
     def all_reduce(self, values: Tensor, operation: str) -> Tensor:
         """Return the maximum or the sum over all processes."""
@@ -220,25 +219,26 @@ class _Peers:
         rows, width = target.numel(), columns.shape[-1]
         if self.group is None:
             return 0, width
-        here = torch.tensor([self.place, width, rows, widened(columns).element_size()], device=target.device)
+        sizes = torch.tensor([width, rows, widened(columns).element_size()], device=target.device)
         # Targets that differ would give every process another loss, and no error.
-        order = torch.arange(1, rows + 1, device=target.device)
-        message = torch.cat([here, (target.flatten() * order).sum().reshape(1)])
+        sum_in_order = (target.flatten() * torch.arange(1, rows + 1, device=target.device)).sum()
+        message = torch.cat([sizes, sum_in_order.reshape(1)])
         received = [torch.empty_like(message) for _ in range(dist.get_world_size(self.group))]
         dist.all_gather(received, message, group=self.group)
-        table = torch.stack(received).tolist()
-        for name, column in (("number of rows", 2), ("bytes of a logit", 3), ("target", 4)):
-            _require_same(name, {line[0]: line[column] for line in table}, self.place)
-        return sum(line[1] for line in table if line[0] < self.place), sum(line[1] for line in table)
+        widths, *others = zip(*torch.stack(received).tolist(), strict=True)
+        here = dist.get_rank(self.group)
+        for name, values in zip(("number of rows", "bytes of a logit", "target"), others, strict=True):
+            _require_same(name, values, here)
+        return sum(widths[:here]), sum(widths)
 
 
-def _require_same(name: str, values: dict[int, int], here: int) -> None:
-    for place, value in sorted(values.items()):
+def _require_same(name: str, values: tuple[int, ...], here: int) -> None:
+    for place, value in enumerate(values):
         if value != values[here]:
             differs = "another one" if name == "target" else f"{value}, not {values[here]}"
             raise ValueError(
                 f"the {name} must be the same on all processes of the group, but process {place} has {differs} as "
-                f"process {here} does; does the group hold only processes that share their rows?"
+                f"process {here}; does the group hold only processes that share their rows?"
             )
 
 
@@ -247,7 +247,7 @@ def _columns_and_peers(input: Any, group: Any) -> tuple[Tensor, _Peers]:
     if not require_floats(input).dim():
         raise ValueError("input must have a last dimension, that of the classes, but is one number")
     if not _is_dtensor(input):
-        return input, _Peers(*_group_and_place(group))
+        return input, _Peers(_group_of(group))
     if group is not None:
         raise ValueError("group goes with the columns of one process, but input is a DTensor, which has its own group")
     sharded = [place for place, kind in enumerate(input.placements) if not kind.is_replicate()]
@@ -256,20 +256,18 @@ def _columns_and_peers(input: Any, group: Any) -> tuple[Tensor, _Peers]:
             f"input must be sharded along its last dimension, that of the classes, over one dimension of its mesh and "
             f"replicated over the others, but has the placements {input.placements}; redistribute it"
         )
-    mesh = input.device_mesh
-    return input.to_local(), _Peers(mesh.get_group(sharded[0]), mesh.get_local_rank(sharded[0]))
+    return input.to_local(), _Peers(input.device_mesh.get_group(sharded[0]))
 
 
-def _group_and_place(group: Any) -> tuple[Any, int]:
-    """Return the group, which is None where there is no process group at all, and the place of this process in it."""
-    if group is None and not (dist.is_available() and dist.is_initialized()):
-        return None, 0
-    group = dist.group.WORLD if group is None else group
+def _group_of(group: Any) -> Any:
+    """Return the process group, or None where there is none at all."""
+    if group is None:
+        return dist.group.WORLD if dist.is_available() and dist.is_initialized() else None
     if group == dist.GroupMember.NON_GROUP_MEMBER:
         raise ValueError("group must hold this process, but doesn't; only its members may call")
     if not isinstance(group, dist.ProcessGroup):
         raise TypeError(f"group must be a process group, not {type(group).__name__}")
-    return group, dist.get_rank(group)
+    return group
 
 
 def _is_dtensor(value: Any) -> bool:
