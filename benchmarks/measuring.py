@@ -70,27 +70,29 @@ def best_seconds(calls: list[Call], repeats: int) -> list[float]:
 
 def peak_memory(call: Call) -> int | None:
     """Return by how many bytes one call raises the peak of the resident memory, in a process of its own."""
-    libc = ctypes.CDLL(None)
-    if not Path("/proc/self/clear_refs").exists() or not hasattr(libc, "malloc_trim"):
-        return None
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-
-    def child() -> None:
-        # Memory that was freed but not handed back would be used again without being seen.
-        libc.malloc_trim(0)
-        libc.mallopt(-3, 1 << 16)  # M_MMAP_THRESHOLD: larger arrays are handed back at once
-        Path("/proc/self/clear_refs").write_text("5")  # sets the peak back to what is in use now
-        before = resident("VmRSS")
-        result = call()
-        sender.send(resident("VmHWM") - before)
-        del result
-
-    process = context.Process(target=child)
+    process = context.Process(target=lambda: sender.send(peak_memory_here(call)))
     process.start()
     extra = receiver.recv()
     process.join()
-    return int(extra)
+    return extra
+
+
+def peak_memory_here(call: Call) -> int | None:
+    """Return the same in this process, which is not measured again."""
+    libc = ctypes.CDLL(None)
+    if not Path("/proc/self/clear_refs").exists() or not hasattr(libc, "malloc_trim"):
+        return None
+    # Memory that was freed but not handed back would be used again without being seen.
+    libc.malloc_trim(0)
+    libc.mallopt(-3, 1 << 16)  # M_MMAP_THRESHOLD: larger arrays are handed back at once
+    Path("/proc/self/clear_refs").write_text("5")  # sets the peak back to what is in use now
+    before = resident("VmRSS")
+    result = call()
+    extra = resident("VmHWM") - before
+    del result
+    return extra
 
 
 def resident(field: str) -> int:
