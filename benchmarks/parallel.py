@@ -111,9 +111,9 @@ def main() -> None:
     print("|" + "---:|" * len(header))
     for count in (1, 2, 4):
         sent, memory = zip(*(measured(count, name) for name in LOSSES), strict=True)
-        # The logits and their gradient; 20 bytes a row, which a ring of processes hands around twice.
+        # The logits and their gradient; 20 bytes a row, which a ring hands around twice, and 32 to each of the others.
         memory = 2 * 4 * ROWS * CLASSES / count, *memory
-        sent = 2 * (count - 1) / count * 20 * ROWS, *sent
+        sent = 2 * (count - 1) / count * 20 * ROWS + 32 * (count - 1), *sent
         cells = [*(f"{value / MIB:.1f} MiB" for value in memory), *(f"{value / 1024:.1f} KiB" for value in sent)]
         print("| " + " | ".join([str(count), *cells]) + " |", flush=True)
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
 import logitkit.torch as lt
+from tests.processes import Failure, failure_of
+
+try:
+    from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
+except ImportError:  # before PyTorch 2.5 it is not public
+    DTensor = None
 
 
 def columns_of(logits: Tensor, cuts: list[int], place: int) -> Tensor:
@@ -54,14 +61,15 @@ def in_two_groups(logits: Tensor, target: Tensor) -> list[Any]:
         lt.vocab_parallel_cross_entropy(columns, target[rows], group=groups[1 - rank // half])
     except ValueError as error:
         return [losses.detach(), str(error)]
-    return [losses.detach(), ""]
+    return [losses.detach(), "nothing"]
 
 
-def sharded(logits: Tensor, target: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
+def sharded(logits: Tensor, target: Tensor, weight: Tensor, reduction: str) -> tuple[Tensor, Tensor]:
     """Loss and gradient of a DTensor: types, placements and numbers."""
     mesh = init_device_mesh("cpu", (dist.get_world_size(),))
     z = distribute_tensor(logits.clone(), mesh, [Shard(-1)]).requires_grad_()
-    loss = lt.vocab_parallel_cross_entropy(z, distribute_tensor(target, mesh, [Replicate()]), reduction=reduction)
+    target, weight = distribute_tensor(target, mesh, [Replicate()]), distribute_tensor(weight, mesh, [Shard(0)])
+    loss = lt.vocab_parallel_cross_entropy(z, target, weight=weight, reduction=reduction)
     loss.sum().backward()
     assert isinstance(loss, DTensor)
     assert loss.placements == (Replicate(),)
@@ -109,8 +117,11 @@ def bytes_exchanged(rows: int, classes: int, dtype: torch.dtype) -> tuple[int, i
     return sizes[0], sizes[1]
 
 
-def lost_in_mid_call(name: str) -> None:
-    """The last process stops where the others already wait for its sums."""
+def lost_in_mid_call(name: str, timeout: float) -> tuple[Failure | None, float]:
+    """What the first process is told, and after how long, when the last one stops where its sums are waited for."""
+    group = dist.new_group(timeout=timedelta(seconds=timeout))
+    columns, target = torch.zeros(3, 2), torch.tensor([0, 1, 2])
+    lt.vocab_parallel_cross_entropy(columns, target, group=group)  # while both are there
     reduce, calls = dist.all_reduce, []
 
     def all_reduce(values: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -120,4 +131,9 @@ def lost_in_mid_call(name: str) -> None:
         return reduce(values, *args, **kwargs)
 
     dist.all_reduce = all_reduce
-    lt.vocab_parallel_cross_entropy(torch.zeros(3, 2), torch.zeros(3, dtype=torch.long))
+    started = time.monotonic()
+    try:
+        lt.vocab_parallel_cross_entropy(columns, target, group=group)
+    except RuntimeError as error:
+        return failure_of(error), time.monotonic() - started
+    return None, time.monotonic() - started

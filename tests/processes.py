@@ -32,10 +32,14 @@ class Failure(NamedTuple):
     trace: str
 
 
+def failure_of(error: Exception) -> Failure:
+    return Failure(type(error).__name__, str(error), "".join(traceback.format_exception(error)))
+
+
 class Processes:
     """A gloo group of processes, which run what they are asked to until they are closed."""
 
-    def __init__(self, count: int, store: Path, timeout: float = PATIENCE) -> None:
+    def __init__(self, count: int, store: Path) -> None:
         context = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
         if sys.platform != "win32":
             context.set_forkserver_preload(["tests.processes"])
@@ -44,23 +48,26 @@ class Processes:
         for rank in range(count):
             here, there = context.Pipe()
             self.pipes.append(here)
-            arguments = there, rank, count, str(store), timeout
+            arguments = there, rank, count, str(store)
             self.members.append(context.Process(target=_serve, args=arguments, daemon=True))
             self.members[-1].start()
             there.close()
 
     def run(self, job: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Return what the job returns in each process, a Failure where it raises, or None where the process is gone."""
+        """Return what the job returns in each process, or a Failure where it raises."""
         for pipe in self.pipes:
             pipe.send((job, arguments))
         return [self._answer(pipe) for pipe in self.pipes]
 
+    def run_in_first(self, job: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what the job returns in the first process; the others may be lost by it."""
+        for pipe in self.pipes:
+            pipe.send((job, arguments))
+        return self._answer(self.pipes[0])
+
     def _answer(self, pipe: Connection) -> Any:
-        try:
-            if pipe.poll(PATIENCE):
-                return pipe.recv()
-        except (EOFError, ConnectionResetError):
-            return None
+        if pipe.poll(PATIENCE):
+            return pipe.recv()
         self.close()
         raise TimeoutError(f"no answer within {PATIENCE} seconds")
 
@@ -70,7 +77,7 @@ class Processes:
             member.join()
 
 
-def _serve(pipe: Connection, rank: int, count: int, store: str, timeout: float) -> None:
+def _serve(pipe: Connection, rank: int, count: int, store: str) -> None:
     torch.set_num_threads(1)
     loopback = {name for _, name in socket.if_nameindex()} & {"lo", "lo0"}
     if loopback:
@@ -80,12 +87,12 @@ def _serve(pipe: Connection, rank: int, count: int, store: str, timeout: float) 
         store=dist.FileStore(store, count),
         rank=rank,
         world_size=count,
-        timeout=timedelta(seconds=timeout),
+        timeout=timedelta(seconds=PATIENCE),
     )
     while True:
         job, arguments = pipe.recv()
         try:
             result = job(*arguments)
         except Exception as error:
-            result = Failure(type(error).__name__, str(error), traceback.format_exc())
+            result = failure_of(error)
         pipe.send(result)

@@ -54,15 +54,16 @@ def vocab_parallel_cross_entropy(
 
     No process sees the logits of another. For each row the processes agree on the largest logit (4 bytes, or 8 in
     float64), and then on the sum over the target's rivals and the target's logit (16 bytes). The backward pass
-    exchanges nothing, and makes the gradient of the process's own columns.
+    exchanges nothing, and makes the gradient of the process's own columns. Label smoothing and targets that are
+    distributions would take more; they aren't offered.
 
     Parameters
     ----------
     input : Tensor
         Logits in nats, of shape (..., C of this process): the classes that follow those of the process before it in
         `group`. Their number may differ from process to process, and be 0. -inf masks a class, one +inf in a row is
-        certainty. Or a DTensor of shape (..., C), sharded along its last dimension over one dimension of its mesh and
-        replicated over the others.
+        certainty. From PyTorch 2.5 on it may be a DTensor of shape (..., C), sharded along its last dimension over one
+        dimension of its mesh and replicated over the others.
     target : Tensor
         Integers of shape (...), the same on all processes: indices that count the classes of all of them.
     group : ProcessGroup, optional
