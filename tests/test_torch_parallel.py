@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import logitkit.torch as lt
 from logitkit.torch import _blocks
@@ -222,6 +223,13 @@ class TestAgreesWithOneProcess:
             torch.testing.assert_close(loss, lt.cross_entropy(z, target), rtol=1e-13, atol=0)
 
 
+class Watched(TorchDispatchMode):
+    """A mode that does nothing, in which no value may be looked at."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return function(*args, **(kwargs or {}))
+
+
 class TestAlone:
     """Without a process group."""
 
@@ -264,6 +272,14 @@ class TestAlone:
         forward = allocated(lambda: lt.vocab_parallel_cross_entropy(z, torch.zeros(512, dtype=torch.long)))
         assert forward < z.nbytes / 8
         assert allocated(loss.backward) < 1.01 * z.nbytes
+
+    def test_no_class_is_nan_where_a_value_cannot_be_looked_at(self) -> None:
+        z = torch.zeros(3, 2, requires_grad=True)
+        with Watched():
+            losses = lt.vocab_parallel_cross_entropy(z, torch.tensor([0, 2, -100]), reduction="none")
+        losses.sum().backward()
+        assert losses.isnan().tolist() == [False, True, False]
+        assert z.grad.isnan().any(1).tolist() == [False, True, False]
 
     def test_it_cannot_be_differentiated_twice(self) -> None:
         z = logits(6, 5)
