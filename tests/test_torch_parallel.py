@@ -180,12 +180,14 @@ class TestAgreesWithOneProcess:
             ]
         )
         target = torch.tensor([0, 0, 1, 0, 0, 1, 0, 0, 2, 1, 1, -100])
-        whole = z.clone().requires_grad_()
-        expected = lt.cross_entropy(whole, target, reduction="none")
-        expected.sum().backward()
-        losses, grads, _ = together(processes, (z, target, {"reduction": "none"}))[0]
-        torch.testing.assert_close(losses, expected.detach(), rtol=1e-6, atol=0, equal_nan=True)
-        torch.testing.assert_close(grads, whole.grad, rtol=1e-6, atol=0, equal_nan=True)
+        only = torch.tensor([[-INF], [7.0], [INF], [NAN]])
+        for rows, classes in ((z, target), (only, torch.zeros(4, dtype=torch.long))):
+            whole = rows.clone().requires_grad_()
+            expected = lt.cross_entropy(whole, classes, reduction="none")
+            expected.sum().backward()
+            losses, grads, _ = together(processes, (rows, classes, {"reduction": "none"}))[0]
+            torch.testing.assert_close(losses, expected.detach(), rtol=1e-6, atol=0, equal_nan=True)
+            torch.testing.assert_close(grads, whole.grad, rtol=1e-6, atol=0, equal_nan=True)
 
     def test_on_random_rows_in_half_precision(self, processes: Processes) -> None:
         z, target = 4 * torch.randn(50, 30, generator=torch.Generator().manual_seed(3)), labels(50, classes=30)

@@ -123,7 +123,7 @@ def vocab_parallel_cross_entropy(
     weights = None if weight is None else require_class_weights(_whole(weight), classes)
     labels, kept, unknown = require_classes(target, classes, ignored)
     width = columns.shape[-1]
-    own = torch.where(kept & (labels >= start) & (labels < start + width), labels - start, -1)
+    own = torch.where((labels >= start) & (labels < start + width), labels - start, -1)
     if not width:  # a class that has no probability
         columns = F.pad(columns, (0, 1), value=-torch.inf)
     losses = _LossesOfShards.apply(columns.reshape(-1, columns.shape[-1]), own.flatten(), kept.flatten(), peers)
@@ -153,7 +153,7 @@ class _LossesOfShards(Function):
             of_rivals.append(_put(exps, own[block], 0.0).sum(1, keepdim=True, dtype=torch.float64))
         logit = columns.gather(1, own.clamp(min=0)).where(own >= 0, 0).double()
         rest, logit = peers.all_reduce(torch.stack([torch.cat(of_rivals), logit]), "SUM")
-        losses, whole = _loss_of_sums(pivot.double(), rest, logit.where(kept, 0))
+        losses, whole = _loss_of_sums(pivot.double(), rest, logit)
         ctx.save_for_backward(columns, own, kept, pivot, rest, whole)
         return losses.where(kept, 0).squeeze(1)
 
@@ -192,14 +192,12 @@ def _put(rows: Tensor, own: Tensor, values: Tensor | float) -> Tensor:
 def _loss_of_sums(pivot: Tensor, rest: Tensor, logit: Tensor) -> tuple[Tensor, Tensor]:
     """Return the losses, and the sums of all exponentials; NaN in both for a row without a distribution."""
     is_top = logit == pivot
-    difference, error = difference_with_error(logit, pivot)
-    difference = difference.masked_fill(is_top, 0)
-    own = difference.exp()
-    whole = rest + (own + own * error)
+    difference = (logit - pivot).masked_fill(is_top, 0)  # its rounding error is below half a last place of the loss
+    whole = rest + difference.exp()
     undefined = pivot.isinf() & ((pivot < 0) | (whole > 1))  # all masked, or more than one certain
     whole = whole.masked_fill(undefined, torch.nan)
     # Both terms of the second form are at least 0, and together at least log 2: nothing cancels.
-    losses = torch.where(is_top, torch.log1p(rest), torch.log(whole) - difference - error)
+    losses = torch.where(is_top, torch.log1p(rest), torch.log(whole) - difference)
     return losses.masked_fill(undefined, torch.nan), whole
 
 
