@@ -1,4 +1,6 @@
-"""The extra "fast": formulas compiled to machine code, for NumPy and for PyTorch's eager tensors on a CPU.
+"""The extra "fast": formulas compiled to machine code, for NumPy and for PyTorch's eager tensors.
+
+Numba compiles for a CPU. Triton, which PyTorch brings along where it's built for a GPU, compiles for that.
 
 Two environment variables are read when a function is first called: LOGITKIT_KERNELS=0 switches the kernels off, and
 LOGITKIT_THREADS sets how many threads a large call may use (else OMP_NUM_THREADS, else all processors).
@@ -33,6 +35,14 @@ def why_off() -> str | None:
     return None if find_spec("numba") else "Numba isn't installed; pip install 'logitkit[fast]' brings it"
 
 
+@cache
+def why_off_on_gpu() -> str | None:
+    """Return why the kernels for a GPU aren't used, None if they are."""
+    if os.environ.get("LOGITKIT_KERNELS", "1") == "0":
+        return "LOGITKIT_KERNELS is 0"
+    return None if find_spec("triton") else "Triton isn't installed; PyTorch for CUDA on Linux brings it"
+
+
 def suit(values: npt.NDArray[Any]) -> bool:
     """Whether a kernel should compute with an array."""
     return values.size >= max(1, WORTH_A_KERNEL) and why_off() is None
@@ -48,7 +58,7 @@ def threads() -> int:
 
 
 def show_config() -> None:
-    """Print what computes and why: the kernels of the extra "fast", or NumPy.
+    """Print what computes and why: the kernels of the extra "fast", or NumPy; for tensors on a GPU Triton, or PyTorch.
 
     ``LOGITKIT_KERNELS=0`` in the environment switches the kernels off; ``LOGITKIT_THREADS`` sets how many threads a
     large call may use (without it ``OMP_NUM_THREADS`` does, else all processors are used).
@@ -60,13 +70,15 @@ def show_config() -> None:
     logitkit ...
     backend  ...
     threads  ...
+    on CUDA  ...
     """
     import logitkit
 
-    off = why_off()
+    off, off_on_gpu = why_off(), why_off_on_gpu()
     print(f"logitkit {logitkit.__version__}")
     print(f"backend  {'NumPy: ' + off if off else 'Numba, compiled kernels'}")
     print(f"threads  {threads()}")
+    print(f"on CUDA  {'PyTorch: ' + off_on_gpu if off_on_gpu else 'Triton, compiled kernels'}")
 
 
 def elementwise(

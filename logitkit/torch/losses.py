@@ -18,7 +18,8 @@ from logitkit._arrays import Float64s, Floats
 from logitkit.formulas.binary import loss_of_logits, zero_safe_product
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks
-from logitkit.torch._eager import Pullback, times, with_kernel
+from logitkit.torch._device import BinaryCrossEntropy, CrossEntropy
+from logitkit.torch._eager import DeviceKernel, Pullback, times, with_kernel
 from logitkit.torch._inputs import (
     overridable,
     require_class_weights,
@@ -127,8 +128,17 @@ def cross_entropy(
                 value = torch.scalar_tensor(losses.sum() / divisor, dtype=dtype)
         return value, times(grads, rows) if grad else None
 
+    def value_on_device(rows: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        losses, known = goal.on_device.losses(rows)
+        divisor = goal.divisor() if reduction == "mean" else 1
+        return reduced(losses if axis else losses[0], divisor, reduction).to(dtype), (*known, reciprocal(divisor, rows))
+
+    def derivative_on_device(rows: Tensor, known: tuple[Tensor, ...], cotangent: Tensor) -> Tensor:
+        return goal.on_device.gradient(rows, known[:-1], cotangent * known[-1])
+
     dtype = torch.promote_types(logits.dtype, target.dtype) if distributions else logits.dtype
-    return with_kernel(composite, kernel, rows, target, *goal.shared)
+    on_device = DeviceKernel(value_on_device, derivative_on_device)
+    return with_kernel(composite, kernel, rows, target, *goal.shared, on_device=on_device)
 
 
 @overridable
@@ -195,7 +205,7 @@ def binary_cross_entropy_with_logits(
     logits = autocast_to_float32(require_floats(input))
     if require_tensor(target, "target").shape != input.shape:
         raise ValueError(f"target must have the shape of input, {tuple(input.shape)}, but has {tuple(target.shape)}")
-    proportions = require_proportion(target if target.is_floating_point() else target.to(logits.dtype))
+    soft = target.is_floating_point()
     factors = {
         name: require_factor(factor, name, input.shape)
         for name, factor in (("weight", weight), ("pos_weight", pos_weight))
@@ -203,6 +213,7 @@ def binary_cross_entropy_with_logits(
     }
 
     def composite(logits: Tensor) -> Tensor:
+        proportions = require_proportion(target if soft else target.to(logits.dtype))
         operands = [logits, proportions, *(factors[name] for name in factors if name == "pos_weight")]
         losses = in_blocks(_binary_losses, operands, (), logits[:1].numel() if logits.dim() else 1)
         if weight is not None:
@@ -210,6 +221,7 @@ def binary_cross_entropy_with_logits(
         return reduced(losses, losses.numel(), reduction).to(dtype)
 
     def kernel(logits: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
+        proportions = require_proportion(target if soft else target.to(logits.dtype))
         operands = [widened(t.detach()).numpy() for t in (logits, proportions)]
         names = "weight", "pos_weight"
         operands += [factors[name].numpy().astype(np.float64) if name in factors else np.ones(1) for name in names]
@@ -218,10 +230,20 @@ def binary_cross_entropy_with_logits(
         losses, slopes, _ = kernels.binary_cross_entropy(operands, 0.0, summed, factor, torch.get_num_threads())
         return torch.from_numpy(np.asarray(losses / divisor)).to(dtype), times(slopes, logits) if grad else None
 
-    dtype = torch.promote_types(logits.dtype, proportions.dtype)
+    def value_on_device(logits: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        if reduction == "none":
+            return loss_on_device.losses(logits), ()
+        return reduced(loss_on_device.total(logits), logits.numel(), reduction).to(dtype), ()
+
+    def derivative_on_device(logits: Tensor, known: tuple[Tensor, ...], cotangent: Tensor) -> Tensor:
+        return loss_on_device.gradient(logits, cotangent.double() / logits.numel() if reduction == "mean" else cotangent)
+
+    dtype = torch.promote_types(logits.dtype, target.dtype) if soft else logits.dtype
     if dtype != logits.dtype:
         return composite(logits)
-    return with_kernel(composite, kernel, logits, proportions, *factors.values())
+    loss_on_device = BinaryCrossEntropy(target, factors.get("weight"), factors.get("pos_weight"))
+    on_device = DeviceKernel(value_on_device, derivative_on_device)
+    return with_kernel(composite, kernel, logits, target, *factors.values(), on_device=on_device)
 
 
 def _binary_losses(logits: Tensor, target: Tensor, pos_weight: Tensor | float = 1.0) -> Tensor:
@@ -291,8 +313,21 @@ class ClassTarget:
         if self.is_distribution and self.ignored >= 0:
             raise ValueError("ignore_index goes with class indices, but target holds distributions")
         # Before it is compared: in uint8, -100 would be 156.
-        self.target = require_proportion(target) if self.is_distribution else target.long()
+        self.given = target if self.is_distribution else target.long()
+        self._checked_shares: Tensor | None = None
         self._checked_classes: tuple[Tensor, Tensor, Tensor | None] | None = None
+
+    @property
+    def target(self) -> Tensor:
+        """The classes, or the shares of distributions, which are in [0, 1]."""
+        if self._checked_shares is None:  # a kernel for a GPU sees for itself what is no share
+            self._checked_shares = require_proportion(self.given) if self.is_distribution else self.given
+        return self._checked_shares
+
+    @property
+    def on_device(self) -> CrossEntropy:
+        """The kernels for a GPU."""
+        return CrossEntropy(self.given, self.weight, self.ignored, self.smoothing)
 
     @property
     def checked_classes(self) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -342,9 +377,9 @@ class ClassTarget:
     def divisor(self) -> Tensor | int:
         """Return what the mean divides the sum of the losses by, as PyTorch does."""
         if self.is_distribution:
-            return math.prod(self.target.shape[:-1])
+            return math.prod(self.given.shape[:-1])
         if self.weight is None:
-            return (self.target != self.ignored).sum()
+            return (self.given != self.ignored).sum()
         labels, kept, _ = self.checked_classes
         return self.weight[labels].where(kept, 0).sum()
 
@@ -384,6 +419,13 @@ def reduced(losses: Tensor, divisor: Tensor | int, reduction: str) -> Tensor:
     # A sum without dimensions could not be divided where no sample at all is mapped.
     result = losses.reshape(math.prod(losses.shape)).sum(dim=0, keepdim=True)
     return (result if reduction == "sum" else result / divisor).squeeze(0)
+
+
+def reciprocal(divisor: Tensor | int, like: Tensor) -> Tensor:
+    """Return 1 / divisor in float64 on the device of a tensor, which isn't waited for."""
+    if isinstance(divisor, Tensor):
+        return divisor.double().reciprocal()
+    return torch.full((), 1 / divisor, dtype=torch.float64, device=like.device)
 
 
 def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
