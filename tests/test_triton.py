@@ -22,11 +22,11 @@ from torch.autograd import grad
 import logitkit as lk
 import logitkit.torch as lt
 from logitkit import kernels
-from logitkit.torch import _eager
+from logitkit.torch import _device
 from tests import oracle
 from tests.accuracy.draws import DTYPES
 from tests.accuracy.promises import TWINS, Promise
-from tests.twins import BINARY_CALLS, CLASS_CALLS, CLASSES, INF, NAN, ROWS, WEIGHT, logits, proportions
+from tests.twins import BINARY_CALLS, CLASS_CALLS, CLASSES, INF, NAN, ROWS, logits, proportions
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"
@@ -47,11 +47,11 @@ def _kernels_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert kernels.why_off_on_gpu() is None
     if INTERPRETED:
         monkeypatch.setattr(kernels, "why_off", lambda: "a test asks for the kernels for a GPU")
-        monkeypatch.setattr(_eager, "suits", lambda x: True)
+        monkeypatch.setattr(_device, "is_on_gpu", lambda x: True)
 
 
 @pytest.fixture(autouse=True)
-def _device() -> Iterator[None]:
+def _tensors_are_there() -> Iterator[None]:
     with torch.device(DEVICE):
         yield
 
@@ -59,7 +59,7 @@ def _device() -> Iterator[None]:
 def by_composite(call: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
     with monkeypatch.context() as patch:
         patch.setattr(kernels, "why_off", lambda: "a test compares with the composites")
-        patch.setattr(_eager, "suits", lambda x: False)
+        patch.setattr(_device, "is_on_gpu", lambda x: False)
         return call()
 
 
@@ -140,6 +140,7 @@ def test_rows_longer_than_a_tile(classes: int) -> None:
     soft = torch.softmax(z.flip(0), 1)
     for options in ({}, {"label_smoothing": 0.1, "weight": torch.linspace(0.5, 2, classes, dtype=torch.float64)}):
         for own, place in product((target, soft), (slice(0, 3), slice(4, 5)) if options else (slice(None),)):
+
             def call(module: Any, own: Tensor = own, place: slice = place, options: Any = options) -> Any:
                 return value_and_gradient(module.cross_entropy, z[place], own[place], reduction="none", **options)
 
@@ -210,7 +211,7 @@ def test_places_beyond_two_to_the_31_are_found(strides: tuple[int, int]) -> None
 @triton.jit
 def bits_of_rows(out):
     """Write how many bits a row's number has."""
-    tl.store(out, _triton.rows_of_program(4).dtype.primitive_bitwidth)
+    tl.store(out, _triton.numbers_of_program(4).dtype.primitive_bitwidth)
 
 
 def test_rows_are_counted_in_64_bits() -> None:
@@ -278,7 +279,9 @@ def test_what_is_no_target_gives_nan() -> None:
 def test_booleans_are_targets_of_the_binary_loss() -> None:
     x = torch.tensor([1.0, -2.0])
     got = value_and_gradient(lt.binary_cross_entropy_with_logits, x, torch.tensor([True, False]))
-    torch.testing.assert_close(got, value_and_gradient(lt.binary_cross_entropy_with_logits, x, torch.tensor([1.0, 0.0])))
+    torch.testing.assert_close(
+        got, value_and_gradient(lt.binary_cross_entropy_with_logits, x, torch.tensor([1.0, 0.0]))
+    )
 
 
 def test_a_weighted_mean_over_nothing_is_no_number() -> None:
@@ -316,7 +319,9 @@ def test_one_variable_switches_them_off() -> None:
     code = "import logitkit; logitkit.show_config()"
     for value, expected in (("0", "on CUDA  PyTorch: LOGITKIT_KERNELS is 0"), ("1", "on CUDA  Triton")):
         environment = {**os.environ, "LOGITKIT_KERNELS": value}
-        shown = subprocess.run([sys.executable, "-c", code], text=True, capture_output=True, check=True, env=environment)
+        shown = subprocess.run(
+            [sys.executable, "-c", code], text=True, capture_output=True, check=True, env=environment
+        )
         assert expected in shown.stdout
 
 
@@ -329,11 +334,11 @@ FLOATS = {"float16": "*fp16", "bfloat16": "*bf16", "float32": "*fp32", "float64"
 
 def compiled(name, dtype, **options):
     kernel, own = getattr(_triton, name), FLOATS[dtype]
-    soft = options.get("SOFT", True)
+    soft = options.get("soft", True)
     kinds = {n: own for n in ("logits", "grads", "losses")} | {"target": own if soft else "*i64", "specials": "*i64"}
     kinds |= {"tops": "*fp64" if dtype == "float64" else "*fp32", "weight": "*fp32", "pos_weight": "*fp32"}
-    kinds |= {n: "*fp64" for n in ("wholes", "totals", "slopes", "sums", "cotangents")}
-    kinds |= {"losses": "*fp64"} if "rows" in name else {}
+    kinds |= {n: "*fp64" for n in ("wholes", "totals", "slopes", "cotangents")}
+    kinds |= {"losses": "*fp64"} if "rows" in name or options.get("summed") else {}
     options = {n: v for n, v in options.items() if n in kernel.arg_names}
     signature = {n: "constexpr" if n in options else kinds.get(n, "i64") for n in kernel.arg_names}
     made = compile(ASTSource(kernel, signature, constexprs=options), GPUTarget("cuda", 90, 32), {"num_warps": 8})
@@ -342,10 +347,10 @@ def compiled(name, dtype, **options):
 for dtype in ("bfloat16", "float64"):
     for soft, smoothing, rows in ((False, 0.0, 1), (True, 0.1, 16)):
         for name in ("losses_of_rows", "gradient_of_rows"):
-            tile = {"ROWS": rows, "BLOCK": 512 // rows, "SLACK": 1e-6}
-            compiled(name, dtype, SOFT=soft, WEIGHTED=soft, SMOOTHING=smoothing, SPREAD=smoothing / 10, **tile)
+            tile = {"lanes": rows, "block": 512 // rows, "slack": 1e-6}
+            compiled(name, dtype, soft=soft, weighted=soft, smoothing=smoothing, spread=smoothing / 10, **tile)
     for name in ("binary_losses", "gradient_of_binary"):
-        compiled(name, dtype, SUMMED=dtype == "float64", SLACK=1e-6, BLOCK=512)
+        compiled(name, dtype, summed=dtype == "float64", slack=1e-6, block=512)
 """
 
 

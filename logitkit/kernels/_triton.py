@@ -1,11 +1,11 @@
-"""The losses for a GPU: one pass over the logits for the values, one for the gradient, which knows its cotangent by then.
+"""The losses on a GPU, in Triton: one pass over the logits for the values, another one for the gradient.
 
-A program has a tile of some rows and some classes, and goes along the rows tile by tile. What is done for each logit is
-done in the precision of the logits, at least float32; what is done once a row is done in float64, which costs little
-there. Triton's own exponential in float32 is an approximation whose error grows with its argument, so it isn't used.
+A program has a tile of some rows and some classes, and goes along its rows tile by tile. What's done for each logit is
+done in the precision of the logits, at least float32. Sums, and what's done once per row, are in float64, which costs
+little there. Triton's own exponential in float32 is an approximation whose error grows with its argument.
 
-Places are counted in 64 bits, since a batch may hold more than 2^31 logits, and strides are read, so that nothing has to
-be copied. No value is looked at by the host: a target that is no class or no share makes NaN of its row.
+Places are counted in 64 bits, since a batch may hold more than 2^31 logits, and strides are read, so that nothing has
+to be copied. The host looks at no value: a target that is no class or no share makes its row NaN.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def log1p_narrow(e):
 
 @triton.jit
 def within(shares, slack: tl.constexpr):
-    """Return shares in [0, 1]: NaN of one that is farther outside than by a few roundings."""
+    """Return shares in [0, 1]; NaN if one is outside by more than a few roundings."""
     clamped = tl.where(shares < 0.0, 0.0, tl.where(shares > 1.0, 1.0, shares))
     return tl.where((shares < -slack) | (shares > 1.0 + slack), NAN, clamped)
 
@@ -99,16 +99,18 @@ def places(row, column, inner, of_outer, of_inner, of_class):
 
 
 @triton.jit
-def rows_of_program(ROWS: tl.constexpr):
-    """Return the rows of this program, in 64 bits, as are all places that are computed from them."""
-    return tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+def numbers_of_program(size: tl.constexpr):
+    """Return the numbers of this program's rows, in 64 bits, as are all places that are computed from them."""
+    return tl.program_id(0).to(tl.int64) * size + tl.arange(0, size)
 
 
 @triton.jit
-def labels_of(target, row, inside, classes, ignored):
-    """Return the class of each row, the first where there is none; whether the row counts; and whether it's an error."""
-    label = tl.load(target + row, mask=inside, other=ignored).to(tl.int64)
-    kept = inside & (label != ignored)
+def labels_of(target, row, inside, classes, ignored, soft: tl.constexpr):
+    """Return each row's class, the first where there is none; whether the row counts; and whether its class is none."""
+    label = row * 0
+    if not soft:
+        label = tl.load(target + row, mask=inside, other=ignored).to(tl.int64)
+    kept = inside & (soft | (label != ignored))
     known = (label >= 0) & (label < classes)
     return tl.where(kept & known, label, 0), kept, kept & ~known
 
@@ -116,86 +118,97 @@ def labels_of(target, row, inside, classes, ignored):
 @triton.jit
 def shares_of(
     column, label, target, at, valid, weight,
-    SOFT: tl.constexpr, WEIGHTED: tl.constexpr, SMOOTHING: tl.constexpr, SPREAD: tl.constexpr, SLACK: tl.constexpr,
+    soft: tl.constexpr, weighted: tl.constexpr, smoothing: tl.constexpr, spread: tl.constexpr, slack: tl.constexpr,
 ):  # fmt: skip
     """Return what each class weighs in the loss of a row, in float64: its weight times its share of the target."""
-    if SOFT:
-        shares = within(tl.load(target + at, mask=valid, other=0.0).to(tl.float64), SLACK)
+    if soft:
+        shares = within(tl.load(target + at, mask=valid, other=0.0).to(tl.float64), slack)
     else:
         shares = tl.where(column == label, 1.0, 0.0).to(tl.float64)
-    if SMOOTHING > 0.0:
-        shares = (1.0 - SMOOTHING) * shares + SPREAD
-    if WEIGHTED:
+    if smoothing > 0.0:
+        shares = (1.0 - smoothing) * shares + spread
+    if weighted:
         shares *= tl.load(weight + column, mask=valid, other=0.0).to(tl.float64)
     return tl.where(valid, shares, 0.0)
 
 
 @triton.jit
-def losses_of_rows(
-    logits, target, weight, losses, tops, wholes, totals, specials, slopes,
-    rows, classes, inner, z_outer, z_inner, z_class, t_outer, t_inner, t_class, ignored,
-    SOFT: tl.constexpr, WEIGHTED: tl.constexpr, SMOOTHING: tl.constexpr, SPREAD: tl.constexpr, SLACK: tl.constexpr,
-    ROWS: tl.constexpr, BLOCK: tl.constexpr,
+def look(
+    logits, target, weight, row, inside, label,
+    classes, inner, z_outer, z_inner, z_class, t_outer, t_inner, t_class,
+    soft: tl.constexpr, weighted: tl.constexpr, smoothing: tl.constexpr, spread: tl.constexpr, slack: tl.constexpr,
+    lanes: tl.constexpr, block: tl.constexpr,
 ):  # fmt: skip
-    """Write the loss of each row, and what its gradient needs to know.
+    """Go along rows; return the largest logit, its class, and the sum of exp(z - top) over the others.
 
-    As in `logitkit.torch._rows`, the largest logit leaves its own sum: the loss of a share q of each class is
-
-        sum of q * (log(1 + rest) + (top - z)),    rest = sum of exp(z - top) over all classes but the largest.
+    If several classes of a row may have shares q, return their sum and that of q (top - z) too.
     """
-    row = rows_of_program(ROWS)
-    inside = row < rows
-    if SOFT:
-        label, kept, unknown = row * 0, inside, row < 0
-    else:
-        label, kept, unknown = labels_of(target, row, inside, classes, ignored)
-    top = tl.full([ROWS], -INF, wide(tl.zeros([1], logits.dtype.element_ty)).dtype)
-    place = tl.full([ROWS], -1, tl.int64)
-    rest, total, cost = (tl.zeros([ROWS], tl.float64), tl.zeros([ROWS], tl.float64), tl.zeros([ROWS], tl.float64))
-    for start in range(0, classes, BLOCK):
-        column = start + tl.arange(0, BLOCK).to(tl.int64)[None, :]
+    top = tl.full([lanes], -INF, tl.float64 if logits.dtype.element_ty == tl.float64 else tl.float32)
+    place = tl.full([lanes], -1, tl.int64)
+    rest, total, cost = tl.zeros([lanes], tl.float64), tl.zeros([lanes], tl.float64), tl.zeros([lanes], tl.float64)
+    for start in range(0, classes, block):
+        column = start + tl.arange(0, block).to(tl.int64)[None, :]
         valid = inside[:, None] & (column < classes)
         at = places(row[:, None], column, inner, z_outer, z_inner, z_class)
         z = wide(tl.load(logits + at, mask=valid, other=-INF))
         most, offset = tl.max(z, axis=1, return_indices=True)
         rises = most > top
-        # The former largest joins the others, all seen from the new one.
+        # The former largest joins the others, and all are seen from the new one.
         climb = tl.where(rises, most.to(tl.float64) - top.to(tl.float64), 0.0)
         rest = tl.where(rises, (rest + 1.0) * tl.exp(-climb), rest)
         cost += tl.where(total == 0.0, 0.0, total * climb)
         top, place = tl.where(rises, most, top), tl.where(rises, start + offset, place)
         other = (column != place[:, None]) & (z != -INF)
         rest += tl.sum(tl.where(other, exp_of_difference(z, top[:, None]), 0.0).to(tl.float64), axis=1)
-        if SOFT or SMOOTHING > 0.0:
+        if soft or smoothing > 0.0:
             at = places(row[:, None], column, inner, t_outer, t_inner, t_class)
-            q = shares_of(column, label[:, None], target, at, valid, weight, SOFT, WEIGHTED, SMOOTHING, SPREAD, SLACK)
+            q = shares_of(column, label[:, None], target, at, valid, weight, soft, weighted, smoothing, spread, slack)
             drop = tl.where(z == -INF, INF, top[:, None].to(tl.float64) - z.to(tl.float64))
             total += tl.sum(q, axis=1)
             cost += tl.sum(tl.where((q == 0.0) | (column == place[:, None]), 0.0, q * drop), axis=1)
-    rest = tl.where(top == -INF, NAN, rest)  # nothing but masks
+    return top, place, tl.where(top == -INF, NAN, rest), total, cost  # of masks alone nothing is left
+
+
+@triton.jit
+def losses_of_rows(
+    logits, target, weight, losses, tops, wholes, totals, specials, slopes,
+    rows, classes, inner, z_outer, z_inner, z_class, t_outer, t_inner, t_class, ignored,
+    soft: tl.constexpr, weighted: tl.constexpr, smoothing: tl.constexpr, spread: tl.constexpr, slack: tl.constexpr,
+    lanes: tl.constexpr, block: tl.constexpr,
+):  # fmt: skip
+    """Write the loss of each row, and what its gradient needs to know.
+
+    As in `logitkit.torch._rows`, the largest logit leaves its own sum: the loss of shares q of the classes is
+
+        sum of q (log(1 + rest) + (top - z)),    rest = sum of exp(z - top) over all classes but the largest.
+    """
+    row = numbers_of_program(lanes)
+    inside = row < rows
+    label, kept, unknown = labels_of(target, row, inside, classes, ignored, soft)
+    top, special, rest, total, cost = look(
+        logits, target, weight, row, inside, label,
+        classes, inner, z_outer, z_inner, z_class, t_outer, t_inner, t_class,
+        soft, weighted, smoothing, spread, slack, lanes, block,
+    )  # fmt: skip
     whole = 1.0 + rest
-    if SOFT or SMOOTHING > 0.0:
+    if soft or smoothing > 0.0:
         # At the largest logit the gradient is the difference of what pulls and pushes it, less their equal terms.
-        special = place
-        at = places(row, place, inner, t_outer, t_inner, t_class)
-        q = shares_of(place, label, target, at, inside & (place >= 0), weight, SOFT, WEIGHTED, SMOOTHING, SPREAD, SLACK)
+        at, valid = places(row, special, inner, t_outer, t_inner, t_class), inside & (special >= 0)
+        q = shares_of(special, label, target, at, valid, weight, soft, weighted, smoothing, spread, slack)
         slope = ((total - q) - q * rest) / whole
     else:
-        # So it is at the class, which may not be the largest; the other shares are 0.
-        special = label
-        total += 1.0
-        if WEIGHTED:
-            total = tl.load(weight + label).to(tl.float64)
+        # So it is at the only class with a share, which may not be the largest.
+        total += tl.load(weight + label).to(tl.float64) if weighted else 1.0
         z = tl.load(logits + places(row, label, inner, z_outer, z_inner, z_class), mask=inside, other=0.0)
-        drop = tl.where(label == place, 0.0, top.to(tl.float64) - wide(z).to(tl.float64))
-        slope = -total * tl.where(label == place, rest, 1.0 + (rest - tl.exp(-drop))) / whole
-        cost = tl.where((total == 0.0) & (drop == INF), 0.0, total * drop)
-    loss = tl.where((total == 0.0) & (rest == INF), 0.0, total * log1p(rest)) + cost
+        drop = tl.where(label == special, 0.0, top.to(tl.float64) - wide(z).to(tl.float64))
+        slope = -total * tl.where(label == special, rest, 1.0 + (rest - tl.exp(-drop))) / whole
+        cost, special = tl.where((total == 0.0) & (drop == INF), 0.0, total * drop), label
+    loss = total * log1p(rest) + cost
     tl.store(losses + row, tl.where(unknown, NAN, tl.where(kept, loss, 0.0)), mask=inside)
     tl.store(tops + row, top, mask=inside)
     tl.store(wholes + row, whole, mask=inside)
     tl.store(totals + row, tl.where(unknown, NAN, total), mask=inside)
-    tl.store(specials + row, tl.where(kept, special, -1), mask=inside)
+    tl.store(specials + row, special, mask=inside)
     tl.store(slopes + row, tl.where(unknown, NAN, slope), mask=inside)
 
 
@@ -204,74 +217,68 @@ def gradient_of_rows(
     logits, target, weight, grads, tops, wholes, totals, specials, slopes, cotangents,
     rows, classes, inner, z_outer, z_inner, z_class, t_outer, t_inner, t_class, g_outer, g_inner, g_class,
     of_cotangent, ignored,
-    SOFT: tl.constexpr, WEIGHTED: tl.constexpr, SMOOTHING: tl.constexpr, SPREAD: tl.constexpr, SLACK: tl.constexpr,
-    ROWS: tl.constexpr, BLOCK: tl.constexpr,
+    soft: tl.constexpr, weighted: tl.constexpr, smoothing: tl.constexpr, spread: tl.constexpr, slack: tl.constexpr,
+    lanes: tl.constexpr, block: tl.constexpr,
 ):  # fmt: skip
     """Write the gradient of each row's loss, p sum(q) - q, times the cotangent of that loss."""
-    row = rows_of_program(ROWS)
+    row = numbers_of_program(lanes)
     inside = row < rows
-    if SOFT:
-        label, kept, unknown = row * 0, inside, row < 0
-    else:
-        label, kept, unknown = labels_of(target, row, inside, classes, ignored)
+    label, kept, _ = labels_of(target, row, inside, classes, ignored, soft)
     cotangent = tl.load(cotangents + row * of_cotangent, mask=inside, other=0.0).to(tl.float64)
     top, whole = tl.load(tops + row, mask=inside, other=0.0), tl.load(wholes + row, mask=inside, other=1.0)
     total, slope = tl.load(totals + row, mask=inside, other=0.0), tl.load(slopes + row, mask=inside, other=0.0)
     special = tl.load(specials + row, mask=inside, other=-1)
-    scale = (cotangent * total / whole).to(top.dtype)[:, None]
-    own = (cotangent * slope).to(top.dtype)[:, None]
+    scale, own = (cotangent * total / whole).to(top.dtype)[:, None], (cotangent * slope).to(top.dtype)[:, None]
     factor, total = cotangent.to(top.dtype)[:, None], total.to(top.dtype)[:, None]
-    share = (1.0 / whole).to(top.dtype)[:, None]
-    for start in range(0, classes, BLOCK):
-        column = start + tl.arange(0, BLOCK).to(tl.int64)[None, :]
+    part = (1.0 / whole).to(top.dtype)[:, None]
+    for start in range(0, classes, block):
+        column = start + tl.arange(0, block).to(tl.int64)[None, :]
         valid = inside[:, None] & (column < classes)
         at = places(row[:, None], column, inner, z_outer, z_inner, z_class)
         z = wide(tl.load(logits + at, mask=valid, other=-INF))
         # Where the largest is infinite, its difference from itself isn't 0.
         e = tl.where(z == top[:, None], 1.0, exp_of_difference(z, top[:, None]))
-        if SOFT or SMOOTHING > 0.0:
+        if soft or smoothing > 0.0:
             at = places(row[:, None], column, inner, t_outer, t_inner, t_class)
-            q = shares_of(column, label[:, None], target, at, valid, weight, SOFT, WEIGHTED, SMOOTHING, SPREAD, SLACK)
-            q = q.to(top.dtype)
-            grad = factor * (share * e * (total - q) - q * (1.0 - share * e))
+            q = shares_of(column, label[:, None], target, at, valid, weight, soft, weighted, smoothing, spread, slack)
+            p, q = part * e, q.to(top.dtype)
+            grad = factor * (p * (total - q) - q * (1.0 - p))
         else:
             grad = scale * e
-        grad = tl.where(column == special[:, None], own, grad)
-        grad = tl.where(kept[:, None], grad, 0.0).to(grads.dtype.element_ty)
-        tl.store(grads + places(row[:, None], column, inner, g_outer, g_inner, g_class), grad, mask=valid)
+        grad = tl.where(kept[:, None], tl.where(column == special[:, None], own, grad), 0.0)
+        at = places(row[:, None], column, inner, g_outer, g_inner, g_class)
+        tl.store(grads + at, grad.to(grads.dtype.element_ty), mask=valid)
 
 
 @triton.jit
-def operands_of_binary(
-    logits, target, weight, pos_weight, place, inside, of_weight, of_pos_weight, SLACK: tl.constexpr
-):  # fmt: skip
+def sides_of(logits, target, weight, pos_weight, place, inside, of_weight, of_pos_weight, slack: tl.constexpr):
     """Return log-odds and exp(-abs(x)), and what the positive and the negative side weigh in the loss."""
     x = wide(tl.load(logits + place, mask=inside, other=0.0))
-    y = within(wide(tl.load(target + place, mask=inside, other=0.0)), SLACK).to(x.dtype)
+    y = within(wide(tl.load(target + place, mask=inside, other=0)), slack)
     w = tl.load(weight + place * of_weight, mask=inside, other=0.0).to(x.dtype)
     a = tl.load(pos_weight + place * of_pos_weight, mask=inside, other=0.0).to(x.dtype)
-    return x, exp(-tl.abs(x)), w * (a * y), w * (1.0 - y)
+    return x, exp(-tl.abs(x)), w * (a * y.to(x.dtype)), w * (1.0 - y).to(x.dtype)
 
 
 @triton.jit
 def binary_losses(
-    logits, target, weight, pos_weight, losses, sums, size, of_weight, of_pos_weight,
-    SUMMED: tl.constexpr, SLACK: tl.constexpr, BLOCK: tl.constexpr,
+    logits, target, weight, pos_weight, losses, size, of_weight, of_pos_weight,
+    slack: tl.constexpr, summed: tl.constexpr, block: tl.constexpr,
 ):  # fmt: skip
-    """Write the losses of log-odds, or the sum of those of each program.
+    """Write the losses of log-odds, or each program's sum of them.
 
-    The loss a y softplus(-x) + (1 - y) softplus(x) has one logarithm, and the size of x where something speaks against it.
+    In a y softplus(-x) + (1 - y) softplus(x) both have the same logarithm, and the size of x is what speaks against it.
     """
-    place = rows_of_program(BLOCK)
+    place = numbers_of_program(block)
     inside = place < size
-    x, e, positive, negative = operands_of_binary(
-        logits, target, weight, pos_weight, place, inside, of_weight, of_pos_weight, SLACK
+    x, e, positive, negative = sides_of(
+        logits, target, weight, pos_weight, place, inside, of_weight, of_pos_weight, slack
     )
     against = tl.where(x < 0.0, positive, negative)
     log = log1p(e) if e.dtype == tl.float64 else log1p_narrow(e)
     loss = (positive + negative) * log + tl.where(against == 0.0, 0.0, against * tl.abs(x))
-    if SUMMED:
-        tl.store(sums + tl.program_id(0), tl.sum(tl.where(inside, loss, 0.0).to(tl.float64), axis=0))
+    if summed:
+        tl.store(losses + tl.program_id(0), tl.sum(tl.where(inside, loss, 0.0).to(tl.float64), axis=0))
     else:
         tl.store(losses + place, loss.to(losses.dtype.element_ty), mask=inside)
 
@@ -279,13 +286,13 @@ def binary_losses(
 @triton.jit
 def gradient_of_binary(
     logits, target, weight, pos_weight, grads, cotangents, size, of_weight, of_pos_weight, of_cotangent,
-    SLACK: tl.constexpr, BLOCK: tl.constexpr,
+    slack: tl.constexpr, block: tl.constexpr,
 ):  # fmt: skip
     """Write the gradient of each loss, (1 - y) p - a y (1 - p), times its cotangent."""
-    place = rows_of_program(BLOCK)
+    place = numbers_of_program(block)
     inside = place < size
-    x, e, positive, negative = operands_of_binary(
-        logits, target, weight, pos_weight, place, inside, of_weight, of_pos_weight, SLACK
+    x, e, positive, negative = sides_of(
+        logits, target, weight, pos_weight, place, inside, of_weight, of_pos_weight, slack
     )
     cotangent = tl.load(cotangents + place * of_cotangent, mask=inside, other=0.0).to(x.dtype)
     difference = negative * tl.where(x < 0.0, e, 1.0) - positive * tl.where(x < 0.0, 1.0, e)

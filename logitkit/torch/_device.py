@@ -1,128 +1,157 @@
-"""Ordinary tensors on a GPU: the launches of the kernels of `logitkit.kernels._triton`.
+"""Ordinary tensors on a GPU: losses by the kernels of `logitkit.kernels._triton`, which are launched here.
 
-A loss is computed in one pass over the logits. The gradient takes another one, in the backward pass, where its cotangent
-is known: so a result in float16 is rounded once, and nothing as large as the logits is kept until then. Nothing here waits
-for the device.
+The value takes one pass over the logits. The gradient takes another one in the backward pass, when its cotangent is
+known. So nothing as large as the logits is kept until then, and a gradient in float16 is rounded once, after a scaled
+loss has lifted it. Nothing here waits for the device.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.autograd import Function
 
 from logitkit import kernels
-from logitkit.torch._inputs import ROUNDINGS
+from logitkit.torch._eager import by_composite, is_dense
+from logitkit.torch._inputs import ROUNDINGS, is_plain
 
 # Logits in a tile, 16 for each of the threads of 8 warps.
 TILE, WARPS = 4096, 8
 
 
-def suits(x: Tensor) -> bool:
-    """Whether a kernel should compute with a tensor."""
-    return x.is_cuda and kernels.why_off_on_gpu() is None
+class Loss(Protocol):
+    """A loss and its gradient, given what `value` returned beside the loss, and a cotangent."""
+
+    def value(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]: ...
+
+    def gradient(self, x: Tensor, known: tuple[Tensor, ...], cotangents: Tensor) -> Tensor: ...
+
+
+def suits(x: Tensor, *others: Tensor) -> bool:
+    """Whether kernels should compute with ordinary tensors, all but the first of which need no derivative."""
+    if not is_on_gpu(x) or not is_plain(x, *others) or any(t.requires_grad for t in others):
+        return False
+    return x.numel() > 0 and kernels.why_off_on_gpu() is None
+
+
+def is_on_gpu(x: Tensor) -> bool:
+    """Whether the kernels' compiler knows the device of a tensor."""
+    return x.is_cuda
+
+
+def by_kernel(composite: Callable[[Tensor], Tensor], loss: Loss, x: Tensor) -> Tensor:
+    """Return composite(x), computed by kernels; only derivatives of derivatives are the composite's."""
+    # Past the transforms of torch.func, as in `_eager`.
+    result: Tensor = super(Function, _ByKernel).apply(x, composite, loss)
+    return result
+
+
+class _ByKernel(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, composite: Callable[[Tensor], Tensor], loss: Loss) -> Tensor:
+        ctx.composite, ctx.loss = composite, loss
+        value, known = loss.value(x.detach())
+        ctx.save_for_backward(x, *known)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+        x, *known = ctx.saved_tensors
+        if torch.is_grad_enabled() or not is_dense(cotangent):
+            return by_composite(ctx.composite, x, cotangent), None, None
+        return ctx.loss.gradient(x, tuple(known), cotangent), None, None
 
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """The loss of rows of logits under classes or distributions, and its gradient."""
+    """The losses, in float64, of rows of logits under classes or distributions."""
 
     target: Tensor
     weight: Tensor | None
     ignored: int
     smoothing: float
 
-    def losses(self, rows: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the loss of each row in float64, and what the gradient needs to know."""
-        z = _batches(rows)
-        count = rows.shape[:-1].numel()
-        like = {"device": rows.device, "dtype": torch.float64}
-        losses, wholes, totals, slopes = (torch.empty(count, **like) for _ in range(4))
-        tops = torch.empty(count, device=rows.device, dtype=torch.promote_types(rows.dtype, torch.float32))
-        known = tops, wholes, totals, torch.empty(count, device=rows.device, dtype=torch.int64), slopes
-        self._launch("losses_of_rows", z, (losses, *known), (), ())
-        return losses.reshape(rows.shape[:-1]), known
+    def value(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the loss of each row, and what the gradient needs to know."""
+        rows = x.shape[:-1].numel()
+        losses, wholes, totals, slopes = x.new_empty((4, rows), dtype=torch.float64)
+        tops = x.new_empty(rows, dtype=torch.promote_types(x.dtype, torch.float32))
+        known = tops, wholes, totals, x.new_empty(rows, dtype=torch.int64), slopes
+        self._launch("losses_of_rows", _batches(x), (losses, *known))
+        return losses.reshape(x.shape[:-1]), known
 
-    def gradient(self, rows: Tensor, known: tuple[Tensor, ...], cotangents: Tensor) -> Tensor:
-        """Return the gradient, given the cotangent of each row's loss or one of all."""
-        z = _batches(rows)
+    def gradient(self, x: Tensor, known: tuple[Tensor, ...], cotangents: Tensor) -> Tensor:
+        """Return the gradient."""
+        z = _batches(x)
         grads = torch.empty_like(z)
-        flat = cotangents.reshape(-1)
-        step = flat.stride(0) if flat.numel() > 1 else 0
-        self._launch("gradient_of_rows", z, (grads, *known, flat), grads.stride(), (step,))
-        return grads.reshape(rows.shape)
+        cotangents, step = _one_or_all(cotangents)
+        self._launch("gradient_of_rows", z, (grads, *known, cotangents), *grads.stride(), step)
+        return grads.reshape(x.shape)
 
-    def _launch(
-        self, kernel: str, z: Tensor, results: tuple[Tensor, ...], strides: tuple[int, ...], step: tuple[int, ...]
-    ) -> None:
+    def _launch(self, kernel: str, z: Tensor, results: tuple[Tensor, ...], *steps: int) -> None:
         from logitkit.kernels import _triton
 
-        soft, classes = self.target.is_floating_point(), z.shape[-1]
-        target = _batches(self.target) if soft else self.target.reshape(-1)
-        weight = z if self.weight is None else self.weight.contiguous()
+        (outer, inner, classes), soft = z.shape, self.target.is_floating_point()
+        target = _batches(self.target) if soft else self.target.contiguous()
         block = 1 << min(TILE - 1, classes - 1).bit_length()
-        rows = TILE // block
-        sizes = len(z) * z.shape[1], classes, z.shape[1]
-        of_target = target.stride() if soft else (target.stride(0), 0, 0)
+        lanes = TILE // block
+        tensors = z, target, z if self.weight is None else self.weight.contiguous(), *results
+        sizes = outer * inner, classes, inner, *z.stride(), *(target.stride() if soft else (0, 0, 0))
         with torch.cuda.device_of(z):
-            getattr(_triton, kernel)[(-(-sizes[0] // rows),)](
-                *(z, target, weight, *results, *sizes, *z.stride(), *of_target, *strides, *step, self.ignored),
-                SOFT=soft,
-                WEIGHTED=self.weight is not None,
-                SMOOTHING=float(self.smoothing),
-                SPREAD=self.smoothing / classes,
-                SLACK=_slack(target),
-                ROWS=rows,
-                BLOCK=block,
+            getattr(_triton, kernel)[(-(-outer * inner // lanes),)](
+                *(*tensors, *sizes, *steps, self.ignored),
+                soft=soft,
+                weighted=self.weight is not None,
+                smoothing=float(self.smoothing),
+                spread=self.smoothing / classes,
+                slack=_slack(target),
+                lanes=lanes,
+                block=block,
                 num_warps=WARPS,
             )
 
 
 @dataclass(frozen=True)
 class BinaryCrossEntropy:
-    """The loss of log-odds under proportions, and its gradient."""
+    """The losses of log-odds under proportions, or their sum in float64."""
 
     target: Tensor
     weight: Tensor | None
     pos_weight: Tensor | None
+    summed: bool
 
-    def losses(self, x: Tensor) -> Tensor:
-        """Return the loss of each of the log-odds."""
-        losses = torch.empty(x.shape, dtype=x.dtype, device=x.device)
-        self._launch("binary_losses", x, (losses, losses), (), SUMMED=False)
-        return losses
+    def value(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Return the losses or their sum, and nothing that the gradient needs to know."""
+        if not self.summed:
+            losses = x.new_empty(x.shape)
+            self._launch("binary_losses", x, (losses,), summed=False)
+            return losses, ()
+        sums = x.new_empty(_programs(x), dtype=torch.float64)
+        self._launch("binary_losses", x, (sums,), summed=True)
+        return sums.sum(), ()
 
-    def total(self, x: Tensor) -> Tensor:
-        """Return the sum of the losses in float64."""
-        sums = torch.empty(-(-x.numel() // TILE), dtype=torch.float64, device=x.device)
-        self._launch("binary_losses", x, (sums, sums), (), SUMMED=True)
-        return sums.sum()
-
-    def gradient(self, x: Tensor, cotangents: Tensor) -> Tensor:
-        """Return the gradient, given the cotangent of each loss or one of all."""
-        grads = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    def gradient(self, x: Tensor, known: tuple[Tensor, ...], cotangents: Tensor) -> Tensor:
+        """Return the gradient."""
+        grads = x.new_empty(x.shape)
         cotangents, step = _one_or_all(cotangents)
-        self._launch("gradient_of_binary", x, (grads, cotangents), (step,))
+        self._launch("gradient_of_binary", x, (grads, cotangents), step)
         return grads
 
-    def _launch(
-        self, kernel: str, x: Tensor, results: tuple[Tensor, ...], step: tuple[int, ...], **options: bool
-    ) -> None:
+    def _launch(self, kernel: str, x: Tensor, results: tuple[Tensor, ...], *steps: int, **options: bool) -> None:
         from logitkit.kernels import _triton
 
-        factors = [_one_or_all(x.new_ones(()) if f is None else f) for f in (self.weight, self.pos_weight)]
-        steps = [step for _, step in factors]
+        one = x.new_ones(())
+        weight, of_weight = _one_or_all(one if self.weight is None else self.weight)
+        pos_weight, of_pos_weight = _one_or_all(one if self.pos_weight is None else self.pos_weight)
+        tensors = x.contiguous(), self.target.contiguous(), weight, pos_weight, *results
+        options |= {"slack": _slack(self.target), "block": TILE, "num_warps": WARPS}
         with torch.cuda.device_of(x):
-            getattr(_triton, kernel)[(-(-x.numel() // TILE),)](
-                *(x.contiguous(), self.target.contiguous(), *(f for f, _ in factors), *results, x.numel(), *steps, *step),
-                **options,
-                SLACK=_slack(self.target),
-                BLOCK=TILE,
-                num_warps=WARPS,
-            )
+            getattr(_triton, kernel)[(_programs(x),)](*tensors, x.numel(), of_weight, of_pos_weight, *steps, **options)
 
 
 def _batches(rows: Tensor) -> Tensor:
@@ -130,12 +159,16 @@ def _batches(rows: Tensor) -> Tensor:
     return rows.reshape(len(rows), math.prod(rows.shape[1:-1]), rows.shape[-1])
 
 
+def _programs(x: Tensor) -> int:
+    """Return how many tiles elements fill."""
+    return -(-x.numel() // TILE)
+
+
 def _one_or_all(factor: Tensor) -> tuple[Tensor, int]:
-    """Return a factor's numbers one after another and 1, or its only number and 0."""
-    if not any(factor.stride()) or factor.numel() == 1:
-        return factor.as_strided((1,), (1,)), 0
-    return factor.contiguous(), 1
+    """Return a factor's numbers one after another, and 1; if all are the same place in memory, that and 0."""
+    return (factor.contiguous(), 1) if any(factor.stride()) else (factor, 0)
 
 
 def _slack(target: Tensor) -> float:
+    """Return by how much shares may be outside [0, 1]."""
     return ROUNDINGS * torch.finfo(target.dtype).eps if target.is_floating_point() else 0.0

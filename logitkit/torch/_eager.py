@@ -1,13 +1,9 @@
-"""Ordinary tensors: kernels in place of composites of PyTorch's operations.
-
-On a CPU a kernel computes the derivative along with the value, in one pass. On a GPU another one computes the derivative
-when its cotangent is known.
-"""
+"""Ordinary tensors on a CPU: kernels that compute the derivative along with the value, in one pass."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +11,6 @@ from torch.autograd import Function
 
 from logitkit import kernels
 from logitkit._arrays import Floats
-from logitkit.torch._device import suits
 from logitkit.torch._inputs import is_plain, widened
 
 Composite = Callable[[Tensor], Tensor]
@@ -23,31 +18,17 @@ Pullback = Callable[[Tensor], Tensor]
 Kernel = Callable[[Tensor, bool], tuple[Tensor, Pullback | None]]
 
 
-class DeviceKernel(NamedTuple):
-    """A kernel for a GPU: the value and what the derivative needs to know; the derivative of x, that and a cotangent."""
+def with_kernel(composite: Composite, kernel: Kernel, x: Tensor, *others: Tensor) -> Tensor:
+    """Return composite(x), computed by the kernel if x and what else it uses are ordinary tensors on a CPU.
 
-    value: Callable[[Tensor], tuple[Tensor, tuple[Tensor, ...]]]
-    derivative: Callable[[Tensor, tuple[Tensor, ...], Tensor], Tensor]
-
-
-def with_kernel(
-    composite: Composite, kernel: Kernel, x: Tensor, *others: Tensor, on_device: DeviceKernel | None = None
-) -> Tensor:
-    """Return composite(x), computed by a kernel if x and what else it uses are ordinary tensors.
-
-    The kernel for a CPU is told whether a derivative is wanted, and returns the value with the function that makes the
-    derivative of a cotangent. The others must not need one.
+    The kernel is told whether a derivative is wanted, and returns the value with the function that makes the derivative
+    of a cotangent. The others must not need one.
     """
-    if not is_plain(x, *others) or any(t.requires_grad for t in others) or not x.numel():
+    ordinary = x.is_cpu and is_plain(x, *others) and not any(t.requires_grad for t in others)
+    if not ordinary or not x.numel() or kernels.why_off() is not None:
         return composite(x)
-    result: Tensor
     # Function.apply would first look for the transforms of torch.func, for longer than a kernel takes on a small batch.
-    if x.is_cpu and kernels.why_off() is None:
-        result = super(Function, _WithKernel).apply(x, composite, kernel)
-    elif on_device is not None and suits(x):
-        result = super(Function, _WithDeviceKernel).apply(x, composite, on_device)
-    else:
-        result = composite(x)
+    result: Tensor = super(Function, _WithKernel).apply(x, composite, kernel)
     return result
 
 
@@ -63,38 +44,23 @@ class _WithKernel(Function):
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
         # The first backward pass may have the derivative's memory; the next one computes it anew.
         pullback, ctx.pullback = ctx.pullback, None
-        if torch.is_grad_enabled() or not _is_dense(cotangent):
-            return _by_composite(ctx.composite, *ctx.saved_tensors, cotangent), None, None
+        if torch.is_grad_enabled() or not is_dense(cotangent):
+            return by_composite(ctx.composite, *ctx.saved_tensors, cotangent), None, None
         if pullback is None:
             pullback = ctx.kernel(ctx.saved_tensors[0].detach(), True)[1]
         return pullback(cotangent), None, None
 
 
-class _WithDeviceKernel(Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, composite: Composite, kernel: DeviceKernel) -> Tensor:
-        ctx.composite, ctx.kernel = composite, kernel
-        value, known = kernel.value(x.detach())
-        ctx.save_for_backward(x, *known)
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
-        x, *known = ctx.saved_tensors
-        if torch.is_grad_enabled() or not _is_dense(cotangent):
-            return _by_composite(ctx.composite, x, cotangent), None, None
-        return ctx.kernel.derivative(x, tuple(known), cotangent), None, None
-
-
-def _by_composite(composite: Composite, x: Tensor, cotangent: Tensor) -> Tensor:
-    """Return the derivative that PyTorch computes of the composite, which can itself be differentiated if that's on."""
+def by_composite(composite: Composite, x: Tensor, cotangent: Tensor) -> Tensor:
+    """Return the derivative that PyTorch makes of the composite, which can be differentiated if that's asked for."""
     again = torch.is_grad_enabled()
     with torch.enable_grad():
         x = x if again else x.detach().requires_grad_()
-        return torch.autograd.grad(composite(x), x, cotangent, create_graph=again)[0]
+        value = composite(x).to(cotangent.dtype)
+        return torch.autograd.grad(value, x, cotangent, create_graph=again)[0]
 
 
-def _is_dense(cotangent: Tensor) -> bool:
+def is_dense(cotangent: Tensor) -> bool:
     """Whether these are numbers in memory; a batch of cotangents has another key of dispatch."""
     keys, dense = torch._C._dispatch_keys(cotangent), (torch._C.DispatchKey.CPU, torch._C.DispatchKey.CUDA)
     return is_plain(cotangent) and any(map(keys.has, dense))

@@ -18,8 +18,8 @@ from logitkit._arrays import Float64s, Floats
 from logitkit.formulas.binary import loss_of_logits, zero_safe_product
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks
-from logitkit.torch._device import BinaryCrossEntropy, CrossEntropy
-from logitkit.torch._eager import DeviceKernel, Pullback, times, with_kernel
+from logitkit.torch._device import BinaryCrossEntropy, CrossEntropy, by_kernel, suits
+from logitkit.torch._eager import Pullback, times, with_kernel
 from logitkit.torch._inputs import (
     overridable,
     require_class_weights,
@@ -116,7 +116,7 @@ def cross_entropy(
     goal = ClassTarget(target, rows.shape[-1], weight, ignore_index, label_smoothing)
 
     def composite(rows: Tensor) -> Tensor:
-        losses = goal.checked(in_blocks(goal.losses, (rows, *goal.of_rows), goal.shared, rows[:1].numel()))
+        losses = goal.losses_of_all(rows)
         return reduced(losses if axis else losses[0], goal.divisor(), reduction).to(dtype)
 
     def kernel(rows: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
@@ -128,17 +128,8 @@ def cross_entropy(
                 value = torch.scalar_tensor(losses.sum() / divisor, dtype=dtype)
         return value, times(grads, rows) if grad else None
 
-    def value_on_device(rows: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        losses, known = goal.on_device.losses(rows)
-        divisor = goal.divisor() if reduction == "mean" else 1
-        return reduced(losses if axis else losses[0], divisor, reduction).to(dtype), (*known, reciprocal(divisor, rows))
-
-    def derivative_on_device(rows: Tensor, known: tuple[Tensor, ...], cotangent: Tensor) -> Tensor:
-        return goal.on_device.gradient(rows, known[:-1], cotangent * known[-1])
-
     dtype = torch.promote_types(logits.dtype, target.dtype) if distributions else logits.dtype
-    on_device = DeviceKernel(value_on_device, derivative_on_device)
-    return with_kernel(composite, kernel, rows, target, *goal.shared, on_device=on_device)
+    return with_kernel(composite, kernel, rows, target, *goal.shared)
 
 
 @overridable
@@ -205,24 +196,32 @@ def binary_cross_entropy_with_logits(
     logits = autocast_to_float32(require_floats(input))
     if require_tensor(target, "target").shape != input.shape:
         raise ValueError(f"target must have the shape of input, {tuple(input.shape)}, but has {tuple(target.shape)}")
-    soft = target.is_floating_point()
+    dtype = torch.promote_types(logits.dtype, target.dtype) if target.is_floating_point() else logits.dtype
     factors = {
         name: require_factor(factor, name, input.shape)
         for name, factor in (("weight", weight), ("pos_weight", pos_weight))
         if factor is not None
     }
 
-    def composite(logits: Tensor) -> Tensor:
-        proportions = require_proportion(target if soft else target.to(logits.dtype))
-        operands = [logits, proportions, *(factors[name] for name in factors if name == "pos_weight")]
+    def proportions() -> Tensor:  # a kernel for a GPU sees for itself what is none
+        return require_proportion(target if target.is_floating_point() else target.to(logits.dtype))
+
+    def losses_of(logits: Tensor) -> Tensor:
+        operands = [logits, proportions(), *(factors[name] for name in factors if name == "pos_weight")]
         losses = in_blocks(_binary_losses, operands, (), logits[:1].numel() if logits.dim() else 1)
-        if weight is not None:
-            losses = zero_safe_product(factors["weight"], losses, xp)
-        return reduced(losses, losses.numel(), reduction).to(dtype)
+        losses = losses if weight is None else zero_safe_product(factors["weight"], losses, xp)
+        return losses if reduction == "none" else reduced(losses, 1, "sum")
+
+    def composite(logits: Tensor) -> Tensor:
+        if suits(logits, target, *factors.values()):
+            of_factors = factors.get("weight"), factors.get("pos_weight")
+            losses = by_kernel(losses_of, BinaryCrossEntropy(target, *of_factors, reduction != "none"), logits)
+        else:
+            losses = losses_of(logits)
+        return reduced(losses, logits.numel(), reduction).to(dtype)
 
     def kernel(logits: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
-        proportions = require_proportion(target if soft else target.to(logits.dtype))
-        operands = [widened(t.detach()).numpy() for t in (logits, proportions)]
+        operands = [widened(t.detach()).numpy() for t in (logits, proportions())]
         names = "weight", "pos_weight"
         operands += [factors[name].numpy().astype(np.float64) if name in factors else np.ones(1) for name in names]
         divisor, summed = logits.numel() if reduction == "mean" else 1, reduction != "none"
@@ -230,20 +229,9 @@ def binary_cross_entropy_with_logits(
         losses, slopes, _ = kernels.binary_cross_entropy(operands, 0.0, summed, factor, torch.get_num_threads())
         return torch.from_numpy(np.asarray(losses / divisor)).to(dtype), times(slopes, logits) if grad else None
 
-    def value_on_device(logits: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        if reduction == "none":
-            return loss_on_device.losses(logits), ()
-        return reduced(loss_on_device.total(logits), logits.numel(), reduction).to(dtype), ()
-
-    def derivative_on_device(logits: Tensor, known: tuple[Tensor, ...], cotangent: Tensor) -> Tensor:
-        return loss_on_device.gradient(logits, cotangent.double() / logits.numel() if reduction == "mean" else cotangent)
-
-    dtype = torch.promote_types(logits.dtype, target.dtype) if soft else logits.dtype
     if dtype != logits.dtype:
         return composite(logits)
-    loss_on_device = BinaryCrossEntropy(target, factors.get("weight"), factors.get("pos_weight"))
-    on_device = DeviceKernel(value_on_device, derivative_on_device)
-    return with_kernel(composite, kernel, logits, target, *factors.values(), on_device=on_device)
+    return with_kernel(composite, kernel, logits, target, *factors.values())
 
 
 def _binary_losses(logits: Tensor, target: Tensor, pos_weight: Tensor | float = 1.0) -> Tensor:
@@ -314,20 +302,15 @@ class ClassTarget:
             raise ValueError("ignore_index goes with class indices, but target holds distributions")
         # Before it is compared: in uint8, -100 would be 156.
         self.given = target if self.is_distribution else target.long()
-        self._checked_shares: Tensor | None = None
+        self._checked_target: Tensor | None = None
         self._checked_classes: tuple[Tensor, Tensor, Tensor | None] | None = None
 
     @property
     def target(self) -> Tensor:
-        """The classes, or the shares of distributions, which are in [0, 1]."""
-        if self._checked_shares is None:  # a kernel for a GPU sees for itself what is no share
-            self._checked_shares = require_proportion(self.given) if self.is_distribution else self.given
-        return self._checked_shares
-
-    @property
-    def on_device(self) -> CrossEntropy:
-        """The kernels for a GPU."""
-        return CrossEntropy(self.given, self.weight, self.ignored, self.smoothing)
+        """The classes, or shares in [0, 1]."""
+        if self._checked_target is None:  # a kernel for a GPU sees for itself what is none
+            self._checked_target = require_proportion(self.given) if self.is_distribution else self.given
+        return self._checked_target
 
     @property
     def checked_classes(self) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -368,6 +351,16 @@ class ClassTarget:
             shares = shares * weight
         terms = zero_safe_product(shares, surprisals(widened(logits), -1), xp)
         return total(terms, -1).squeeze(-1)
+
+    def losses_of_all(self, rows: Tensor) -> Tensor:
+        """Return the losses of all rows, NaN where the target is none and no error could be raised."""
+
+        def composite(rows: Tensor) -> Tensor:
+            return self.checked(in_blocks(self.losses, (rows, *self.of_rows), self.shared, rows[:1].numel()))
+
+        if suits(rows, self.given, *self.shared):
+            return by_kernel(composite, CrossEntropy(self.given, self.weight, self.ignored, self.smoothing), rows)
+        return composite(rows)
 
     def checked(self, losses: Tensor) -> Tensor:
         """Return the losses, NaN where the target is no class and no error could be raised."""
@@ -419,13 +412,6 @@ def reduced(losses: Tensor, divisor: Tensor | int, reduction: str) -> Tensor:
     # A sum without dimensions could not be divided where no sample at all is mapped.
     result = losses.reshape(math.prod(losses.shape)).sum(dim=0, keepdim=True)
     return (result if reduction == "sum" else result / divisor).squeeze(0)
-
-
-def reciprocal(divisor: Tensor | int, like: Tensor) -> Tensor:
-    """Return 1 / divisor in float64 on the device of a tensor, which isn't waited for."""
-    if isinstance(divisor, Tensor):
-        return divisor.double().reciprocal()
-    return torch.full((), 1 / divisor, dtype=torch.float64, device=like.device)
 
 
 def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
