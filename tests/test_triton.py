@@ -344,7 +344,7 @@ def compiled(name, dtype, **options):
     made = compile(ASTSource(kernel, signature, constexprs=options), GPUTarget("cuda", 90, 32), {"num_warps": 8})
     assert "ex2.approx" not in made.asm["ptx"] or dtype == "float64"
 
-for dtype in ("bfloat16", "float64"):
+for dtype in FLOATS:
     for soft, smoothing, rows in ((False, 0.0, 1), (True, 0.1, 16)):
         for name in ("losses_of_rows", "gradient_of_rows"):
             tile = {"lanes": rows, "block": 512 // rows, "slack": 1e-6}
