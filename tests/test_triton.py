@@ -26,7 +26,18 @@ from logitkit.torch import _device
 from tests import oracle
 from tests.accuracy.draws import DTYPES
 from tests.accuracy.promises import TWINS, Promise
-from tests.twins import BINARY_CALLS, CLASS_CALLS, CLASSES, INF, NAN, ROWS, logits, proportions
+from tests.twins import (
+    BINARY_CALLS,
+    CLASS_CALLS,
+    CLASSES,
+    INF,
+    NAN,
+    ROWS,
+    Pair,
+    linear_pairs,
+    logits,
+    proportions,
+)
 
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cpu" if INTERPRETED else "cuda"
@@ -39,6 +50,7 @@ if not (INTERPRETED or torch.cuda.is_available()):
 _triton = import_module("logitkit.kernels._triton")
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the interpreter computes with NumPy
 
+LINEAR = linear_pairs()
 PROMISES = [promise for promise in TWINS if "cross_entropy" in promise.name]
 
 
@@ -111,6 +123,7 @@ def test_every_option_is_pytorchs(name: str, reduction: str, dtype: torch.dtype)
         own = target.to(wide) if target.is_floating_point() else target
         return value_and_gradient(module.cross_entropy, z.to(wide), own, **options, reduction=reduction)
 
+    assert type(lt.cross_entropy(z, target, reduction="none").grad_fn).__name__ == "_ByKernelBackward"
     assert_agrees(call, F, 1e-12 if dtype == torch.float64 else 1e-5)
 
 
@@ -129,6 +142,18 @@ def test_every_option_of_the_binary_loss_is_pytorchs(name: str, reduction: str, 
 
     name_of_call = name
     assert_agrees(call, F, {torch.float64: 1e-12, torch.float32: 1e-5}.get(dtype, 4 * torch.finfo(dtype).eps))
+
+
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+@pytest.mark.parametrize("name", LINEAR)
+def test_layer_and_loss_are_pytorchs(name: str, reduction: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair, gradient, calls = LINEAR[name], _device.CrossEntropy.gradient, []
+    monkeypatch.setattr(_device.CrossEntropy, "gradient", lambda *a: calls.append(a) or gradient(*a))
+    tensors = [
+        t.detach().to(DEVICE).requires_grad_(t.is_floating_point() and i < 3) for i, t in enumerate(pair.tensors)
+    ]
+    Pair(pair.ours, pair.theirs, *tensors, **here(pair.options), reduction=reduction).assert_agree()
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10, 4096, 4097, 9000])

@@ -107,7 +107,7 @@ def linear_cross_entropy(
         if not distributions:
             # A row that is left out may hold NaN, which times 0 would spoil the gradient of the layer.
             features = features.masked_fill(~of_rows[1].unsqueeze(-1), 0)
-        return goal.losses(F.linear(features, *shared[: len(layer)]), *of_rows, *shared[len(layer) :])
+        return goal.losses_of_block(F.linear(features, *shared[: len(layer)]), *of_rows, *shared[len(layer) :])
 
     with torch.autocast(device, enabled=False) if mixed else nullcontext():
         features = input.reshape(flat, *width)

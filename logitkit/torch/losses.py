@@ -352,6 +352,14 @@ class ClassTarget:
         terms = zero_safe_product(shares, surprisals(widened(logits), -1), xp)
         return total(terms, -1).squeeze(-1)
 
+    def losses_of_block(self, logits: Tensor, *of_block: Tensor) -> Tensor:
+        """Return the same as `losses`, by a kernel where there is one."""
+        if not suits(logits, *of_block):
+            return self.losses(logits, *of_block)
+        target, *weight = of_block if self.is_distribution else (of_block[0].where(of_block[1], -1), *of_block[2:])
+        loss = CrossEntropy(target, *(weight or [None]), -1, self.smoothing)
+        return by_kernel(lambda logits: self.losses(logits, *of_block), loss, logits)
+
     def losses_of_all(self, rows: Tensor) -> Tensor:
         """Return the losses of all rows, NaN where the target is none and no error could be raised."""
 
