@@ -54,9 +54,10 @@ mutants: .venv/mutants.done  ## change the package in one place at a time: every
 	$(BIN)/python -m tests.mutants $(NAME)
 
 # The first test of a framework waits until its turn has come: on busy cores that takes longer than a test may hang.
-frameworks: .venv-frameworks/done  ## run the naming records and the edge cases on the frameworks (or RECORD=1 to store what they return)
+frameworks: .venv-frameworks/done  ## run the naming records, the edge cases and the kernels for a GPU (or RECORD=1 to store what the frameworks return)
 	.venv-frameworks/bin/python -m pytest -q -o faulthandler_timeout=1800 --confcutdir=tests/frameworks tests/frameworks $(if $(RECORD),--record)
 	.venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/test_edge_cases.py
+	TRITON_INTERPRET=1 .venv-frameworks/bin/python -m pytest -q --confcutdir=tests/frameworks tests/test_triton.py
 
 links: $(BOOK)  ## ask the web for every address in the book and in the naming records
 	$(BIN)/jupyter-book build -n --builder linkcheck --path-output _build/links --quiet .

@@ -1,7 +1,8 @@
 """Time and memory of the PyTorch twins on a GPU beside PyTorch's own losses, forward and backward.
 
 Time is the best of seven rounds in which the calls take turns, each waited for; the compiled twin is that of
-`torch.compile`. Memory is what a call adds to the allocator's peak, its gradients included.
+`torch.compile`. Memory is what a call adds to the allocator's peak, its gradients included. With LOGITKIT_KERNELS=0 in
+the environment the twin is a composite of PyTorch's operations, else what `logitkit.show_config` says.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import logitkit.torch as lt
 
 ROUNDS = 7
 CLASS_SHAPES = [(1_000_000, 10), (16_384, 1_000), (4_096, 50_000)]
+IMAGES = (16, 21, 512, 512)
 LAYER_SHAPES = [(8_192, 32_000, 2_048), (16_384, 128_000, 4_096)]
 
 Call = Callable[[], object]
@@ -75,11 +77,17 @@ def report_loss(name: str, ours: Callable[..., Tensor], theirs: Callable[..., Te
     report(name, tuple(tensors[0].shape), tensors[0].dtype, *calls)
 
 
+def pair_of(name: str, **options: float) -> list[Callable[..., Tensor]]:
+    """Return the twin and PyTorch's own loss, with options."""
+    return [partial(getattr(module, name), **options) for module in (lt, functional)]
+
+
 def main() -> None:
     """Print the versions and one table."""
     torch.manual_seed(0)
     torch.set_default_device("cuda")
-    print(f"logitkit {lk.__version__}, torch {torch.__version__}, {torch.cuda.get_device_name()}\n")
+    lk.show_config()
+    print(f"torch {torch.__version__}, {torch.cuda.get_device_name()}\n")
     header = [
         "loss and gradient",
         "dtype",
@@ -95,11 +103,15 @@ def main() -> None:
         for shape in CLASS_SHAPES:
             logits, labels = 3 * torch.randn(shape, dtype=dtype), torch.randint(shape[1], shape[:1])
             for name, options in (("", {}), (", label smoothing", {"label_smoothing": 0.1})):
-                pair = [partial(loss, **options) for loss in (lt.cross_entropy, functional.cross_entropy)]
-                report_loss(f"cross_entropy{name}", *pair, logits, labels)
+                report_loss(f"cross_entropy{name}", *pair_of("cross_entropy", **options), logits, labels)
+            shares = torch.rand_like(logits).softmax(1)
+            report_loss("cross_entropy of distributions", *pair_of("cross_entropy"), logits, shares)
+        pixels = 3 * torch.randn(IMAGES, dtype=dtype)
+        labels = torch.randint(IMAGES[1], (IMAGES[0], *IMAGES[2:]))
+        report_loss("cross_entropy of images", *pair_of("cross_entropy"), pixels, labels)
         log_odds = 3 * torch.randn(10_000_000, dtype=dtype)
-        pair = [lt.binary_cross_entropy_with_logits, functional.binary_cross_entropy_with_logits]
-        report_loss(pair[1].__name__, *pair, log_odds, torch.rand_like(log_odds))
+        name = "binary_cross_entropy_with_logits"
+        report_loss(name, *pair_of(name), log_odds, torch.rand_like(log_odds))
         for rows, classes, width in LAYER_SHAPES:
             tensors = torch.randn(rows, width, dtype=dtype), torch.randn(classes, width, dtype=dtype) / width**0.5
             labels = torch.randint(classes, (rows,))

@@ -45,7 +45,8 @@ TESTS = {
     "logitkit/formulas": (OF_NUMPY, "not torch"),
     "logitkit/torch": (OF_TORCH, "torch"),
 }
-NOT_NUMERICS = ("__init__", "__main__", "cli", "plotting")
+# Nor is what launches kernels on a GPU run by the tests that are run here.
+NOT_NUMERICS = ("__init__", "__main__", "cli", "plotting", "_device")
 # Of a contract's many alike cases, and of the examples of a property, this many are run.
 ALIKE, EXAMPLES = 3, 25
 MEMORY = 6 << 30  # bytes that a mutant may take

@@ -1,7 +1,8 @@
-"""The twins on a GPU."""
+"""The twins on a GPU, by kernels where Triton is installed; `test_triton.py` holds these beside PyTorch's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -11,6 +12,7 @@ from torch.autograd import grad
 
 import logitkit as lk
 import logitkit.torch as lt
+from logitkit import kernels
 from tests.accuracy.draws import DTYPES
 from tests.accuracy.promises import TWINS, Promise
 from tests.twins import (
@@ -67,6 +69,45 @@ class TestCuda:
         x, y = torch.zeros(2).cuda(), torch.tensor([0.5, 1.5]).cuda()
         assert lt.binary_cross_entropy_with_logits(x, y, reduction="none").isnan().tolist() == [False, True]
         assert lt.cross_entropy(x, y).isnan()
+
+    @pytest.mark.skipif(kernels.why_off_on_gpu() is not None, reason=str(kernels.why_off_on_gpu()))
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+    def test_losses_wait_for_nothing_and_keep_nothing_large(self, dtype: torch.dtype) -> None:
+        z = torch.randn(8192, 4096, device="cuda", dtype=dtype, requires_grad=True)
+        target, shares = torch.randint(4096, (8192,), device="cuda"), torch.rand_like(z)
+        weight = torch.rand(4096, device="cuda")
+        losses: list[Callable[[], Tensor]] = [
+            lambda: lt.cross_entropy(z, target),
+            lambda: lt.cross_entropy(z, target, weight=weight, label_smoothing=0.1),
+            lambda: lt.cross_entropy(z, shares),
+            lambda: lt.binary_cross_entropy_with_logits(z, shares),
+        ]
+        for loss in losses:
+            grad(loss(), z)  # compiles the kernels
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            torch.cuda.set_sync_debug_mode("error")
+            try:
+                (slopes,) = grad(loss(), z)
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+            extra = torch.cuda.max_memory_allocated() - before
+            assert extra < 1.1 * slopes.numel() * slopes.element_size()
+
+    @pytest.mark.skipif(kernels.why_off_on_gpu() is not None, reason=str(kernels.why_off_on_gpu()))
+    def test_more_than_two_to_the_31_logits(self) -> None:
+        rows, classes = 2**15 + 1, 2**16
+        z = torch.zeros(rows, classes, device="cuda", dtype=torch.bfloat16)
+        z[-1, 5] = 3.0
+        last = z[-1:].float().requires_grad_()
+        z.requires_grad_()
+        target = torch.full((rows,), 5, device="cuda")
+        (slopes,) = grad(lt.cross_entropy(z, target, reduction="sum"), z)
+        torch.testing.assert_close(slopes[-1:], grad(lt.cross_entropy(last, target[-1:]), last)[0].bfloat16())
+        shares = torch.zeros((), device="cuda").expand(z.shape)
+        losses = lt.binary_cross_entropy_with_logits(z.detach(), shares, reduction="none")
+        torch.testing.assert_close(losses[-1, 5].cpu(), torch.tensor(lk.softplus(3.0)).bfloat16())
 
     def test_layer_and_loss_never_hold_all_logits(self) -> None:
         rows, classes, width = 65_536, 32_768, 64

@@ -24,12 +24,45 @@ from logitkit.torch._inputs import ROUNDINGS, is_plain
 TILE, WARPS = 4096, 8
 
 
+Composite = Callable[[Tensor], Tensor]
+
+
 class Loss(Protocol):
     """A loss and its gradient, given what `value` returned beside the loss, and a cotangent."""
 
     def value(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]: ...
 
     def gradient(self, x: Tensor, known: tuple[Tensor, ...], cotangents: Tensor) -> Tensor: ...
+
+
+def cross_entropy(
+    composite: Composite,
+    rows: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    ignored: int,
+    smoothing: float,
+    kept: Tensor | None = None,
+) -> Tensor:
+    """Return composite(rows), the loss of each row, by kernels if all are ordinary tensors on a GPU.
+
+    Rows whose class is the ignored one count for nothing, or those that aren't kept, if that's given.
+    """
+    if not suits(rows, target, *(() if weight is None else (weight,))):
+        return composite(rows)
+    if kept is not None:
+        target, ignored = target.where(kept, -1), -1
+    return _by_kernels(composite, CrossEntropy(target, weight, ignored, smoothing), rows)
+
+
+def binary_cross_entropy(
+    composite: Composite, x: Tensor, target: Tensor, factors: dict[str, Tensor], reduction: str
+) -> Tensor:
+    """Return composite(x), the losses or the sum that a reduction needs, by kernels if that's possible."""
+    if not suits(x, target, *factors.values()):
+        return composite(x)
+    loss = BinaryCrossEntropy(target, factors.get("weight"), factors.get("pos_weight"), reduction != "none")
+    return _by_kernels(composite, loss, x)
 
 
 def suits(x: Tensor, *others: Tensor) -> bool:
@@ -44,16 +77,16 @@ def is_on_gpu(x: Tensor) -> bool:
     return x.is_cuda
 
 
-def by_kernel(composite: Callable[[Tensor], Tensor], loss: Loss, x: Tensor) -> Tensor:
-    """Return composite(x), computed by kernels; only derivatives of derivatives are the composite's."""
+def _by_kernels(composite: Composite, loss: Loss, x: Tensor) -> Tensor:
+    """Return a loss; only derivatives of derivatives are the composite's."""
     # Past the transforms of torch.func, as in `_eager`.
-    result: Tensor = super(Function, _ByKernel).apply(x, composite, loss)
+    result: Tensor = super(Function, _ByKernels).apply(x, composite, loss)
     return result
 
 
-class _ByKernel(Function):
+class _ByKernels(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, composite: Callable[[Tensor], Tensor], loss: Loss) -> Tensor:
+    def forward(ctx: Any, x: Tensor, composite: Composite, loss: Loss) -> Tensor:
         ctx.composite, ctx.loss = composite, loss
         value, known = loss.value(x.detach())
         ctx.save_for_backward(x, *known)
@@ -142,7 +175,7 @@ class BinaryCrossEntropy:
         self._launch("gradient_of_binary", x, (grads, cotangents), step)
         return grads
 
-    def _launch(self, kernel: str, x: Tensor, results: tuple[Tensor, ...], *steps: int, **options: bool) -> None:
+    def _launch(self, kernel: str, x: Tensor, results: tuple[Tensor, ...], *steps: int, **options: Any) -> None:
         from logitkit.kernels import _triton
 
         one = x.new_ones(())

@@ -45,7 +45,8 @@ class _WithKernel(Function):
         # The first backward pass may have the derivative's memory; the next one computes it anew.
         pullback, ctx.pullback = ctx.pullback, None
         if torch.is_grad_enabled() or not is_dense(cotangent):
-            return by_composite(ctx.composite, *ctx.saved_tensors, cotangent), None, None
+            (x,) = ctx.saved_tensors
+            return by_composite(ctx.composite, x, cotangent), None, None
         if pullback is None:
             pullback = ctx.kernel(ctx.saved_tensors[0].detach(), True)[1]
         return pullback(cotangent), None, None

@@ -16,9 +16,9 @@ from torch import Tensor
 from logitkit import kernels
 from logitkit._arrays import Float64s, Floats
 from logitkit.formulas.binary import loss_of_logits, zero_safe_product
+from logitkit.torch import _device
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks
-from logitkit.torch._device import BinaryCrossEntropy, CrossEntropy, by_kernel, suits
 from logitkit.torch._eager import Pullback, times, with_kernel
 from logitkit.torch._inputs import (
     overridable,
@@ -213,11 +213,7 @@ def binary_cross_entropy_with_logits(
         return losses if reduction == "none" else reduced(losses, 1, "sum")
 
     def composite(logits: Tensor) -> Tensor:
-        if suits(logits, target, *factors.values()):
-            of_factors = factors.get("weight"), factors.get("pos_weight")
-            losses = by_kernel(losses_of, BinaryCrossEntropy(target, *of_factors, reduction != "none"), logits)
-        else:
-            losses = losses_of(logits)
+        losses = _device.binary_cross_entropy(losses_of, logits, target, factors, reduction)
         return reduced(losses, logits.numel(), reduction).to(dtype)
 
     def kernel(logits: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
@@ -353,12 +349,17 @@ class ClassTarget:
         return total(terms, -1).squeeze(-1)
 
     def losses_of_block(self, logits: Tensor, *of_block: Tensor) -> Tensor:
-        """Return the same as `losses`, by a kernel where there is one."""
-        if not suits(logits, *of_block):
-            return self.losses(logits, *of_block)
-        target, *weight = of_block if self.is_distribution else (of_block[0].where(of_block[1], -1), *of_block[2:])
-        loss = CrossEntropy(target, *(weight or [None]), -1, self.smoothing)
-        return by_kernel(lambda logits: self.losses(logits, *of_block), loss, logits)
+        """Return what `losses` does, by kernels on a GPU."""
+        target, *kept = of_block[: len(self.of_rows)]
+        return _device.cross_entropy(
+            lambda logits: self.losses(logits, *of_block),
+            logits,
+            target,
+            self.weight,
+            self.ignored,
+            self.smoothing,
+            *kept,
+        )
 
     def losses_of_all(self, rows: Tensor) -> Tensor:
         """Return the losses of all rows, NaN where the target is none and no error could be raised."""
@@ -366,9 +367,7 @@ class ClassTarget:
         def composite(rows: Tensor) -> Tensor:
             return self.checked(in_blocks(self.losses, (rows, *self.of_rows), self.shared, rows[:1].numel()))
 
-        if suits(rows, self.given, *self.shared):
-            return by_kernel(composite, CrossEntropy(self.given, self.weight, self.ignored, self.smoothing), rows)
-        return composite(rows)
+        return _device.cross_entropy(composite, rows, self.given, self.weight, self.ignored, self.smoothing)
 
     def checked(self, losses: Tensor) -> Tensor:
         """Return the losses, NaN where the target is no class and no error could be raised."""
