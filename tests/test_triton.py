@@ -356,6 +356,20 @@ def test_one_variable_switches_them_off() -> None:
         assert expected in shown.stdout
 
 
+def test_where_triton_fails_the_composites_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: Any) -> None:
+        raise RuntimeError("Failed to find C compiler")
+
+    z, target = torch.tensor([[17.0, 0.0]], requires_grad=True), torch.tensor([0])
+    _device.can_run.cache_clear()
+    monkeypatch.setattr(_triton, "answer", {(1,): fail})
+    with pytest.warns(UserWarning, match="Failed to find C compiler"):
+        loss = lt.cross_entropy(z, target, reduction="none")
+    assert "Kernels" not in type(loss.grad_fn).__name__
+    np.testing.assert_allclose(loss.item(), lk.softplus(-17.0), rtol=2e-7)
+    _device.can_run.cache_clear()
+
+
 COMPILE = """
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, compile

@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 from logitkit._arrays import Float64s, Floats
 
+# The oldest that compiles the kernels.
+OLDEST_TRITON = 3, 5
 # Numbers from which on a kernel is worth its call, and the first call the compiler's import; below that NumPy computes.
 WORTH_A_KERNEL = 1 << 12
 # Numbers for which one more thread is worth waking, and parts of each thread's share: one held up by another program
@@ -40,7 +42,12 @@ def why_off_on_gpu() -> str | None:
     """Return why the kernels for a GPU aren't used, None if they are."""
     if os.environ.get("LOGITKIT_KERNELS", "1") == "0":
         return "LOGITKIT_KERNELS is 0"
-    return None if find_spec("triton") else "Triton isn't installed; PyTorch for CUDA on Linux brings it"
+    if not find_spec("triton"):
+        return "Triton isn't installed; PyTorch for CUDA on Linux brings it"
+    import triton
+
+    known = tuple(map(int, triton.__version__.split(".")[:2])) >= OLDEST_TRITON
+    return None if known else f"Triton {triton.__version__} is too old; PyTorch 2.9 or newer brings one that isn't"
 
 
 def suit(values: npt.NDArray[Any]) -> bool:

@@ -8,8 +8,10 @@ loss has lifted it. Nothing here waits for the device.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -69,12 +71,29 @@ def suits(x: Tensor, *others: Tensor) -> bool:
     """Whether kernels should compute with ordinary tensors, all but the first of which need no derivative."""
     if not is_on_gpu(x) or not is_plain(x, *others) or any(t.requires_grad for t in others):
         return False
-    return x.numel() > 0 and kernels.why_off_on_gpu() is None
+    return x.numel() > 0 and can_run(x.device)
 
 
 def is_on_gpu(x: Tensor) -> bool:
     """Whether the kernels' compiler knows the device of a tensor."""
     return x.is_cuda
+
+
+@cache
+def can_run(device: torch.device) -> bool:
+    """Whether kernels run on a device: Triton also needs a C compiler, and a GPU that isn't too old."""
+    if kernels.why_off_on_gpu() is not None:
+        return False
+    from logitkit.kernels import _triton
+
+    try:
+        out = torch.zeros((), device=device)
+        with torch.cuda.device_of(out):
+            _triton.answer[(1,)](out)
+    except Exception as error:  # whatever stops Triton, there are the composites
+        warnings.warn(f"Triton can't run on {device}, so losses take longer there: {error!r}", stacklevel=2)
+        return False
+    return True
 
 
 def _by_kernels(composite: Composite, loss: Loss, x: Tensor) -> Tensor:
