@@ -356,6 +356,21 @@ def test_one_variable_switches_them_off() -> None:
         assert expected in shown.stdout
 
 
+def test_a_factor_on_another_device_is_left_to_pytorch() -> None:
+    x = torch.zeros(3)
+    assert _device.suits(x, torch.ones(()))
+    assert not _device.suits(x, torch.ones((), device="meta"))
+
+
+@pytest.mark.parametrize("loss", [lt.cross_entropy, lt.binary_cross_entropy_with_logits])
+def test_compilers_and_transforms_see_the_composite(loss: Callable[..., Tensor]) -> None:
+    z, shares = drawn(logits, 3, 4), torch.full((3, 4), 0.25, dtype=torch.float64)
+    expected = loss(z, shares)
+    torch.testing.assert_close(torch.compile(loss, backend="eager", fullgraph=True)(z, shares), expected)
+    torch.testing.assert_close(torch.func.vmap(loss)(z[None], shares[None])[0], expected)
+    torch.testing.assert_close(torch.func.grad(loss)(z, shares), value_and_gradient(loss, z, shares)[1] / 0.5)
+
+
 def test_where_triton_fails_the_composites_compute(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any) -> None:
         raise RuntimeError("Failed to find C compiler")

@@ -69,7 +69,9 @@ def binary_cross_entropy(
 
 def suits(x: Tensor, *others: Tensor) -> bool:
     """Whether kernels should compute with ordinary tensors, all but the first of which need no derivative."""
-    if not is_on_gpu(x) or not is_plain(x, *others) or any(t.requires_grad for t in others):
+    if not is_on_gpu(x) or not is_plain(x, *others):
+        return False
+    if any(t.requires_grad or t.device != x.device for t in others):  # PyTorch takes one number on a CPU too
         return False
     return x.numel() > 0 and can_run(x.device)
 
