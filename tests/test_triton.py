@@ -179,6 +179,13 @@ def test_rows_longer_than_a_tile(classes: int) -> None:
                 assert_agrees(call, F, 1e-12)
 
 
+def test_a_share_of_a_masked_class_costs_infinity_also_in_a_tile_of_masks() -> None:
+    z = torch.zeros(1, 4097)
+    z[0, :4096] = -INF
+    assert lt.cross_entropy(z, torch.tensor([4096]), label_smoothing=0.1) == INF
+    assert lt.cross_entropy(z, torch.full((1, 4097), 2.0**-13)) == INF
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_computed_in_float32(dtype: torch.dtype) -> None:
     z = (5 * torch.randn(40, 7, generator=torch.Generator(DEVICE).manual_seed(1))).to(dtype)
