@@ -1,8 +1,9 @@
 """Drop-in twins of PyTorch's functions and losses of logits, which keep their digits at any margin.
 
 They have the signatures, defaults and reductions of their counterparts in `torch` and `torch.nn.functional`, compute
-in the precision of their input, and can be differentiated any number of times, mapped and compiled. Compile them on a
-GPU, because `torch.compile` turns the many small operations of a loss into a few.
+in the precision of their input, and can be differentiated any number of times, mapped and compiled. On a GPU kernels
+in Triton compute the losses of ordinary tensors. Compile the other functions there, because `torch.compile` turns many
+small operations into a few.
 """
 
 from logitkit.torch.guard import ScaleError, ScaleWarning, guard
