@@ -110,11 +110,13 @@ def test_keeps_the_promises(promise: Promise, dtype: type) -> None:
 @pytest.mark.parametrize("margin", [0.0, 1.0, 17.0, 30.0, 50.0, 80.0])
 def test_keeps_the_digits_of_a_confident_row(margin: float) -> None:
     for z, label in (([margin, 0.0], 0), ([0.0, margin], 1), ([1000 + margin, 1000.0], 0)):
-        loss, slopes = value_and_gradient(lt.cross_entropy, torch.tensor([z]), torch.tensor([label]), reduction="sum")
         softplus, expit = float(oracle.softplus(mp.mpf(-margin))), float(oracle.expit(mp.mpf(-margin)))
         expected = [-expit, expit] if label == 0 else [expit, -expit]
-        np.testing.assert_allclose(loss.item(), softplus, rtol=2e-7)
-        np.testing.assert_allclose(slopes[0].tolist(), [0.5 * e for e in expected], rtol=4e-7)
+        labels = torch.tensor([label])
+        for target in (labels, F.one_hot(labels, 2).float()):
+            loss, slopes = value_and_gradient(lt.cross_entropy, torch.tensor([z]), target, reduction="sum")
+            np.testing.assert_allclose(loss.item(), softplus, rtol=2e-7)
+            np.testing.assert_allclose(slopes[0].tolist(), [0.5 * e for e in expected], rtol=4e-7)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
