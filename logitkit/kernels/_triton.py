@@ -247,8 +247,7 @@ def gradient_of_rows(
         if soft or smoothing > 0.0:
             at = places(row[:, None], column, inner, t_outer, t_inner, t_class)
             q = shares_of(column, label[:, None], target, at, valid, weight, soft, weighted, smoothing, spread, slack)
-            p, q = part * e, q.to(top.dtype)
-            grad = factor * (p * (total - q) - q * (1.0 - p))
+            grad = factor * (part * e * total - q.to(top.dtype))
         else:
             grad = scale * e
         grad = tl.where(kept[:, None], tl.where(column == special[:, None], own, grad), 0.0)
@@ -302,8 +301,5 @@ def gradient_of_binary(
     )
     cotangent = tl.load(cotangents + place * of_cotangent, mask=inside, other=0.0).to(x.dtype)
     difference = negative * tl.where(x < 0.0, e, 1.0) - positive * tl.where(x < 0.0, 1.0, e)
-    # The rounding error of the sum is known, so its share of the quotient is taken back.
-    whole = 1.0 + e
-    slope = quotient(difference, whole)
-    slope -= slope * quotient(e - (whole - 1.0), whole)
+    slope = quotient(difference, 1.0 + e)
     tl.store(grads + place, (cotangent * slope).to(grads.dtype.element_ty), mask=inside)
