@@ -14,6 +14,9 @@ import torch
 from tests import oracle
 from tests.accuracy.draws import Arguments
 
+Draws = Callable[[type], Iterator[Arguments]]
+Exact = Callable[..., list[Any]]
+
 
 @dataclass(frozen=True)
 class Promise:
@@ -21,15 +24,15 @@ class Promise:
 
     name: str
     bound: dict[type, float]
-    arguments: Callable[[type], Iterator[Arguments]]
+    arguments: Draws
     ours: Callable[..., Any]
-    exact: Callable[..., list[Any]]
+    exact: Exact
     peers: dict[str, Callable[..., Any]] = field(default_factory=dict)
     floors: Callable[..., list[float]] | None = None  # the least units of the results, from results and arguments
 
     def worst(self, dtype: type, function: Callable[..., Any]) -> float:
         worst = 0.0
-        for arguments, expected in self.cases(dtype):
+        for arguments, expected in _cases(self.arguments, self.exact, dtype):
             with warnings.catch_warnings(), np.errstate(all="ignore"):
                 warnings.simplefilter("ignore")
                 got = function(*arguments)
@@ -37,15 +40,14 @@ class Promise:
             worst = max(worst, oracle.ulps(got, expected, floors).max())
         return worst
 
-    @cache  # noqa: B019 - a promise lives as long as the module
-    def cases(self, dtype: type) -> list[tuple[Arguments, list[Any]]]:
-        return [(a, self.exact(*map(oracle.exact, a))) for a in self.arguments(dtype)]
 
-    def __hash__(self) -> int:
-        return hash(self.name)
+@cache  # for every library, both backends, and the twin: exact answers take far longer than the functions themselves
+def _cases(arguments: Draws, exact: Exact, dtype: type) -> list[tuple[Arguments, list[Any]]]:
+    return [(a, exact(*map(oracle.exact, a))) for a in arguments(dtype)]
 
 
-def one_by_one(formula: Callable[..., Any]) -> Callable[..., list[Any]]:
+@cache  # so that the exact answers of two promises are one
+def one_by_one(formula: Callable[..., Any]) -> Exact:
     return lambda *columns: [formula(*values) for values in zip(*columns, strict=True)]
 
 
@@ -64,6 +66,22 @@ def grad_on_tensors(loss: Callable[..., Any]) -> Callable[..., np.ndarray]:
 
 def one_hot(label: list[Any], z: list[Any]) -> list[Any]:
     return oracle.one_hot(int(label[0]), len(z))
+
+
+def loss_of_class(z: list[Any], label: list[Any]) -> list[Any]:
+    return [oracle.cross_entropy(one_hot(label, z), z)]
+
+
+def grad_of_class(z: list[Any], label: list[Any]) -> list[Any]:
+    return oracle.cross_entropy_grad(one_hot(label, z), z)
+
+
+def loss_of_distribution(z: list[Any], target: list[Any]) -> list[Any]:
+    return [oracle.cross_entropy(target, z)]
+
+
+def grad_of_distribution(z: list[Any], target: list[Any]) -> list[Any]:
+    return oracle.cross_entropy_grad(target, z)
 
 
 def swapped(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -31,7 +31,18 @@ from tests.accuracy.floors import (
     linear_loss_floor,
     sum_floor,
 )
-from tests.accuracy.promise import Promise, grad_on_tensors, on_tensors, one_by_one, one_hot, swapped
+from tests.accuracy.promise import (
+    Promise,
+    grad_of_class,
+    grad_of_distribution,
+    grad_on_tensors,
+    loss_of_class,
+    loss_of_distribution,
+    on_tensors,
+    one_by_one,
+    one_hot,
+    swapped,
+)
 
 
 def _class_weights(z: Any) -> np.ndarray:
@@ -150,7 +161,7 @@ PROMISES = (
         _rounded_once(3),
         rows_with_class,
         swapped(lambda t, z: lk.cross_entropy(t, logits=z)),
-        lambda z, t: [oracle.cross_entropy(one_hot(t, z), z)],
+        loss_of_class,
         {"PyTorch": on_tensors(F.cross_entropy)},
     ),
     Promise(
@@ -158,7 +169,7 @@ PROMISES = (
         _rounded_once(4),
         rows_with_class,
         swapped(_grad),
-        lambda z, t: oracle.cross_entropy_grad(one_hot(t, z), z),
+        grad_of_class,
         {"PyTorch": swapped(grad_on_tensors(F.cross_entropy))},
     ),
     Promise(
@@ -166,7 +177,7 @@ PROMISES = (
         _rounded_once(3),
         rows_with_distribution,
         swapped(_value),
-        lambda z, t: [oracle.cross_entropy(t, z)],
+        loss_of_distribution,
         {"PyTorch": on_tensors(F.cross_entropy)},
     ),
     Promise(
@@ -174,7 +185,7 @@ PROMISES = (
         _rounded_once(5),
         rows_with_distribution,
         swapped(_grad),
-        lambda z, t: oracle.cross_entropy_grad(t, z),
+        grad_of_distribution,
         {"PyTorch": swapped(grad_on_tensors(F.cross_entropy))},
         lambda dtype, expected, z, target: gradient_floor(target),
     ),

@@ -18,7 +18,17 @@ from tests.accuracy.draws import (
     rows_with_distribution,
 )
 from tests.accuracy.floors import last_place_of_operands, last_place_of_proportion
-from tests.accuracy.promise import Promise, grad_on_tensors, on_tensors, one_by_one, one_hot, swapped
+from tests.accuracy.promise import (
+    Promise,
+    grad_of_class,
+    grad_of_distribution,
+    grad_on_tensors,
+    loss_of_class,
+    loss_of_distribution,
+    on_tensors,
+    one_by_one,
+    swapped,
+)
 
 
 def _own_precision(single_and_double: float) -> dict[type, float]:
@@ -57,7 +67,7 @@ TWINS = (
         _own_precision(6),
         rows_with_class,
         on_tensors(lt.cross_entropy),
-        lambda z, t: [oracle.cross_entropy(one_hot(t, z), z)],
+        loss_of_class,
         {"PyTorch": on_tensors(F.cross_entropy)},
     ),
     Promise(
@@ -65,7 +75,7 @@ TWINS = (
         _own_precision(6),
         rows_with_class,
         swapped(grad_on_tensors(lt.cross_entropy)),
-        lambda z, t: oracle.cross_entropy_grad(one_hot(t, z), z),
+        grad_of_class,
         {"PyTorch": swapped(grad_on_tensors(F.cross_entropy))},
     ),
     Promise(
@@ -73,7 +83,7 @@ TWINS = (
         _own_precision(6),
         rows_with_distribution,
         on_tensors(lt.cross_entropy),
-        lambda z, t: [oracle.cross_entropy(t, z)],
+        loss_of_distribution,
         {"PyTorch": on_tensors(F.cross_entropy)},
     ),
     Promise(
@@ -81,7 +91,7 @@ TWINS = (
         _own_precision(6),
         rows_with_distribution,
         swapped(grad_on_tensors(lt.cross_entropy)),
-        lambda z, t: oracle.cross_entropy_grad(t, z),
+        grad_of_distribution,
         {"PyTorch": swapped(grad_on_tensors(F.cross_entropy))},
         last_place_of_operands,
     ),
