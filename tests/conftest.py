@@ -6,7 +6,16 @@ import pytest
 from hypothesis import settings
 
 collect_ignore = ["mutants.py"]  # needs what `make mutants` installs
-pytest.register_assert_rewrite("tests.contracts")
+# What asserts on behalf of tests says what it compared, as they do.
+for name in (
+    "cases",
+    "contracts",
+    "loss_contracts",
+    "class_loss_contracts",
+    "class_loss_refusals",
+    "simplex_contracts",
+):
+    pytest.register_assert_rewrite(f"tests.{name}")
 # The same examples on every run and machine, and no database of old failures: what passes here passes elsewhere.
 settings.register_profile("same-everywhere", derandomize=True, deadline=None, database=None, max_examples=150)
 settings.load_profile("same-everywhere")

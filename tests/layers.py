@@ -8,7 +8,7 @@ import numpy as np
 
 import logitkit as lk
 from logitkit.linear import BLOCK_BYTES, _layer
-from tests.contracts import Array
+from tests.cases import Array
 
 INF, NAN = np.inf, np.nan
 

@@ -12,12 +12,7 @@ import numpy as np
 import pytest
 
 from tests import oracle
-from tests.contracts import (
-    DTYPES,
-    Array,
-    Case,
-    same,
-)
+from tests.cases import DTYPES, Array, Case, same
 
 INF, NAN = np.inf, np.nan
 

@@ -36,10 +36,13 @@ from tests.survivors import REPORT, ROOT, Change, Mutant, arguments, with_counts
 
 # The tests of each half of the package, and which of the promises of accuracy are about it.
 OF_NUMPY = (
-    "links simplex losses cross_entropy binary_losses kl_divergence linear linear_contract "
-    "accuracy properties edge_cases"
+    "links simplex losses cross_entropy cross_entropy_gradient binary_losses kl_divergence linear linear_contract "
+    "accuracy properties fuzz edge_cases"
 )
-OF_TORCH = "torch_agreement torch_digits torch_transforms torch_limits torch_memory torch_reports accuracy edge_cases"
+OF_TORCH = (
+    "torch_agreement torch_digits torch_derivatives torch_transforms torch_limits torch_memory torch_reports "
+    "accuracy edge_cases"
+)
 TESTS = {
     "logitkit": (OF_NUMPY, "not torch"),
     "logitkit/formulas": (OF_NUMPY, "not torch"),

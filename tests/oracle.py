@@ -7,6 +7,7 @@ more than 70 digits, so the formulas can be those of a textbook and share no ide
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -14,6 +15,8 @@ import mpmath as mp
 import numpy as np
 
 mp.mp.dps = 400
+# One function after the other is asked about the same rows, and the exponentials are most of the work.
+_exp = lru_cache(2**16)(mp.exp)
 
 Row = Sequence[Any]
 
@@ -48,11 +51,11 @@ def log1mexp(x: Any) -> Any:
 
 
 def logsumexp(z: Row) -> Any:
-    return mp.log(mp.fsum(mp.exp(v) for v in z))
+    return mp.log(mp.fsum(_exp(v) for v in z))
 
 
 def softmax(z: Row) -> list[Any]:
-    exps = [mp.exp(v) for v in z]
+    exps = [_exp(v) for v in z]
     total = mp.fsum(exps)
     return [e / total for e in exps]
 
@@ -63,7 +66,7 @@ def log_softmax(z: Row) -> list[Any]:
 
 
 def class_log_odds(z: Row) -> list[Any]:
-    exps = [mp.exp(v) for v in z]
+    exps = [_exp(v) for v in z]
     before = list(accumulate(exps, initial=mp.mpf(0)))
     after = list(accumulate(reversed(exps), initial=mp.mpf(0)))[::-1]
     return [v - mp.log(b + a) for v, b, a in zip(z, before[:-1], after[1:], strict=True)]

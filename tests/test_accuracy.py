@@ -9,7 +9,7 @@ import pytest
 from logitkit.formulas import double_double
 from tests import oracle
 from tests.accuracy.draws import DTYPES
-from tests.accuracy.promises import Promise
+from tests.accuracy.promise import Promise
 from tests.accuracy.table import TABLES, Table
 from tests.backends import backend  # noqa: F401 - runs every test on both
 

@@ -14,18 +14,8 @@ import pytest
 import logitkit as lk
 from tests import oracle
 from tests.backends import backend  # noqa: F401 - runs every test on both
-from tests.contracts import (
-    DTYPES,
-    Case,
-    Draw,
-    Elementwise,
-    log_probs,
-    logits,
-    probs,
-    refuses,
-    weights,
-    yes_or_no,
-)
+from tests.cases import DTYPES, Case, Draw, log_probs, logits, probs, refuses, weights, yes_or_no
+from tests.contracts import Elementwise
 from tests.loss_contracts import (
     INF,
     NAN,

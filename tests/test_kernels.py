@@ -20,7 +20,7 @@ from torch.autograd import grad
 import logitkit as lk
 import logitkit.torch as lt
 from logitkit import kernels
-from tests.contracts import Array
+from tests.cases import Array
 
 INF, NAN = np.inf, np.nan
 # Around the number of lanes, of classes of a short row, and of lanes in a long one.

@@ -12,25 +12,9 @@ import pytest
 
 import logitkit as lk
 from tests import oracle
-from tests.contracts import (
-    DTYPES,
-    Case,
-    Rowwise,
-    class_log_probs,
-    class_probs,
-    logits,
-    refuses,
-)
-from tests.loss_contracts import (
-    INF,
-    LOWEST,
-    SCALES,
-    Loss,
-    PlainMean,
-    Z,
-    floats,
-    on_scale,
-)
+from tests.cases import DTYPES, Case, class_log_probs, class_probs, logits, refuses
+from tests.contracts import Rowwise
+from tests.loss_contracts import INF, LOWEST, SCALES, Loss, PlainMean, Z, floats, on_scale
 
 ROW_SCALES = {"logits": logits, "probs": class_probs, "log_probs": class_log_probs}
 

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 import logitkit as lk
 from logitkit.linear import BLOCK_BYTES, _Layer
 from tests import oracle
-from tests.contracts import DTYPES, Array, refuses
+from tests.cases import DTYPES, Array, refuses
 from tests.layers import (
     CLASSES,
     EPS,

@@ -13,21 +13,8 @@ from hypothesis import strategies as st
 
 import logitkit as lk
 from logitkit.linear import BLOCK_BYTES
-from tests.contracts import DTYPES, LAYOUTS, NOT_REAL, refuses
-from tests.layers import (
-    EPS,
-    FUNCTIONS,
-    INF,
-    NAN,
-    OPERANDS,
-    REDUCTIONS,
-    WIDTH,
-    agree,
-    apart,
-    call,
-    draw,
-    smallest_block,
-)
+from tests.cases import DTYPES, LAYOUTS, NOT_REAL, refuses
+from tests.layers import EPS, FUNCTIONS, INF, NAN, OPERANDS, REDUCTIONS, WIDTH, agree, apart, call, draw, smallest_block
 
 
 class TestIgnoredRows:

@@ -12,7 +12,8 @@ import logitkit as lk
 from logitkit._arrays import Float64s, by_element
 from tests import oracle
 from tests.backends import backend  # noqa: F401 - runs every test on both
-from tests.contracts import DTYPES, Case, Elementwise, log_probs, logits, probs, refuses
+from tests.cases import DTYPES, Case, log_probs, logits, probs, refuses
+from tests.contracts import Elementwise
 
 INF = np.inf
 TINY = float(np.finfo(np.float64).smallest_subnormal)

@@ -11,13 +11,8 @@ import numpy as np
 import pytest
 
 import logitkit as lk
-from tests.contracts import (
-    refuses,
-)
-from tests.loss_contracts import (
-    SCALES,
-    value,
-)
+from tests.cases import refuses
+from tests.loss_contracts import SCALES, value
 
 LOSSES = [
     lk.cross_entropy,

@@ -14,13 +14,9 @@ import logitkit as lk
 import logitkit.torch as lt
 from logitkit import kernels
 from tests.accuracy.draws import DTYPES
-from tests.accuracy.promises import TWINS, Promise
-from tests.twins import (
-    ALL,
-    Pair,
-    labels,
-    logits,
-)
+from tests.accuracy.promise import Promise
+from tests.accuracy.torch_promises import TWINS
+from tests.twins import ALL, Pair, labels, logits
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: the checks on a GPU did not run")

@@ -9,30 +9,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd import forward_ad, grad, gradcheck
-from torch.fx.experimental.proxy_tensor import make_fx
-from torch.testing._internal.two_tensor import TwoTensor
+from torch.autograd import grad
 
 import logitkit as lk
 import logitkit.torch as lt
-from tests import oracle
-from tests.twins import CLASSES, INF, NAN, ROWS, distributions, doubles, labels, proportions
+from tests.twins import CLASSES, INF, NAN, ROWS, doubles, labels
 
-# Forward mode and the compiler load what PyTorch itself still writes in a deprecated way.
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script.*` is deprecated:DeprecationWarning")
-
-Z, LABELS, SHARES, YES = doubles(ROWS, CLASSES), labels(ROWS), distributions(ROWS, CLASSES), proportions(ROWS, CLASSES)
-LAYER = doubles(5, CLASSES)
+Z = doubles(ROWS, CLASSES)
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
-LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
-    "indices": lambda z: lt.cross_entropy(z, LABELS),
-    "smoothed": lambda z: lt.cross_entropy(z, LABELS, label_smoothing=0.1),
-    "distributions": lambda z: lt.cross_entropy(z, SHARES),
-    "binary": lambda z: lt.binary_cross_entropy_with_logits(z, YES),
-    "layer": lambda z: lt.linear_cross_entropy(z, LAYER, LABELS),
-    "log_softmax": lambda z: lt.log_softmax(z, 1)[:, 0].sum(),
-    "class_log_odds": lambda z: lt.class_log_odds(z).sum(),
-}
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
@@ -77,96 +61,6 @@ def test_softplus_does_not_overflow_on_the_way() -> None:
         torch.testing.assert_close(*(grad(v.sum(), x)[0] for v in (ours, theirs)), rtol=1e-14, atol=0)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("margin", [-40.0, -17.0, -1.0, 0.0, 2.5, 17.0, 40.0])
-@pytest.mark.parametrize("kind", ["indices", "distributions", "smoothed", "binary"])
-def test_second_derivatives_keep_their_digits(kind: str, margin: float, dtype: torch.dtype) -> None:
-    calls: dict[str, Callable[[Tensor], Tensor]] = {
-        "indices": lambda z: lt.cross_entropy(z, torch.tensor([0])),
-        "distributions": lambda z: lt.cross_entropy(z, torch.tensor([[0.25, 0.75]], dtype=dtype)),
-        "smoothed": lambda z: lt.cross_entropy(z, torch.tensor([0]), label_smoothing=0.25),
-        "binary": lambda z: lt.binary_cross_entropy_with_logits(z[0, :1] - z[0, 1:], torch.ones(1, dtype=dtype)),
-    }
-    z = torch.tensor([[margin, 0.0]], dtype=dtype)
-    hessian = torch.func.hessian(calls[kind])(z).reshape(2, 2)
-    p = oracle.expit(oracle.exact(margin)[0])
-    exact = p * (1 - p)
-    assert oracle.ulps(hessian.numpy(), [exact, -exact, -exact, exact]).max() < 16
-
-
-def test_second_derivative_at_a_certain_class_is_zero() -> None:
-    for row in ([INF, 0.0], [0.0, -INF]):
-        for target in (torch.tensor([0]), torch.tensor([[1.0, 0.0]])):
-            hessian = torch.func.hessian(lambda z, t=target: lt.cross_entropy(z, t))(torch.tensor([row]))
-            assert (hessian == 0).all()
-
-
-def test_log_odds_without_a_rival_have_the_derivative_of_their_limit() -> None:
-    z = torch.tensor([0.0, -INF], requires_grad=True)
-    assert grad(lt.class_log_odds(z)[0], z)[0].tolist() == [1, -1]
-
-
-@pytest.mark.parametrize("name", LOSSES)
-class TestEveryTransform:
-    def test_forward_mode(self, name: str) -> None:
-        loss, direction = LOSSES[name], doubles(ROWS, CLASSES, seed=3)
-        z = Z.clone().requires_grad_()
-        expected = (grad(loss(z), z)[0] * direction).sum()
-        torch.testing.assert_close(torch.func.jvp(loss, (Z,), (direction,))[1], expected, rtol=1e-12, atol=1e-14)
-        with forward_ad.dual_level():
-            tangent = forward_ad.unpack_dual(loss(forward_ad.make_dual(Z, direction))).tangent
-        torch.testing.assert_close(tangent, expected, rtol=1e-12, atol=1e-14)
-
-    def test_many_cotangents_at_once(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("logitkit.torch._blocks.CPU_BLOCK", 4)
-        monkeypatch.setattr("logitkit.torch.linear.BLOCK", 5)
-        gradcheck(LOSSES[name], (Z.clone().requires_grad_(),), check_batched_grad=True, check_forward_ad=True)
-
-    @pytest.mark.parametrize("mode", ["real", "fake"])
-    def test_traced_graph_computes_the_same(self, name: str, mode: str) -> None:
-        slope = torch.func.grad(LOSSES[name])
-        graph = make_fx(slope, tracing_mode="real")(0.5 * Z) if mode == "real" else make_fx(LOSSES[name])(0.5 * Z)
-        expected = slope(Z) if mode == "real" else LOSSES[name](Z)
-        torch.testing.assert_close(graph(Z), expected, rtol=1e-12, atol=1e-14)
-
-    def test_no_sample_at_all(self, name: str) -> None:
-        assert torch.vmap(LOSSES[name])(torch.zeros(0, ROWS, CLASSES, dtype=torch.float64)).shape == (0,)
-
-    def test_logits_may_be_overwritten_before_the_backward_pass(self, name: str) -> None:
-        leaf = Z.clone().requires_grad_()
-        expected = grad(LOSSES[name](leaf), leaf)[0]
-        copy = leaf * 1
-        loss = LOSSES[name](copy)
-        if name != "layer":  # a product of matrices needs its operands
-            with torch.no_grad():
-                copy.zero_()
-        torch.testing.assert_close(grad(loss, leaf)[0], expected)
-
-    def test_subclasses_are_kept(self, name: str) -> None:
-        class Named(Tensor):
-            pass
-
-        assert type(LOSSES[name](Z.as_subclass(Named))) is Named
-
-    def test_wrappers_compute_what_they_wrap(self, name: str) -> None:
-        both = LOSSES[name](TwoTensor(Z, 2 * Z))
-        torch.testing.assert_close(both.a, LOSSES[name](Z))
-        torch.testing.assert_close(both.b, LOSSES[name](2 * Z))
-
-
-def test_module_with_a_loss_can_be_traced_symbolically() -> None:
-    class Model(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.loss = lt.CrossEntropyLoss(label_smoothing=0.1)
-
-        def forward(self, z: Tensor, y: Tensor) -> Tensor:
-            return self.loss(2 * z, y)
-
-    traced = torch.fx.symbolic_trace(Model())
-    torch.testing.assert_close(traced(Z, labels(ROWS)), Model()(Z, labels(ROWS)))
-
-
 def test_default_device_does_not_show() -> None:
     with torch.device("meta"):
         loss = lt.cross_entropy(Z, torch.zeros(ROWS, device="cpu").long(), label_smoothing=0.1)
@@ -204,27 +98,6 @@ def test_no_class_leaves_nothing() -> None:
     assert lt.log_softmax(empty, 1).shape == lt.class_log_odds(empty).shape == (3, 0)
     assert lt.cross_entropy(empty, torch.full((3,), -100), reduction="none").tolist() == [0, 0, 0]
     assert lt.cross_entropy(empty, empty, reduction="none").tolist() == [0, 0, 0]
-
-
-@pytest.mark.parametrize(("function", "outside"), [(lt.logit, 1.2), (lt.logit, -0.2), (lt.log1mexp, 0.5)])
-def test_outside_of_the_domain_the_derivative_is_no_number_either(
-    function: Callable[[Tensor], Tensor], outside: float
-) -> None:
-    x = torch.tensor(outside, requires_grad=True)
-    value = function(x)
-    assert value.isnan()
-    assert grad(value, x)[0].isnan()
-
-
-def test_derivatives_at_the_ends_of_the_domain() -> None:
-    for function, x, slope in (
-        (lt.logit, 0.0, INF),
-        (lt.logit, 1.0, INF),
-        (lt.log1mexp, 0.0, -INF),
-        (lt.softplus, 0.0, 0.5),
-    ):
-        leaf = torch.tensor(x, requires_grad=True)
-        assert grad(function(leaf), leaf)[0] == slope
 
 
 def test_target_a_rounding_above_one_is_one() -> None:
@@ -287,22 +160,3 @@ def test_layer_with_its_loss_is_a_module() -> None:
 def test_masked_value_beside_nan_is_nan() -> None:
     z = torch.tensor([[NAN, -INF, 0.0]])
     assert lt.cross_entropy(z, torch.tensor([2])).isnan()
-
-
-def test_compiled_by_the_default_backend_they_keep_their_digits() -> None:
-    # Its code for vectors turns expm1 into a difference, and atanh into one of logarithms.
-    for function, exact, value in (
-        (lt.log1mexp, oracle.log1mexp, -1e-8),
-        (lt.logit, oracle.logit, 0.4999999),
-        (lt.softplus, oracle.softplus, -30.0),
-    ):
-        x = torch.full((64,), value)
-        got = torch.compile(function, fullgraph=True)(x)
-        assert oracle.ulps(got.numpy()[:1], [exact(oracle.exact(x.numpy()[:1])[0])])[0] < 4
-    z = torch.zeros(2, 64, requires_grad=True)
-    with torch.no_grad():
-        z[:, 0] = 30.0
-    loss = torch.compile(lt.cross_entropy, fullgraph=True)(z, torch.tensor([0, 0]))
-    exact = oracle.cross_entropy(oracle.one_hot(0, 64), oracle.exact(z.detach().numpy()[0]))
-    assert oracle.ulps(loss.detach().numpy()[None], [exact])[0] < 6
-    assert (grad(loss, z)[0][:, 0] < 0).all()

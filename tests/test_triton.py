@@ -25,7 +25,8 @@ from logitkit import kernels
 from logitkit.torch import _device
 from tests import oracle
 from tests.accuracy.draws import DTYPES
-from tests.accuracy.promises import TWINS, Promise
+from tests.accuracy.promise import Promise
+from tests.accuracy.torch_promises import TWINS
 from tests.twins import (
     BINARY_CALLS,
     CLASS_CALLS,

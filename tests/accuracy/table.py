@@ -11,7 +11,9 @@ import scipy
 import torch
 
 from tests.accuracy.draws import DTYPES
-from tests.accuracy.promises import PROMISES, TWINS, Promise
+from tests.accuracy.promise import Promise
+from tests.accuracy.promises import PROMISES
+from tests.accuracy.torch_promises import TWINS
 
 CHAPTERS = Path(__file__).parents[2] / "chapters"
 VERSIONS = {"SciPy": scipy.__version__, "PyTorch": torch.__version__.split("+")[0]}

@@ -10,6 +10,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
 
 from . import chromium, server
 
+# What asserts on behalf of tests says what it compared, as they do.
+pytest.register_assert_rewrite("tests.browser.explorables", "tests.browser.explorable_numbers")
 BUILT = Path(__file__).parents[2] / "_build" / "html"
 
 
