@@ -4,10 +4,16 @@ It reads files and notebooks without importing or running them. It's an abstract
 computes with scales (scores, probabilities, log-probabilities), through assignments, containers, classes and functions,
 across the files of a project. When it doesn't know, it's silent.
 
-It needs the standard library alone, so that it also runs in a browser. From below: `values` and `sources`;
-`arithmetic`, `structures`, `builtin` and `keras` say what becomes of a scale; `expressions`, `calls`,
-`statements` and `interpreter` read a program; `facts` asks the registry; `rules` and `fixes` judge;
-`runner`, `output` and `command` face the user.
+It needs the standard library alone, so that it also runs in a browser. From below:
+
+- `values` and `choices` are what a name may stand for, `sources` are files, and `facts` asks the registry;
+- `arithmetic` and `structures` say what becomes of a scale, `rules` and `fixes` what's a mistake;
+- `reader` is the state of reading a program; given it, `modules` follows imports, `layers` looks into models,
+  `verdicts` finds what contradicts itself, and `transforms` changes scales;
+- `names`, `containers` and `expressions` read expressions, each on top of the one before;
+- `builtin`, `keras`, `models` and `library` say what a call gives that isn't the program's own;
+- `calls`, `statements` and `interpreter` read the rest, again one on top of the other;
+- `runner`, `output` and `command` face the user.
 """
 
 from logitkit.check.findings import Finding

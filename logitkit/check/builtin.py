@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
 
-from logitkit.check import arithmetic
+from logitkit.check import arithmetic, verdicts
+from logitkit.check.expressions import Expressions
 from logitkit.check.structures import last
 from logitkit.check.values import (
     MORE,
@@ -17,22 +17,20 @@ from logitkit.check.values import (
     Items,
     Made,
     Mapping,
+    Super,
     Symbol,
     Tensor,
     Thing,
     Value,
 )
 
-if TYPE_CHECKING:
-    from logitkit.check.interpreter import Interpreter
-
 __all__ = ["call"]
 
 
-def call(reader: Interpreter, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
+def call(reader: Expressions, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
     """What a built-in function gives."""
     if name == "super":
-        return reader.super_value()
+        return _super(reader)
     if name in ("list", "tuple", "sorted", "reversed", "set", "iter", "frozenset"):
         if not args:
             return Items([])
@@ -63,7 +61,7 @@ def call(reader: Interpreter, name: str, args: list[Value], kwargs: dict[str, Va
     if name == "len" and args and isinstance(args[0], Items) and not args[0].open:
         return Const(len(args[0].items))
     if name == "round" and len(args) == 1:
-        reader.compared(args[0], "round", 0.5, node)
+        verdicts.compared(reader, args[0], "round", 0.5, node)
         return Thing("labels")
     if name in ("int", "bool", "str", "float") and args and isinstance(args[0], Const):
         return _converted(name, args[0])
@@ -74,6 +72,14 @@ def call(reader: Interpreter, name: str, args: list[Value], kwargs: dict[str, Va
     if name in ("print", "repr", "id", "hash"):
         return Const(None)
     return Thing("", owner=None)
+
+
+def _super(reader: Expressions) -> Value:
+    """What `super()` is in the method that's being read."""
+    for frame in reversed(reader.frames):
+        if frame.owner is not None and frame.self_value is not None:
+            return Super(frame.self_value, frame.owner)
+    return Thing("super")
 
 
 def _mapping(value: Value) -> Mapping:
@@ -96,7 +102,7 @@ def _range(args: list[Value]) -> Value:
     return Items([Thing("index")], open=True)
 
 
-def _attribute(reader: Interpreter, name: str, args: list[Value]) -> Value:
+def _attribute(reader: Expressions, name: str, args: list[Value]) -> Value:
     owner, attribute = args[0], args[1]
     if not (isinstance(attribute, Const) and isinstance(attribute.value, str)):
         return Thing("attribute")

@@ -7,12 +7,13 @@ logits and a model of probabilities without mixing them up.
 from __future__ import annotations
 
 import ast
-import re
-from abc import abstractmethod
+from dataclasses import replace
 
-from logitkit.check import arithmetic
-from logitkit.check.expressions import Expressions, Frame, with_step
-from logitkit.check.structures import HEADS
+from logitkit.check import library, models, modules
+from logitkit.check.choices import alternatives, combine, each, read
+from logitkit.check.expressions import Expressions
+from logitkit.check.layers import own_head
+from logitkit.check.reader import Frame
 from logitkit.check.values import (
     MORE,
     Bound,
@@ -27,45 +28,25 @@ from logitkit.check.values import (
     Mapping,
     Method,
     Namespace,
-    Super,
+    Place,
+    Step,
     Symbol,
     Tensor,
     Thing,
     Value,
-    alternatives,
-    combine,
-    each,
-    read,
 )
 
-__all__ = ["Calls", "own_head", "telling"]
+__all__ = ["Calls", "telling"]
 
 FOREIGN_BUDGET = 300  # expressions read of another file's function that names nothing about scales,
 ALL_FOREIGN = 3_000  # and of all of them: a large package's base classes do much that has nothing to do with scales
 DEEPEST = 16  # calls inside calls
-_NUMBER = re.compile(r"\[-?\d+\]")
 
 
 class Calls(Expressions):
-    """Reads calls. What a library's function does is said by the subclass."""
+    """Reads calls. What a library's function does is said by `library` and `models`."""
 
     foreign = ALL_FOREIGN
-
-    @abstractmethod
-    def run(self, body: list[ast.stmt]) -> bool:
-        """Read statements; whether the program goes on after them."""
-
-    @abstractmethod
-    def library(self, path: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
-        """What a function or class of a library gives."""
-
-    @abstractmethod
-    def made(self, made: Made, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
-        """What a layer, loss or model of a library gives."""
-
-    @abstractmethod
-    def method(self, owner: Value, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
-        """What a method of a tensor, of an unknown thing or of a library's object gives."""
 
     def _Call(self, node: ast.Call) -> Value:
         function = self.value(node.func)
@@ -84,9 +65,14 @@ class Calls(Expressions):
         return self.call(function, args, kwargs, node)
 
     def call(self, function: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
-        """What a call gives; if it's not known which function is called, each in its turn."""
+        """What a call gives; if it's not known which function is called, each in its turn.
+
+        A loss chosen by name out of a dictionary is right if one of them is, since the name decides; if none is, that's
+        one mistake.
+        """
         if not isinstance(function, Choice):
             return self._call_one(function, args, kwargs, node)
+        before, accepted = len(self.findings), self.accepted
         options: list[tuple[Guard, Value]] = []
         for guard, one in alternatives(function, self.taken):
             if isinstance(one, Const):  # None can't be called
@@ -94,11 +80,20 @@ class Calls(Expressions):
             with self.assuming(guard):
                 found = self._call_one(one, [read(a, self.taken) for a in args], kwargs, node)
             options.extend((guard | inner, value) for inner, value in alternatives(found, self.taken | guard))
+        if self._by_name(function):
+            del self.findings[before + (self.accepted == accepted) :]
         return combine(options)
+
+    def _by_name(self, choice: Choice) -> bool:
+        """Whether each alternative goes with one key of a dictionary."""
+        return all(
+            any(truth and condition[0] == "==" and condition[1] in self.names for condition, truth in guard)
+            for guard, _ in choice.options
+        )
 
     def _call_one(self, function: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
         if isinstance(function, Symbol):
-            return self.library(function.path, args, kwargs, node)
+            return library.call(self, function.path, args, kwargs, node)
         if isinstance(function, Function):
             return self.apply(function, args, kwargs, node)
         if isinstance(function, Bound):
@@ -108,7 +103,7 @@ class Calls(Expressions):
         if isinstance(function, Instance):
             return self.call_instance(function, args, kwargs, node)
         if isinstance(function, Made):
-            return self.made(function, args, kwargs, node)
+            return models.call(self, function, args, kwargs, node)
         if isinstance(function, Method):
             return each(
                 function.owner, self.taken, lambda owner: self._call_method(owner, function.name, args, kwargs, node)
@@ -118,9 +113,20 @@ class Calls(Expressions):
             if head is not None:  # a ready-made model with a last layer of the program's own
                 return self.call(head, [Thing("features")], {}, node)
             if function.owner is not None and function.name:
-                return self.method(function.owner, function.name.rpartition(".")[2], args, kwargs, node)
+                return models.method(self, function.owner, function.name.rpartition(".")[2], args, kwargs, node)
             return Thing("", owner=function)
         return Thing("result")
+
+    def _call_method(
+        self, owner: Value, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST
+    ) -> Value:
+        if isinstance(owner, Items):
+            return self._list_method(owner, name, args, node)
+        if isinstance(owner, Mapping):
+            return self.mapping_method(owner, name, args, kwargs)
+        if isinstance(owner, Const):
+            return self._constant_method(owner, name, args)
+        return models.method(self, owner, name, args, kwargs, node)
 
     # Functions of the program
 
@@ -130,9 +136,9 @@ class Calls(Expressions):
         self.called.add(id(body))
         if len(self.frames) > DEEPEST or sum(frame.function is function for frame in self.frames) > 1:
             return Thing("recursion")
-        if function.module is self.frame.module or self.telling(function):
+        if function.module is self.frame.module or modules.telling(self.facts, function):
             return self._apply(function, args, kwargs, node)
-        if not self.matters(function.module) and not any(map(telling, args)):
+        if not modules.matters(self.facts, function.module) and not any(map(telling, args)):
             return Thing("", owner=None)
         found: Value = Thing("", owner=None)
         before, left = self.budget, self.foreign
@@ -161,10 +167,10 @@ class Calls(Expressions):
         what = f"returned by `{body.name}`"
         return each(result, self.taken, lambda one: self._returned(one, caller.module.source.place(node), what))
 
-    def _returned(self, value: Value, place: object, what: str) -> Value:
+    def _returned(self, value: Value, place: Place, what: str) -> Value:
         if isinstance(value, Items):
             return Items([self._returned(one, place, what) for one in value.items], value.open)
-        return with_step(value, place, what)  # type: ignore[arg-type]
+        return _with_step(value, place, what)
 
     def _result(self, frame: Frame, body: ast.FunctionDef | ast.AsyncFunctionDef) -> Value:
         if frame.yields:
@@ -210,20 +216,6 @@ class Calls(Expressions):
             self._run_if_simple(instance, later, node)
         return instance
 
-    def named_tuple(self, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
-        """The class that `collections.namedtuple` makes."""
-        names = args[1] if len(args) > 1 else kwargs.get("field_names", Const(""))
-        if isinstance(names, Const) and isinstance(names.value, str):
-            fields = names.value.replace(",", " ").split()
-        else:
-            parts = names.items if isinstance(names, Items) else []
-            fields = [one.value for one in parts if isinstance(one, Const) and isinstance(one.value, str)]
-        body: list[ast.stmt] = [
-            ast.AnnAssign(ast.Name(name, ast.Store()), ast.Constant(None), None, simple=1) for name in fields
-        ]
-        cls = ast.ClassDef("namedtuple", bases=[], keywords=[], body=body, decorator_list=[])
-        return Class(ast.copy_location(cls, node), self.frame.module, [Symbol("typing.NamedTuple")])
-
     def _run_if_simple(self, instance: Instance, name: str, node: ast.AST) -> None:
         """Flax's `setup`, Keras's `build`: methods that a framework calls to make layers."""
         found = next((one.names[name] for one in instance.cls.line() if name in one.names), None)
@@ -239,7 +231,7 @@ class Calls(Expressions):
                     return self._call_found(instance, self.attribute(instance, name), args, kwargs, node)
             if name in instance.attributes and name != "__call__":
                 return self._call_found(instance, instance.attributes[name], args, kwargs, node)
-        return self.call_base(instance, instance.cls, args, kwargs, node)
+        return models.call_base(self, instance, instance.cls, args, kwargs, node)
 
     def _call_found(
         self, instance: Instance, method: Value, args: list[Value], kwargs: dict[str, Value], node: ast.AST
@@ -249,103 +241,10 @@ class Calls(Expressions):
             return Thing("", owner=instance)
         return self.call(method, args, kwargs, node)
 
-    def call_base(
-        self, instance: Value, cls: Class, args: list[Value], kwargs: dict[str, Value], node: ast.AST
-    ) -> Value:
-        """What the library's class gives that an object's class comes from."""
-        base = next(iter(cls.libraries()), None)
-        if base is None or not isinstance(instance, Instance):
-            return Thing("", owner=instance)
-        made = Made(base, instance.given, instance.attributes, node, self.place(node), instance.attributes)
-        return self.made(made, args, kwargs, node)
 
-    def part(self, owner: Made | Instance, index: Value, node: ast.AST) -> Value:
-        """`owner[index]`."""
-        if isinstance(owner, Instance):
-            found = next((one.names["__getitem__"] for one in owner.cls.line() if "__getitem__" in one.names), None)
-            return self.call(Bound(found, [owner]), [index], {}, node) if found else Thing("element")
-        return Thing("element")
-
-    # Containers, and things nothing is known about
-
-    def _call_method(
-        self, owner: Value, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST
-    ) -> Value:
-        if isinstance(owner, Items):
-            return self._list_method(owner, name, args, node)
-        if isinstance(owner, Mapping):
-            return self._mapping_method(owner, name, args, kwargs)
-        if isinstance(owner, Const):
-            return self._constant_method(owner, name, args)
-        return self.method(owner, name, args, kwargs, node)
-
-    def _list_method(self, owner: Items, name: str, args: list[Value], node: ast.AST) -> Value:
-        if name in ("append", "add", "appendleft") and args:
-            owner.items.append(args[0])
-            if len(owner.items) > 64:
-                owner.items, owner.open = owner.items[:8], True
-        elif name in ("extend", "update") and args:
-            rows = arithmetic.moved(args[0]) if isinstance(args[0], Tensor) else None
-            owner.items.extend(args[0].items if isinstance(args[0], Items) else [rows] if rows else [])
-            owner.open |= not isinstance(args[0], Items) or args[0].open
-        elif name == "insert" and len(args) == 2:
-            if isinstance(args[0], Const) and isinstance(args[0].value, int):
-                owner.items.insert(args[0].value, args[1])
-        elif name in ("pop", "popleft"):
-            where = args[0] if args else Const(-1)
-            found = self.item(owner, where, node)
-            if isinstance(where, Const) and owner.items and not owner.open:
-                owner.items = [one for one in owner.items if one is not found]
-            return found
-        elif name in ("copy", "__reversed__"):
-            return Items(list(owner.items), owner.open)
-        elif name in ("clear",):
-            owner.items.clear()
-        return Const(None)
-
-    def _mapping_method(self, owner: Mapping, name: str, args: list[Value], kwargs: dict[str, Value]) -> Value:
-        if name in ("get", "pop", "setdefault") and args:
-            found = self._entry(owner, args[0])
-            missing = isinstance(args[0], Const) and args[0].value not in owner.items and not owner.open
-            return (args[1] if len(args) > 1 else kwargs.get("default", Const(None))) if missing else found
-        if name == "items":
-            return Items([Items([Const(key), one]) for key, one in owner.items.items()], owner.open)
-        if name == "values":
-            return Items(list(owner.items.values()), owner.open)
-        if name == "keys":
-            return Items([Const(key) for key in owner.items], owner.open)
-        if name == "copy":
-            return Mapping(dict(owner.items), owner.open)
-        if name == "update":
-            for one in args:
-                owner.items.update(one.items if isinstance(one, Mapping) else {})
-                owner.open |= not isinstance(one, Mapping) or one.open
-            owner.items.update({key: one for key, one in kwargs.items() if key != MORE})
-        return Thing(name)
-
-    def _constant_method(self, owner: Const, name: str, args: list[Value]) -> Value:
-        if isinstance(owner.value, str) and name in ("lower", "upper", "strip", "title", "capitalize") and not args:
-            return Const(getattr(owner.value, name)())
-        return Thing(name)
-
-    def super_value(self) -> Value:
-        """What `super()` is in the method that's being read."""
-        for frame in reversed(self.frames):
-            if frame.owner is not None and frame.self_value is not None:
-                return Super(frame.self_value, frame.owner)
-        return Thing("super")
-
-
-def own_head(model: Thing | Made) -> Made | Instance | None:
-    """The last layer that the program gave to a ready-made model, or put at the end of its last layers."""
-    for key in HEADS:
-        head = model.attributes.get(key)
-        if isinstance(head, Thing):
-            replaced = {int(index[1:-1]): one for index, one in head.attributes.items() if _NUMBER.fullmatch(index)}
-            head = replaced[-1 if -1 in replaced else max(replaced)] if replaced else None
-        if isinstance(head, Made | Instance):
-            return head
-    return None
+def _with_step(value: Value, place: Place, what: str) -> Value:
+    """A value with one more station on its way."""
+    return replace(value, step=Step(place, what, value.step), like=value) if isinstance(value, Tensor) else value
 
 
 def telling(value: Value) -> bool:

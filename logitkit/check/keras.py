@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TYPE_CHECKING
 
-from logitkit.check import structures
+from logitkit.check import layers, structures, transforms, verdicts
+from logitkit.check.choices import alternatives
+from logitkit.check.expressions import Expressions
 from logitkit.check.structures import last
 from logitkit.check.values import (
     SCORES,
@@ -24,11 +25,7 @@ from logitkit.check.values import (
     Tensor,
     Thing,
     Value,
-    alternatives,
 )
-
-if TYPE_CHECKING:
-    from logitkit.check.interpreter import Interpreter
 
 __all__ = ["METHODS", "apply", "call", "functional_layer", "method", "train"]
 
@@ -39,20 +36,20 @@ METHODS = frozenset(
 _JOINING = {"Concatenate": "concatenate", "concatenate": "concatenate"}
 
 
-def call(reader: Interpreter, path: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value | None:
+def call(reader: Expressions, path: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value | None:
     """Keras's functions that aren't facts about scales: `Input`, `get` by name, functional merging."""
     name = last(path)
     if name == "Input":
         return Thing("inputs")
     if name in ("get", "deserialize") and args and isinstance(args[0], Const):
-        return by_name(reader, args[0], path.rpartition(".")[0].rpartition(".")[2])
+        return by_name(args[0], path.rpartition(".")[0].rpartition(".")[2])
     if name in _JOINING and args and isinstance(args[0], Items):
-        return reader.transform("concatenate", args, {}, node)
+        return transforms.transform(reader, "concatenate", args, {}, node)
     return None
 
 
 def functional_layer(
-    reader: Interpreter, path: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST
+    reader: Expressions, path: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST
 ) -> Value | None:
     """TensorFlow 1's layers as functions, such as ``tf.layers.dense(x, 10, activation=tf.nn.softmax)``."""
     name = last(path)
@@ -63,7 +60,7 @@ def functional_layer(
     argument, default = ("activation_fn", Thing("relu")) if ".contrib." in path else ("activation", Const(None))
     units = args[1] if len(args) > 1 else kwargs.get("units", kwargs.get("num_outputs", kwargs.get("filters")))
     number = units.value if isinstance(units, Const) and isinstance(units.value, int) else None
-    made = reader.make(path, args, kwargs, node)
+    made = layers.make(reader, path, args, kwargs, node)
     scores = Tensor(
         SCORES, Step(made.place, f"`{name}` gives scores, which can be any real numbers"), name, number, source=made
     )
@@ -71,14 +68,14 @@ def functional_layer(
     return activate(reader, chosen, scores, made, node)
 
 
-def by_name(reader: Interpreter, value: Value, room: str) -> Value:
+def by_name(value: Value, room: str) -> Value:
     """The function that a string such as "softmax" or "binary_crossentropy" means."""
     if isinstance(value, Const) and isinstance(value.value, str):
         return Symbol(f"keras.{room}.{value.value}")
     return value
 
 
-def apply(reader: Interpreter, made: Made, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value | None:
+def apply(reader: Expressions, made: Made, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value | None:
     """What a Keras layer or model gives."""
     name = last(made.path)
     given = args[0] if args else kwargs.get("inputs", Thing("inputs"))
@@ -90,10 +87,10 @@ def apply(reader: Interpreter, made: Made, args: list[Value], kwargs: dict[str, 
         chosen = made.args[0] if made.args else made.kwargs.get("activation", made.kwargs.get("function", Const(None)))
         return activate(reader, chosen, given, made, node)
     if name in _JOINING:
-        return reader.transform("concatenate", [given], {}, node)
+        return transforms.transform(reader, "concatenate", [given], {}, node)
     if name in structures.SCORING_LAYERS:
         chosen = made.kwargs.get("activation", made.args[1] if name == "Dense" and len(made.args) > 1 else Const(None))
-        return activate(reader, chosen, reader.scores(made, node), made, node)
+        return activate(reader, chosen, layers.scores(made), made, node)
     return None
 
 
@@ -107,25 +104,25 @@ def output(model: Made) -> Value:
     return found
 
 
-def activate(reader: Interpreter, chosen: Value, value: Value, made: Made, node: ast.AST) -> Value:
+def activate(reader: Expressions, chosen: Value, value: Value, made: Made, node: ast.AST) -> Value:
     """The activation of a layer, given by name, as a function or as a layer."""
     if isinstance(chosen, Const) and chosen.value in (None, "linear"):
         return value
     if isinstance(chosen, Symbol) and last(chosen.path) == "linear":
         return value
-    with reader.standing(made):
-        return reader.call(by_name(reader, chosen, "activations"), [value], {}, made.node)
+    with layers.standing(reader, made):
+        return reader.call(by_name(chosen, "activations"), [value], {}, made.node)
 
 
 def method(
-    reader: Interpreter, model: Made | Instance, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST
+    reader: Expressions, model: Made | Instance, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST
 ) -> Value:
     """A method of a model."""
     if name == "add" and args and isinstance(model, Made):
-        reader.layers(model)
-        layers = model.attributes["layers"]
-        assert isinstance(layers, Items)
-        layers.items.append(args[0])
+        layers.inside(reader, model)
+        stack = model.attributes["layers"]
+        assert isinstance(stack, Items)
+        stack.items.append(args[0])
         return Const(None)
     if name == "pop" and isinstance(model, Made):
         kept = model.attributes.get("layers")
@@ -141,7 +138,7 @@ def method(
 
 
 def compile_model(
-    reader: Interpreter, model: Made | Instance, args: list[Value], kwargs: dict[str, Value], node: ast.AST
+    reader: Expressions, model: Made | Instance, args: list[Value], kwargs: dict[str, Value], node: ast.AST
 ) -> None:
     """Put the model's output into its losses and metrics."""
     loss = kwargs.get("loss", args[1] if len(args) > 1 else Const(None))
@@ -150,16 +147,16 @@ def compile_model(
     for one_loss, one_output in _pairs(loss, result):
         for guard, chosen in alternatives(one_loss, reader.taken):
             with reader.assuming(guard):
-                _call(reader, by_name(reader, chosen, "losses"), one_output, node)
+                _call(reader, by_name(chosen, "losses"), one_output, node)
     flat = metrics.items if isinstance(metrics, Items) else [metrics]
     for metric in flat:
         if isinstance(metric, Made | Symbol):
             _call(reader, metric, result, node)
         elif isinstance(metric, Const) and metric.value in ("accuracy", "acc"):
-            reader.accuracy(loss, result, node)
+            verdicts.accuracy(reader, result, node)
 
 
-def train(reader: Interpreter, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> None:
+def train(reader: Expressions, name: str, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> None:
     """Put a model's output into the loss that a training loop of a library is given with it."""
     model, loss = (
         args[at] if len(args) > at else kwargs.get(key, Const(None)) for at, key in structures.TRAINERS[name]
@@ -168,12 +165,12 @@ def train(reader: Interpreter, name: str, args: list[Value], kwargs: dict[str, V
         reader.call(loss, [reader.call(model, [Thing("inputs")], {}, node), Thing("target")], {}, node)
 
 
-def _call(reader: Interpreter, function: Value, result: Value, node: ast.AST) -> None:
+def _call(reader: Expressions, function: Value, result: Value, node: ast.AST) -> None:
     """Call a loss or metric the way Keras does: targets first."""
     if isinstance(function, Symbol):
         fact = reader.facts.of(function.path, [], {})
         if fact is not None and fact.form == "class":  # a class in place of an object: Keras makes one
-            function = reader.make(function.path, [], {}, node)
+            function = layers.make(reader, function.path, [], {}, node)
     if isinstance(function, Symbol | Made | Function | Bound | Instance | Class | Choice):
         reader.call(function, [Thing("y_true"), result], {}, node)
 

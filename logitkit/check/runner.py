@@ -19,10 +19,11 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 import logitkit
-from logitkit.check.expressions import TooLongError
+from logitkit.check import verdicts
 from logitkit.check.facts import Facts
 from logitkit.check.findings import Finding
 from logitkit.check.interpreter import Interpreter
+from logitkit.check.reader import TooLongError
 from logitkit.check.sources import BadFileError, Module, Project
 from logitkit.check.values import Place
 
@@ -85,7 +86,7 @@ def check_text(path: str, read: Callable[[str], str | None], roots: tuple[str, .
         pass
     except RecursionError:
         trouble = "nested too deeply to be read to the end"
-    reader.conclude()
+    verdicts.conclude(reader)
     return Result(path, tuple(_sorted(reader.findings, project)), trouble, tuple(project.modules))
 
 
