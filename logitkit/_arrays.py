@@ -141,7 +141,9 @@ def by_row(
     rows = math.prod(row_shape)
 
     def table(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.moveaxis(array, axis, -1).reshape(rows, classes) if array.ndim == len(shape) else array.ravel()
+        if array.ndim < len(shape):
+            return array.ravel()
+        return (array if axis == len(shape) - 1 else np.moveaxis(array, axis, -1)).reshape(rows, classes)
 
     tables = [table(a) for a in arrays]
     order: Literal["F", "C"] = "F" if classes <= FEW_CLASSES else "C"
