@@ -9,8 +9,10 @@
   const endings = "(?:e?s|ed|er|ing|e|ions?|ent|ence|y)";
   const plain = (text) => text.toLowerCase().replace(/(?<=[a-z]{2})is(e[drs]?|es|ing|ations?)\b/g, "iz$1");
   const words = (text) => plain(text).split(/[^\p{L}\p{N}_.+-]+/u).map((word) => word.replace(/^[.+-]+|[.+-]+$/g, "")).filter(Boolean);
-  const telling = (text) => words(text).filter((word) => !common.test(word));
   const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+  // A common word tells little, and only in a heading: "why is it called a logit" asks for its name, not what it is.
+  const weight = (word) => (common.test(word) ? 0.1 : 1);
+  const weigh = (words) => sum(words.map(weight));
 
   const root = document.documentElement.dataset.content_root;
   const places = searchIndex.flatMap(([address, page, sections]) => sections.map(([name, anchor, text, entries], at) => ({
@@ -21,8 +23,10 @@
   const usualLength = sum(places.map(({ text }) => text.length)) / places.length;
 
   // How often a text has a word: a number is itself, or one that rounds to it; a word may go on, but then counts for less.
+  // A compound is one in each of its spellings: "top_k" and "top-k", "cross entropy" and "crossentropy".
   const asking = (word) => {
-    const stem = word.replace(new RegExp(`(?<=^[a-z-]{4,}|^[a-z]{3}(?=s$))(?<!s(?=s$))${endings}$`), "").replace(/[.+]/g, "\\$&");
+    const stem = word.replace(new RegExp(`(?<=^[a-z-]{4,}|^[a-z]{3}(?=s$))(?<!s(?=s$))${endings}$`), "").replace(/[.+]/g, "\\$&")
+      .replace(/[-_]|(?<=^[a-z]{3,})(?=[a-z]{3,}$)/g, "[-_ ]?");
     const decimals = word.match(/^\d+\.(\d+)$/)?.[1].length;
     const start = `(?<![\\p{L}\\p{N}])${stem}`;
     const whole = new RegExp(`${start}${endings}?(?![\\p{L}\\p{N}_]|[.-]\\p{L})`, "gu");
@@ -38,29 +42,41 @@
   };
 
   // As in BM25, a word that is rare tells more, and one that is often in a text tells little more than one that is in it.
-  const search = (query) => {
-    const asked = [...new Set(telling(query).length ? telling(query) : words(query))].map(asking);
-    const found = new Map(asked.map((each) => [each, places.map((place) => {
-      const often = each.in(place.words);
+  const weighed = (word) => {
+    const each = asking(word);
+    const scores = places.map((place) => {
+      const often = weight(word) < 1 ? 0 : each.in(place.words);
       return 6 * Math.min(1, each.in(place.head)) + 6 * Math.max(0, ...place.entries.map((entry) => Math.min(1, each.in(entry)))) +
         2 * Math.min(1, each.in(place.pageHead)) * (often > 0) + 3 * often / (often + 0.75 * (1 + place.text.length / usualLength));
-    })]));
-    const rarity = new Map([...found].map(([each, scores]) => [each, Math.log2(1 + places.length / (1 + scores.filter(Boolean).length))]));
+    });
+    return { ...each, scores, rarity: weight(word) * Math.log2(1 + places.length / (1 + scores.filter(Boolean).length)) };
+  };
+  // A word that is nowhere is taken for the one it's nearest to, and finds what that would.
+  const understood = (word) => {
+    const each = weighed(word);
+    const unknown = !/\d/.test(word) && weight(word) === 1 && !each.scores.some(Boolean);
+    const better = unknown && nearest(word);
+    return { ...(better ? weighed(better) : each), unknown, typed: word, better: unknown ? better : word };
+  };
+  const search = (query) => {
+    const asked = [...new Set(words(query))].map(understood);
+    const all = weigh(asked.map(({ word }) => word));
     // How much of a name the query is, and of the query the name: "log-odds" is all of the term, and little of a long heading.
     const likeness = (name) => {
-      const there = telling(name);
-      const covered = sum(asked.map((each) => rarity.get(each) * Math.min(1, each.in(name)))) / sum([...rarity.values()]);
-      return covered * there.filter((word) => asked.some((each) => each.in(word) === 1)).length / Math.max(1, there.length);
+      const there = words(name);
+      const covered = sum(asked.map((each) => each.rarity * Math.min(1, each.in(name)))) / sum(asked.map(({ rarity }) => rarity));
+      return covered * weigh(there.filter((word) => asked.some((each) => each.in(word) === 1))) / weigh(there);
     };
     const results = places.map((place, at) => {
-      const met = asked.filter((each) => found.get(each)[at]);
-      const fit = Math.max(likeness(place.head), ...place.entries.map(likeness));
-      const score = sum(met.map((each) => rarity.get(each) * found.get(each)[at]));
-      return { ...place, score: score * (met.length / asked.length) ** 2 * (1 + fit) * (place.top ? 1.2 : 1) };
+      const met = asked.filter(({ scores }) => scores[at]);
+      const fit = Math.max(...[place.head, ...place.entries].map(likeness));
+      const score = sum(met.map(({ rarity, scores }) => rarity * scores[at])) * (weigh(met.map(({ word }) => word)) / all) ** 2;
+      // Of two that fit alike, the longer answers more: a section before a term of the glossary, and not a heading without text.
+      return { ...place, score: score * (1 + fit) * place.text.length / (place.text.length + 50) };
     }).filter(({ score }) => score > 0).sort((one, other) => other.score - one.score);
     const shown = results.filter(({ score, page }, at) =>
       score > results[0].score / 12 && results.slice(0, at).filter((each) => each.page === page).length < 3).slice(0, 20);
-    return { asked, shown, unknown: asked.filter((each) => !/\d/.test(each.word) && !found.get(each).some(Boolean)) };
+    return { asked, shown };
   };
 
   const marked = (text, asked) => {
@@ -109,22 +125,23 @@
     more.hidden = true;
     status.textContent = "";
     if (!words(query).length) return;
-    const { asked, shown, unknown } = search(query);
+    const { asked, shown } = search(query);
+    const told = asked.filter(({ word }) => weight(word) === 1);
     status.textContent = shown.length === 1 ? "1 result" : shown.length ? `${shown.length} results` : "Nothing has these words.";
     list.append(...shown.map(({ address, page, name, top, text }) => {
       const item = document.createElement("li");
       const link = document.createElement("a");
       link.href = address;
       link.textContent = top ? page : `${page} > ${name}`;
-      item.append(link, marked(quote(text, asked), asked));
+      item.append(link, marked(quote(text, told), told));
       return item;
     }));
-    if (!unknown.length && shown.length) return;
-    const better = asked.map((each) => (unknown.includes(each) ? nearest(each.word) : each.word)).filter(Boolean).join(" ");
+    if (shown.length && !asked.some(({ unknown }) => unknown)) return;
+    const better = asked.map((each) => each.better).filter(Boolean).join(" ");
     const link = more.querySelector("a");
     link.textContent = better;
     link.search = new URLSearchParams({ q: better });
-    link.parentElement.hidden = !better || better === asked.map(({ word }) => word).join(" ");
+    link.parentElement.hidden = !better || better === asked.map(({ typed }) => typed).join(" ");
     more.hidden = false;
   };
   for (const form of document.querySelectorAll("form.search")) {
