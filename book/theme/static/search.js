@@ -2,11 +2,14 @@
 // It answers as the reader types, in the list of contents and on its own page.
 "use strict";
 {
-  const common = new RegExp(`^(${"a|an|and|are|as|at|be|by|called|can|difference|between|do|does|for|from|have|how|i|if|in|is|it|" +
-    "mean|meaning|means|my|not|of|on|or|should|so|than|that|the|them|there|they|this|to|use|vs|was|we|what|when|where|which|" +
-    "who|why|will|with|you|your"})$`);
+  const common = new RegExp(`^(${"a|about|actually|after|also|always|am|an|and|any|are|as|at|be|been|before|between|but|by|called|can|could|" +
+    "did|difference|do|does|doing|each|ever|every|fix|for|from|get|gets|getting|give|gives|go|goes|going|had|has|" +
+    "have|help|how|i|if|in|into|is|it|its|just|like|make|makes|me|mean|meaning|means|my|need|no|not|now|of|on|" +
+    "only|or|other|please|put|really|should|so|some|still|such|than|that|the|them|then|there|these|they|this|" +
+    "those|to|too|try|trying|use|used|using|versus|very|vs|want|wants|was|way|we|were|what|when|where|which|who|" +
+    "why|will|with|would|yet|you|your"})$`);
   // British and American spellings are one, and so are a word's endings: "masks", "masked" and "masking".
-  const endings = "(?:e?s|ed|er|ing|e|ions?|ent|ence|y)";
+  const endings = "(?:e?s|ed|er|ing|e|ions?|ent|ence|y|ies)";
   const plain = (text) => text.toLowerCase().replace(/(?<=[a-z]{2})is(e[drs]?|es|ing|ations?)\b/g, "iz$1");
   const words = (text) => plain(text).split(/[^\p{L}\p{N}_.+-]+/u).map((word) => word.replace(/^[.+-]+|[.+-]+$/g, "")).filter(Boolean);
   const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
@@ -60,6 +63,9 @@
   };
   const search = (query) => {
     const asked = [...new Set(words(query))].map(understood);
+    // Two words side by side are one that may be written in any of its spellings, as is "ignore index".
+    const telling = words(query).filter((word) => weight(word) === 1);
+    const pairs = telling.slice(1).map((word, at) => weighed(`${telling[at]}_${word}`));
     const all = weigh(asked.map(({ word }) => word));
     // How much of a name the query is, and of the query the name: "log-odds" is all of the term, and little of a long heading.
     const likeness = (name) => {
@@ -70,7 +76,7 @@
     const results = places.map((place, at) => {
       const met = asked.filter(({ scores }) => scores[at]);
       const fit = Math.max(...[place.head, ...place.entries].map(likeness));
-      const score = sum(met.map(({ rarity, scores }) => rarity * scores[at])) * (weigh(met.map(({ word }) => word)) / all) ** 2;
+      const score = sum([...met.map(({ rarity, scores }) => rarity * scores[at]), ...pairs.map(({ rarity, scores }) => 0.5 * rarity * scores[at])]) * (weigh(met.map(({ word }) => word)) / all) ** 2;
       // Of two that fit alike, the longer answers more: a section before a term of the glossary, and not a heading without text.
       return { ...place, score: score * (1 + fit) * place.text.length / (place.text.length + 50) };
     }).filter(({ score }) => score > 0).sort((one, other) => other.score - one.score);
