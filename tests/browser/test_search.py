@@ -42,6 +42,23 @@ QUERIES = {
     "github action": "chapters/check",
 }
 
+# What a reader would ask, and the section that answers; it has to be the first.
+ANSWERS = {
+    "why does my loss go below zero": "symptoms.html#the-loss-is-zero-or-negative",
+    "from_logits true or false": "what-are-logits.html#which-scale-your-function-wants",
+    "threshold for bcewithlogits": "binary-multilabel.html#threshold-0-or-0-5",
+    "why is it called a logit": "history.html",
+    "log(0) in my loss": "traps.html#an-epsilon-inside-the-logarithm",
+    "fp16 cross entropy overflow": "floating-point.html#mixed-precision-what-stays-in-float32",
+    "top_p vs top_k sampling": "language-models.html#top-k-top-p-and-min-p-are-masks",
+    "how to get logits from sklearn": "raw-outputs.html#how-to-get-the-logits-of-a-trained-model",
+    "why multiply by T^2 distilation": "distillation.html#from-a-high-temperature-to-logits",
+    "multilabel classification loss function pytorch": "binary-multilabel.html#multi-label-or-multi-class",
+    "cross entropy loss returns nan with ignore index labels": "masks-weights-means.html#ignored-rows",
+    "undersampled negatives, how to fix predicted probabilities": "calibration.html#when-the-class-frequencies-change",
+    "should i put softmax in forward()": "raw-outputs.html#why-the-last-layer-has-no-activation",
+}
+
 
 def results(page: Page, base: str, query: str) -> list[str]:
     """Return the pages that a search finds, in order, each once and without its ending."""
@@ -55,6 +72,25 @@ def results(page: Page, base: str, query: str) -> list[str]:
 def test_search_finds(page, site, query):
     found = results(page, site, query)
     assert QUERIES[query] in found[:3], found[:8]
+
+
+@pytest.mark.parametrize("question", ANSWERS)
+def test_question_is_answered_by_the_first_result(page, site, question):
+    page.goto(f"{site}/search.html", wait_until="networkidle")
+    page.locator("article").get_by_label("Words to search for").fill(question)
+    expect(page.locator("#search-results li a").first).to_have_attribute("href", f"./chapters/{ANSWERS[question]}")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("multilabel", "multi-label"), ("top_k", "top-k"), ("logodds", "log-odds"), ("probability", "probabilities")],
+)
+def test_spellings_of_a_word_find_the_same(page, site, one, other):
+    assert results(page, site, one) == results(page, site, other)
+
+
+def test_misspelled_word_finds_what_was_meant(page, site):
+    assert results(page, site, "temprature scaling") == results(page, site, "temperature scaling")
 
 
 def test_number_finds_the_chapter_that_has_it_in_its_title(page, site):

@@ -76,9 +76,9 @@
     const results = places.map((place, at) => {
       const met = asked.filter(({ scores }) => scores[at]);
       const fit = Math.max(...[place.head, ...place.entries].map(likeness));
-      const score = sum([...met.map(({ rarity, scores }) => rarity * scores[at]), ...pairs.map(({ rarity, scores }) => 0.5 * rarity * scores[at])]) * (weigh(met.map(({ word }) => word)) / all) ** 2;
+      const score = sum(met.map(({ rarity, scores }) => rarity * scores[at])) + sum(pairs.map(({ rarity, scores }) => 0.5 * rarity * scores[at]));
       // Of two that fit alike, the longer answers more: a section before a term of the glossary, and not a heading without text.
-      return { ...place, score: score * (1 + fit) * place.text.length / (place.text.length + 50) };
+      return { ...place, score: score * weigh(met.map(({ word }) => word)) / all * (1 + fit) * place.text.length / (place.text.length + 50) };
     }).filter(({ score }) => score > 0).sort((one, other) => other.score - one.score);
     const shown = results.filter(({ score, page }, at) =>
       score > results[0].score / 12 && results.slice(0, at).filter((each) => each.page === page).length < 3).slice(0, 20);
@@ -122,7 +122,7 @@
   const nearest = (word) => {
     const known = new Set(words(places.flatMap(({ head, entries }) => [head, ...entries]).join(" ")));
     const off = new Map([...known].map((each) => [each, distance(word, each)]));
-    return [...known].filter((each) => off.get(each) < Math.min(3, word.length / 2)).sort((one, other) => off.get(one) - off.get(other))[0];
+    return [...known].filter((each) => off.get(each) < Math.min(3, word.length / 3)).sort((one, other) => off.get(one) - off.get(other))[0];
   };
 
   const answer = (box, query) => {
