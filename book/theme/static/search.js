@@ -64,8 +64,8 @@
   const search = (query) => {
     const asked = [...new Set(words(query))].map(understood);
     // Two words side by side are one that may be written in any of its spellings, as is "ignore index".
-    const telling = words(query).filter((word) => weight(word) === 1);
-    const pairs = telling.slice(1).map((word, at) => weighed(`${telling[at]}_${word}`));
+    const telling = asked.filter(({ word }) => weight(word) === 1);
+    const pairs = telling.slice(1).map(({ word }, at) => weighed(`${telling[at].word}_${word}`));
     const all = weigh(asked.map(({ word }) => word));
     // How much of a name the query is, and of the query the name: "log-odds" is all of the term, and little of a long heading.
     const likeness = (name) => {
