@@ -2,12 +2,13 @@
 // It answers as the reader types, in the list of contents and on its own page.
 "use strict";
 {
-  const common = new RegExp(`^(${"a|about|actually|after|also|always|am|an|and|any|are|as|at|be|been|before|between|but|by|called|can|could|" +
-    "did|difference|do|does|doing|each|ever|every|fix|for|from|get|gets|getting|give|gives|go|goes|going|had|has|" +
-    "have|help|how|i|if|in|into|is|it|its|just|like|make|makes|me|mean|meaning|means|my|need|no|not|now|of|on|" +
-    "only|or|other|please|put|really|should|so|some|still|such|than|that|the|them|then|there|these|they|this|" +
-    "those|to|too|try|trying|use|used|using|versus|very|vs|want|wants|was|way|we|were|what|when|where|which|who|" +
-    "why|will|with|would|yet|you|your"})$`);
+  const common = new RegExp(`^(${
+    "a|about|actually|after|also|always|am|an|and|any|are|as|at|be|been|before|between|but|by|called|can|could|did|" +
+    "difference|do|does|doing|each|ever|every|fix|for|from|get|gets|getting|give|gives|go|goes|going|had|has|have|help|how|" +
+    "i|if|in|into|is|it|its|just|like|make|makes|me|mean|meaning|means|my|need|no|not|now|of|on|only|or|other|please|put|" +
+    "really|should|so|some|still|such|than|that|the|them|then|there|these|they|this|those|to|too|try|trying|use|used|using|" +
+    "versus|very|vs|want|wants|was|way|we|were|what|when|where|which|who|why|will|with|would|yet|you|your"
+  })$`);
   // British and American spellings are one, and so are a word's endings: "masks", "masked" and "masking".
   const endings = "(?:e?s|ed|er|ing|e|ions?|ent|ence|y|ies)";
   const plain = (text) => text.toLowerCase().replace(/(?<=[a-z]{2})is(e[drs]?|es|ing|ations?)\b/g, "iz$1");
@@ -73,12 +74,14 @@
       const covered = sum(asked.map((each) => each.rarity * Math.min(1, each.in(name)))) / sum(asked.map(({ rarity }) => rarity));
       return covered * weigh(there.filter((word) => asked.some((each) => each.in(word) === 1))) / weigh(there);
     };
+    const total = (given, at) => sum(given.map(({ rarity, scores }) => rarity * scores[at]));
     const results = places.map((place, at) => {
       const met = asked.filter(({ scores }) => scores[at]);
+      const share = weigh(met.map(({ word }) => word)) / all;
       const fit = Math.max(...[place.head, ...place.entries].map(likeness));
-      const score = sum(met.map(({ rarity, scores }) => rarity * scores[at])) + sum(pairs.map(({ rarity, scores }) => 0.5 * rarity * scores[at]));
       // Of two that fit alike, the longer answers more: a section before a term of the glossary, and not a heading without text.
-      return { ...place, score: score * weigh(met.map(({ word }) => word)) / all * (1 + fit) * place.text.length / (place.text.length + 50) };
+      const length = place.text.length / (place.text.length + 50);
+      return { ...place, score: (total(met, at) + total(pairs, at) / 2) * share * (1 + fit) * length };
     }).filter(({ score }) => score > 0).sort((one, other) => other.score - one.score);
     const shown = results.filter(({ score, page }, at) =>
       score > results[0].score / 12 && results.slice(0, at).filter((each) => each.page === page).length < 3).slice(0, 20);
