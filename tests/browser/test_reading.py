@@ -172,7 +172,7 @@ def test_tables_of_words_are_read_on_a_phone_without_scrolling_or_broken_names(b
         assert narrow == []
 
 
-@pytest.mark.parametrize("name", ["stable-softmax", "binary-multilabel"])
+@pytest.mark.parametrize("name", ["stable-softmax", "binary-multilabel", "language-models"])
 def test_number_of_a_formula_stands_beside_it_on_a_phone(browser, site, name):
     with reader(browser, site, PHONE) as page:
         page.goto(f"{site}/chapters/{name}.html")
