@@ -13,7 +13,7 @@ import ctypes
 import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ Call = Callable[[], Any]
 
 # Calls shorter than this are repeated within a round, or the clock would be what is measured.
 LEAST_SECONDS = 0.005
+# After a call OpenMP's threads wait for the next at full speed for a while, on the processor that another one needs.
+REST = 0.005
 
 
 def configure(threads: int, fast: bool) -> None:
@@ -46,6 +48,7 @@ def rounds_of_seconds(calls: dict[str, Call], slow: str, threads: int, rounds: i
     for number in range(rounds + 2):  # the first two compile, warm up, and tell how long a call takes
         for name, call in calls.items():
             configure(threads, fast=name != slow)
+            sleep(REST)
             started = perf_counter()
             for _ in range(repeats[name]):
                 call()
