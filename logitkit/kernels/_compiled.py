@@ -571,7 +571,7 @@ def log_softmax(first, last, z, classes, out, left):
 def logsumexp(first, last, z, classes, limit, out, left):
     """Write the logsumexp of each row; left is one that's small beside the logarithm that it's the difference from."""
     most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
-    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
+    exps, errors = np.empty(tile.size), np.empty(0)  # float64 doesn't come here
     places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
     logs = np.empty(LANES)
     for start in range(first, last, most):
@@ -587,7 +587,7 @@ def logsumexp(first, last, z, classes, limit, out, left):
 def class_log_odds(first, last, z, classes, limit, out, left):
     """Write the log-odds of the classes of each row; left is a row with one near 0, or with a certain class."""
     most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
-    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
+    exps, errors = np.empty(tile.size), np.empty(0)  # float64 doesn't come here
     places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
     logs, near = np.empty(LANES), np.empty(tile.size)
     for start in range(first, last, most):
