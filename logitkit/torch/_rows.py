@@ -1,6 +1,6 @@
 """Rows of logits in native differentiable operations: log-probabilities whose derivatives keep their digits too.
 
-A row is seen from its largest logit, as in `logitkit.formulas.rows`: minus the log-probability of a class is
+A row is seen from its largest logit, as in `logitkit.simplex`: minus the log-probability of a class is
 
     log(1 + rest) - (z - largest),    rest = sum of exp(z - largest) over the other classes.
 
