@@ -12,6 +12,7 @@ other classes, which does not cancel; for a soft target it may, and is then comp
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -406,6 +407,11 @@ def focal_loss(
     require(exponent >= 0, exponent, "gamma", "be at least 0", "it is the exponent of 1 - p")
     positive = 1.0 if alpha is None else share(alpha, "alpha")
     negative = 1.0 if alpha is None else 1 - positive
+    divisor = divisor_for(prediction.size, reduction)
+    if kernels.suit(prediction):
+        weights = float(min(exponent, 2.0**1000)), positive, negative
+        losses = kernels.focal_loss(prediction, targets, *weights, reduction != "none")
+        return reduce(losses, divisor, reduction, prediction.dtype)
 
     def formula(x: Float64s, y: Float64s) -> tuple[Float64s]:
         against = np.where(y == 1, -x, x) + 0 * y  # the log-odds of the wrong answer
@@ -413,7 +419,7 @@ def focal_loss(
         return (zero_safe_product(np.where(y == 1, positive, negative), losses, np),)
 
     (losses,) = by_element(formula, [prediction, targets], [np.float64])
-    return reduce(losses, divisor_for(losses.size, reduction), reduction, prediction.dtype)
+    return reduce(losses, divisor, reduction, prediction.dtype)
 
 
 def kl_divergence(
@@ -484,7 +490,8 @@ def kl_divergence(
             ),
         )
 
-    (losses,) = by_row(formula, [target, prediction], axis, dtype)
+    kernel = partial(kernels.kl_divergence, target_scale, scale) if kernels.suit(prediction) else None
+    (losses,) = by_row(formula, [target, prediction], axis, dtype, kernel)
     return reduce(losses, divisor_for(losses.size, reduction), reduction, dtype)
 
 

@@ -24,6 +24,8 @@ from logitkit._arrays import Float64s, Floats
 OLDEST_TRITON = 3, 5
 # Numbers from which on a kernel is worth its call, and the first call the compiler's import; below that NumPy computes.
 WORTH_A_KERNEL = 1 << 12
+# The scales of a distribution, in the order of their numbers in kernels.
+SCALES = "logits", "probs", "log_probs"
 # Numbers for which one more thread is worth waking, and parts of each thread's share: one held up by another program
 # leaves the rest to the others.
 WORTH_A_THREAD, PARTS = 1 << 16, 8
@@ -164,6 +166,30 @@ def soft_cross_entropy(
     arrays = (values, classes, labels, ignored, shares, of_classes, smoothing, divisor, limit, losses, grads, left)
     run("soft_cross_entropy", rows, classes, *arrays, most_threads=most_threads)
     return losses, grads.reshape(logits.shape if grad else (0, classes)), left
+
+
+def focal_loss(x: Floats, y: Floats, exponent: float, positive: float, negative: float, summed: bool) -> Any:
+    """Return the focal losses of log-odds, or their sum; the last two numbers weigh the targets 1 and 0."""
+    from logitkit.kernels import _compiled
+
+    chunk, dtype = _compiled.CHUNK, _dtype_of_results(x)
+    chunks = -(-x.size // chunk)
+    losses, sums = np.empty(0 if summed else x.size, dtype), np.empty(chunks)
+    run("focal_loss", chunks, chunk, _flat(x), _flat(y), exponent, positive, negative, losses, sums)
+    with np.errstate(over="ignore"):  # a sum beyond the largest number is inf
+        return sums.sum() if summed else losses.reshape(x.shape)
+
+
+def kl_divergence(
+    target_scale: str, scale: str, target: Floats, prediction: Floats
+) -> tuple[Float64s, npt.NDArray[np.bool_]]:
+    """Return the divergence of each row's target from its prediction, and which rows are left."""
+    rows, classes = target.shape
+    of_target, of_prediction = (_flat(side.astype(np.result_type(target, prediction), copy=False)) for side in (target, prediction))
+    losses, left_of_target, left = np.empty(rows), np.zeros(rows, bool), np.zeros(rows, bool)
+    sides = of_target, SCALES.index(target_scale), of_prediction, SCALES.index(scale)
+    run("kl_divergence", rows, classes, *sides, classes, losses, left_of_target, left)
+    return losses, left_of_target | left
 
 
 def of_rows(

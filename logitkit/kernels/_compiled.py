@@ -23,6 +23,8 @@ CHUNK = 512
 # 1.5 * 2^52: adding it rounds to a whole number, which is then in the last bits.
 ROUNDER = 6755399441055744.0
 LOG2, LOG2_E = 0.6931471805599453, 1.4426950408889634
+# The scales of a distribution, and their numbers.
+LOGITS, PROBS, LOG_PROBS = 0, 1, 2
 # Down to here a sum doesn't feel that terms below 2^-1022 have fewer digits.
 SUBNORMAL_SUM = 2.0**-960
 
@@ -731,3 +733,128 @@ def soft_cross_entropy(
                 left[i] |= kept and (small[row] > 0.0 or is_small(pull, push, limit))
         if grad.size:
             store(exps, scales, classes, start, rows, grad)
+
+
+@inlined
+def first_half(x):
+    """Return a number's first 26 bits, whose product with another half is exact."""
+    return np.int64(np.float64(x).view(np.int64) & np.int64(-(2**27))).view(np.float64)
+
+
+@inlined
+def power_of_expit(size, log, exponent):
+    """Return expit(x)^exponent of a number from minus its logarithm, size + log <= size + log(2)."""
+    # Of a large size, the rounding error of the product would be multiplied by it.
+    high, half = first_half(exponent), first_half(size)
+    product = high * half
+    low = high * (size - half) + (exponent - high) * size
+    total, error = two_sum(product, (low if size < np.inf else 0.0) + exponent * log)
+    power = exp(-total)
+    return power - power * (error if total < np.inf else 0.0)
+
+
+@compiled
+def focal_loss(first, last, x, y, exponent, positive, negative, losses, sums):
+    """Write the focal losses of log-odds or each chunk's sum."""
+    exact = holds_float64(x)
+    e, loss = np.empty(CHUNK), np.empty(CHUNK)
+    for chunk in range(first, last):
+        start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
+        xs, ys = x[start:stop], y[start:stop]
+        exps_of_sizes(xs, True, e)
+        for i in range(xs.size):
+            z, t = np.float64(xs[i]), np.float64(ys[i])
+            log, against = log1p(e[i], True), (-z if t == 1.0 else z) + 0.0 * t  # the log-odds of the wrong answer
+            size = -against if against < 0.0 else 0.0
+            if exact:
+                power = power_of_expit(size, log, exponent)
+            else:
+                power = exp_narrow(-exponent * (size + log))
+            # Where nothing is to be weighed down, log-odds may be infinite.
+            power = 1.0 if exponent == 0.0 else power
+            value = power * (log + (against if against > 0.0 else 0.0))
+            weight = positive if t == 1.0 else negative
+            loss[i] = weight * (0.0 if (weight == 0.0) & (value == np.inf) else value)
+        if losses.size:
+            copy(loss[: xs.size], losses[start:stop])
+        else:
+            loss[xs.size :] = 0.0
+            sums[chunk] = sum_by_halves(loss)
+
+
+@inlined
+def log(x):
+    """Return log(x) of 0 <= x <= 1."""
+    deep = x < 2.0**-900
+    b = x * (2.0**128 if deep else 1.0)
+    shifted = rounded_log2(1.0, b)  # 2^k x is about 1
+    k, scale = shifted - ROUNDER, power_of_two(shifted)
+    near, k = log1p_near(b * scale - 1.0, True), k + (128.0 if deep else 0.0)
+    return -np.inf if x == 0.0 else (near - k * LOG2_LOW) - k * LOG2_HIGH
+
+
+@inlined
+def exp_minus_line(x):
+    """Return exp(x) - 1 - x of -1/2 <= x <= 1/2."""
+    x2 = x * x
+    low = (0.5 + 0.16666666666666666 * x) + (0.04166666666666706 + 0.00833333333333336 * x) * x2
+    high = (0.001388888888870455 + 0.00019841269841146993 * x) + (
+        2.4801587616145414e-05 + 2.755731943362024e-06 * x
+    ) * x2
+    top = (2.7557076636642725e-07 + 2.505194670972162e-08 * x) + (
+        2.0962955815976076e-09 + 1.6116496514371548e-10 * x
+    ) * x2
+    return x2 * (low + (x2 * x2) * (high + (x2 * x2) * top))
+
+
+@compiled
+def load_distribution(values, scale, classes, start, rows, logs, probs, errors, left):
+    """Write the log-probabilities and the probabilities of rows, given on one of the three scales."""
+    places, tops, rests, of_sums = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    if scale == LOGITS:
+        look(values, classes, start, rows, True, logs, probs, errors, tops, places, rests, of_sums, left)
+        for row in range(rows):
+            probs[places[row]] = 1.0
+        if not is_short(classes):
+            tops[:], rests[:], of_sums[:] = tops[0], rests[0], of_sums[0]
+        for j in range(0, logs.size, LANES):
+            log_p, p = logs[j : j + LANES], probs[j : j + LANES]
+            for lane in range(log_p.size):
+                difference, error = two_sum(log_p[lane], -tops[lane])
+                log_p[lane] = (difference - of_sums[lane]) + (error if difference > -np.inf else 0.0)
+                p[lane] = p[lane] / (1.0 + rests[lane])
+    elif scale == PROBS:
+        load(values, classes, start, rows, 0.0, probs)
+        for j in range(probs.size):
+            logs[j] = log(probs[j])
+    else:
+        load(values, classes, start, rows, -np.inf, logs)
+        for j in range(logs.size):
+            probs[j] = exp(logs[j])
+
+
+@compiled
+def kl_divergence(first, last, target, target_scale, z, scale, classes, losses, left_of_target, left):
+    """Write the divergence of each row's target from its prediction."""
+    most = rows_of_tile(classes)
+    of_target, logs = np.empty(size_of_tile(classes)), np.empty(size_of_tile(classes))
+    shares, probs = np.empty(logs.size), np.empty(logs.size)
+    errors = np.empty(logs.size if holds_float64(z) else 0)
+    totals, lows = np.empty(LANES), np.empty(LANES)
+    for start in range(first, last, most):
+        rows = min(most, last - start)
+        load_distribution(target, target_scale, classes, start, rows, of_target, shares, errors, left_of_target)
+        load_distribution(z, scale, classes, start, rows, logs, probs, errors, left)
+        for j in range(0, logs.size, LANES):
+            log_t, t = of_target[j : j + LANES], shares[j : j + LANES]
+            log_p, p = logs[j : j + LANES], probs[j : j + LANES]
+            for lane in range(t.size):
+                # t log(t/p) - t + p, which is never negative; near 0 as a function of log(p/t) alone.
+                ratio = log_p[lane] - log_t[lane]
+                near, far = t[lane] * exp_minus_line(ratio), (p[lane] - t[lane]) - t[lane] * ratio
+                term = near if abs(ratio) < 0.5 else far
+                p[lane] = p[lane] if t[lane] == 0.0 else term
+        errors[:] = 0.0  # in float64 the terms are added as if exactly
+        add_up(probs, errors, classes, totals, lows)
+        for row in range(rows):
+            losses[start + row] = totals[row]
