@@ -19,11 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from logitkit import kernels
-from logitkit._arrays import Float64s, Floats, as_floats, by_row, proportions, require, require_axis, require_within
+from logitkit._arrays import Float64s, Floats, as_floats, by_row, require, require_axis
+from logitkit._scales import as_distributions, as_rows, defined
 from logitkit.formulas import double_double
 
-# How far the sum of a row of probabilities may be from one: room for float16, and for probabilities made in float32.
-_SUM_TOLERANCE = {2: 2.0**-5, 4: 2.0**-11, 8: 2.0**-11}
 # Down to here the sum of a row, of up to 2^60 terms, does not feel that those below 2^-1022 have fewer digits.
 _SUBNORMAL_SUM = 2.0**-960
 
@@ -244,7 +243,7 @@ def center(z: npt.ArrayLike, axis: int = -1) -> Any:
     """
     logits = as_floats(z, "z")
     require(logits != np.inf, logits, "z", "be below inf", "a certain class has no centered logit")
-    logits, axis = as_logits(logits, "z", axis)
+    logits, axis = as_distributions(logits, "z", axis, "logits")
     (result,) = by_row(lambda z: (_center(z),), [logits], axis, logits.dtype)
     return result
 
@@ -294,67 +293,9 @@ def logits_from_probs(p: npt.ArrayLike, axis: int = -1) -> Any:
     >>> z.round(12) + 0.0
     array([ 1., -1.,  0.])
     """
-    probs, axis = as_probs(p, "p", axis)
+    probs, axis = as_distributions(p, "p", axis, "probs")
     (result,) = by_row(lambda p: (_center(np.log(p)),), [probs], axis, probs.dtype)
     return result
-
-
-def as_rows(z: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
-    """Return logits, and `axis` from the front."""
-    logits = as_floats(z, name)
-    return logits, require_axis(logits, name, axis)
-
-
-def as_logits(z: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
-    """Return logits whose softmax is defined, and `axis` from the front."""
-    logits, axis = as_rows(z, name, axis)
-    return defined(logits, name, axis), axis
-
-
-def defined(logits: Floats, name: str, axis: int) -> Floats:
-    """Return logits whose softmax is defined; a certain class becomes 0 against -inf."""
-    if np.isfinite(logits).all():
-        return logits
-    largest = logits.max(axis=axis, initial=-np.inf)
-    require(largest != -np.inf, largest, f"the largest of {name}", "be above -inf", "all classes of the row are masked")
-    certain = logits == np.inf
-    count = certain.sum(axis=axis)
-    require(
-        (count <= 1) | np.isnan(largest),
-        count,
-        f"the number of inf in {name}",
-        "be 0 or 1",
-        "only one class of a row can be certain",
-    )
-    rows = np.expand_dims(count == 1, axis) & ~np.isnan(logits)
-    return np.where(rows, np.where(certain, 0, -np.inf), logits).astype(logits.dtype)
-
-
-def as_probs(p: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
-    """Return probabilities that sum to one along the axis, and `axis` from the front."""
-    probs = as_floats(p, name)
-    axis = require_axis(probs, name, axis)
-    probs = proportions(probs, name, "did you pass logits? softmax turns them into probabilities")
-    require_sum_of_one(probs.sum(axis=axis, dtype=np.float64), probs, name, "are these independent (sigmoid) outputs?")
-    return probs, axis
-
-
-def as_log_probs(log_p: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
-    """Return log-probabilities whose exponentials sum to one along the axis, and `axis` from the front."""
-    log_probs = as_floats(log_p, name)
-    axis = require_axis(log_probs, name, axis)
-    hint = "did you pass logits? log_softmax turns them into log-probabilities"
-    require_within(log_probs, name, -np.inf, 0, hint)
-    with np.errstate(under="ignore"):
-        sums = np.exp(log_probs).sum(axis=axis, dtype=np.float64)
-    require_sum_of_one(sums, log_probs, f"exp({name})", hint)
-    return log_probs, axis
-
-
-def require_sum_of_one(sums: Any, source: Floats, name: str, hint: str) -> None:
-    """Raise unless the sums are one, as nearly as the dtype of `source` allows."""
-    off = np.abs(sums - 1) > _SUM_TOLERANCE[source.itemsize]
-    require(~np.asarray(off), np.asarray(sums), f"the sum of {name}", "be 1 in each row", hint)
 
 
 def round_to(values: Float64s, like: Floats) -> npt.NDArray[Any]:
@@ -518,7 +459,7 @@ def _each_row(formula: Any, logits: Floats, axis: int, kernel: Kernel | None) ->
         axis,
         logits.dtype,
         kernel,
-        lambda logits: defined(logits, "z", axis),
+        lambda logits: [defined(logits, "z", axis)],
     )
     return result
 

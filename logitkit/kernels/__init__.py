@@ -181,15 +181,21 @@ def focal_loss(x: Floats, y: Floats, exponent: float, positive: float, negative:
 
 
 def kl_divergence(
-    target_scale: str, scale: str, target: Floats, prediction: Floats
+    scales: Sequence[str], tolerances: Sequence[float], *sides: Floats
 ) -> tuple[Float64s, npt.NDArray[np.bool_]]:
-    """Return the divergence of each row's target from its prediction, and which rows are left."""
-    rows, classes = target.shape
-    of_target, of_prediction = (_flat(side.astype(np.result_type(target, prediction), copy=False)) for side in (target, prediction))
-    losses, left_of_target, left = np.empty(rows), np.zeros(rows, bool), np.zeros(rows, bool)
-    sides = of_target, SCALES.index(target_scale), of_prediction, SCALES.index(scale)
-    run("kl_divergence", rows, classes, *sides, classes, losses, left_of_target, left)
-    return losses, left_of_target | left
+    """Return the divergence of each row's target from its prediction, and which rows are left.
+
+    Left are also rows of probabilities whose sum is further from one than the side's tolerance.
+    """
+    rows, classes = sides[0].shape
+    dtype = np.result_type(*sides)
+    of_sides = [
+        (_flat(side.astype(dtype, copy=False)), SCALES.index(scale), tolerance)
+        for side, scale, tolerance in zip(sides, scales, tolerances, strict=True)
+    ]
+    losses, *left = np.empty(rows), np.zeros(rows, bool), np.zeros(rows, bool)
+    run("kl_divergence", rows, classes, *of_sides[0], *of_sides[1], classes, losses, *left)
+    return losses, left[0] | left[1]
 
 
 def of_rows(

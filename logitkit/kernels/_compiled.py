@@ -766,13 +766,10 @@ def focal_loss(first, last, x, y, exponent, positive, negative, losses, sums):
             z, t = np.float64(xs[i]), np.float64(ys[i])
             log, against = log1p(e[i], True), (-z if t == 1.0 else z) + 0.0 * t  # the log-odds of the wrong answer
             size = -against if against < 0.0 else 0.0
-            if exact:
-                power = power_of_expit(size, log, exponent)
-            else:
-                power = exp_narrow(-exponent * (size + log))
+            power = power_of_expit(size, log, exponent) if exact else exp_narrow(-exponent * (size + log))
             # Where nothing is to be weighed down, log-odds may be infinite.
             power = 1.0 if exponent == 0.0 else power
-            value = power * (log + (against if against > 0.0 else 0.0))
+            value = power * (log + (0.0 if against < 0.0 else against))
             weight = positive if t == 1.0 else negative
             loss[i] = weight * (0.0 if (weight == 0.0) & (value == np.inf) else value)
         if losses.size:
@@ -808,33 +805,44 @@ def exp_minus_line(x):
 
 
 @compiled
-def load_distribution(values, scale, classes, start, rows, logs, probs, errors, left):
-    """Write the log-probabilities and the probabilities of rows, given on one of the three scales."""
-    places, tops, rests, of_sums = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+def load_distribution(values, scale, tolerance, classes, start, rows, logs, probs, errors, left):
+    """Write the log-probabilities and the probabilities of rows on one of the three scales.
+
+    Left are rows that don't add up to one within the tolerance, and those that `look` leaves.
+    """
+    places, tops, rests, sums = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES), np.empty(LANES)
     if scale == LOGITS:
-        look(values, classes, start, rows, True, logs, probs, errors, tops, places, rests, of_sums, left)
+        look(values, classes, start, rows, True, logs, probs, errors, tops, places, rests, sums, left)
         for row in range(rows):
             probs[places[row]] = 1.0
         if not is_short(classes):
-            tops[:], rests[:], of_sums[:] = tops[0], rests[0], of_sums[0]
+            tops[:], rests[:], sums[:] = tops[0], rests[0], sums[0]
+        for lane in range(LANES):
+            rests[lane] = 1.0 / (1.0 + rests[lane])
         for j in range(0, logs.size, LANES):
             log_p, p = logs[j : j + LANES], probs[j : j + LANES]
             for lane in range(log_p.size):
                 difference, error = two_sum(log_p[lane], -tops[lane])
-                log_p[lane] = (difference - of_sums[lane]) + (error if difference > -np.inf else 0.0)
-                p[lane] = p[lane] / (1.0 + rests[lane])
-    elif scale == PROBS:
+                log_p[lane] = (difference - sums[lane]) + (error if difference > -np.inf else 0.0)
+                p[lane] *= rests[lane]
+        return
+    if scale == PROBS:
         load(values, classes, start, rows, 0.0, probs)
         for j in range(probs.size):
             logs[j] = log(probs[j])
     else:
         load(values, classes, start, rows, -np.inf, logs)
         for j in range(logs.size):
-            probs[j] = exp(logs[j])
+            probs[j] = 0.0 if logs[j] == -np.inf else exponential(logs[j], holds_float64(values))
+    add_up(probs, errors[:0], classes, sums, tops)
+    for row in range(rows):
+        left[start + row] = not abs(sums[row] - 1.0) <= tolerance
 
 
 @compiled
-def kl_divergence(first, last, target, target_scale, z, scale, classes, losses, left_of_target, left):
+def kl_divergence(
+    first, last, target, target_scale, target_tolerance, z, scale, tolerance, classes, losses, left_of_target, left
+):
     """Write the divergence of each row's target from its prediction."""
     most = rows_of_tile(classes)
     of_target, logs = np.empty(size_of_tile(classes)), np.empty(size_of_tile(classes))
@@ -843,8 +851,9 @@ def kl_divergence(first, last, target, target_scale, z, scale, classes, losses, 
     totals, lows = np.empty(LANES), np.empty(LANES)
     for start in range(first, last, most):
         rows = min(most, last - start)
-        load_distribution(target, target_scale, classes, start, rows, of_target, shares, errors, left_of_target)
-        load_distribution(z, scale, classes, start, rows, logs, probs, errors, left)
+        of_rows = classes, start, rows
+        load_distribution(target, target_scale, target_tolerance, *of_rows, of_target, shares, errors, left_of_target)
+        load_distribution(z, scale, tolerance, *of_rows, logs, probs, errors, left)
         for j in range(0, logs.size, LANES):
             log_t, t = of_target[j : j + LANES], shares[j : j + LANES]
             log_p, p = logs[j : j + LANES], probs[j : j + LANES]
