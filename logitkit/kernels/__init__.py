@@ -209,6 +209,17 @@ def of_rows(
     return results if reduced else results.reshape(logits.shape), left
 
 
+def gradient_of_rows(
+    kernel: str, logits: Floats, cotangents: Floats, most_threads: int
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return the gradient of what a kernel makes of rows of logits, and which rows are left."""
+    rows, classes = logits.shape
+    grads, left = np.empty(logits.shape, _dtype_of_results(logits)), np.zeros(rows, bool)
+    arrays = _flat(logits), classes, _flat(cotangents), grads.reshape(-1), left
+    run(kernel, rows, classes, *arrays, most_threads=most_threads)
+    return grads, left
+
+
 def _flat(values: Floats) -> npt.NDArray[Any]:
     """Return the values as kernels take them: one after another, in float32 or float64, and not protected."""
     flat = np.ascontiguousarray(values, np.float64 if values.dtype == np.float64 else np.float32).reshape(-1)

@@ -833,7 +833,7 @@ def load_distribution(values, scale, tolerance, classes, start, rows, logs, prob
     else:
         load(values, classes, start, rows, -np.inf, logs)
         for j in range(logs.size):
-            probs[j] = 0.0 if logs[j] == -np.inf else exponential(logs[j], holds_float64(values))
+            probs[j] = exp(logs[j])
     add_up(probs, errors[:0], classes, sums, tops)
     for row in range(rows):
         left[start + row] = not abs(sums[row] - 1.0) <= tolerance
@@ -867,3 +867,33 @@ def kl_divergence(
         add_up(probs, errors, classes, totals, lows)
         for row in range(rows):
             losses[start + row] = totals[row]
+
+
+@compiled
+def log_softmax_gradient(first, last, z, classes, cotangents, out, left):
+    """Write the gradient of each row's log-probabilities, given what each of them counts for."""
+    most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
+    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
+    places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
+    logs, owns, sums, ones = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.ones(LANES)
+    for start in range(first, last, most):
+        rows = min(most, last - start)
+        look(z, classes, start, rows, False, tile, exps, errors, tops, places, rests, logs, left)
+        load(cotangents, classes, start, rows, 0.0, tile)
+        for row in range(rows):
+            owns[row], tile[places[row]] = tile[places[row]], 0.0
+        errors[:] = 0.0
+        add_up(tile, errors, classes, sums, logs)
+        for row in range(rows):
+            # c - p sum(c), of the largest logit without the terms that are equal.
+            whole = 1.0 + rests[row]
+            tops[row], owns[row] = (owns[row] + sums[row]) / whole, (owns[row] * rests[row] - sums[row]) / whole
+        if not is_short(classes):
+            tops[:] = tops[0]
+        for j in range(0, tile.size, LANES):
+            slopes, e = tile[j : j + LANES], exps[j : j + LANES]
+            for lane in range(slopes.size):
+                slopes[lane] -= e[lane] * tops[lane]
+        for row in range(rows):
+            tile[places[row]] = owns[row]
+        store(tile, ones, classes, start, rows, out)
