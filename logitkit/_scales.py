@@ -42,12 +42,6 @@ def defined(rows: Floats, name: str, axis: int, scale: str = "logits") -> Floats
     return rows
 
 
-def as_distributions(values: npt.ArrayLike, name: str, axis: int, scale: str) -> tuple[Floats, int]:
-    """Return rows that stand for a distribution, and `axis` from the front."""
-    rows, axis = as_rows(values, name, axis, scale)
-    return defined(rows, name, axis, scale), axis
-
-
 def _with_certain_classes(logits: Floats, name: str, axis: int) -> Floats:
     """Return logits whose softmax is defined; a certain class becomes 0 against -inf."""
     if np.isfinite(logits).all():

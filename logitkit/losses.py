@@ -261,9 +261,12 @@ def binary_cross_entropy(
     scale, prediction = binary_prediction(logits=logits, probs=probs, log_probs=log_probs)
     arrays = binary_targets(target, prediction, weight, pos_weight)
     divisor, surprisal = divisor_for(prediction.size, reduction), _BINARY_LOSSES[scale]
-    if scale == "logits" and kernels.suit(prediction):
-        limit = 0.75 * cancellation_limit_of(prediction.dtype)
-        losses, *_ = kernels.binary_cross_entropy(arrays, limit, reduction != "none", None)
+    if kernels.suit(prediction):
+        if scale == "logits":
+            limit = 0.75 * cancellation_limit_of(prediction.dtype)
+            losses, *_ = kernels.binary_cross_entropy(arrays, limit, reduction != "none", None)
+        else:
+            losses = kernels.binary_cross_entropy_of(scale, arrays, reduction != "none")
         return reduce(losses, divisor, reduction, prediction.dtype)
 
     def formula(values: Float64s, y: Float64s, w: Float64s, a: Float64s) -> tuple[Float64s]:
@@ -501,6 +504,9 @@ def _kernel(targets: Targets, prediction: Floats, axis: int, scale: str, grad: b
 
     def kernel(logits: Floats, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]) -> tuple[Any, ...]:
         target = np.where(kept, labels, -1) if labels.ndim == 1 else labels
+        if scale != "logits":
+            tolerance = tolerance_of_sum(prediction.dtype)
+            return kernels.cross_entropy_of(scale, tolerance, logits, target, -1, targets.weight, targets.smoothing)
         if targets.hard:
             losses, *of_rows = kernels.cross_entropy(logits, target, -1, targets.weight, targets.divisor, grad)
         else:
@@ -510,7 +516,7 @@ def _kernel(targets: Targets, prediction: Floats, axis: int, scale: str, grad: b
 
     limit = cancellation_limit_of(prediction.dtype)
     # Nearly every gradient under a distribution needs twice the digits of float64.
-    usable = kernels.suit(prediction) and scale == "logits" and (targets.hard or limit < 1)
+    usable = kernels.suit(prediction) and (scale != "logits" or targets.hard or limit < 1)
     return kernel if usable else None, lambda rows, *of_rows: [defined(rows, scale, axis, scale), *of_rows]
 
 

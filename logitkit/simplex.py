@@ -12,7 +12,6 @@ the log-odds of a class are worked out in the book's chapter *Are raw logits log
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ import numpy.typing as npt
 
 from logitkit import kernels
 from logitkit._arrays import Float64s, Floats, as_floats, by_row, require, require_axis
-from logitkit._scales import as_distributions, as_rows, defined
+from logitkit._scales import as_rows, defined, tolerance_of_sum
 from logitkit.formulas import double_double
 
 # Down to here the sum of a row, of up to 2^60 terms, does not feel that those below 2^-1022 have fewer digits.
@@ -69,7 +68,7 @@ def logsumexp(z: npt.ArrayLike, axis: int = -1, keepdims: bool = False) -> Any:
     logits = as_floats(z, "z")
     axis = require_axis(logits, "z", axis)
     limit = cancellation_limit_of(logits.dtype)
-    kernel = _kernel_of_differences("logsumexp", logits, reduced=True)
+    kernel = _kernel("logsumexp", logits, limit, reduced=True)
     (result,) = by_row(lambda z: (shifted_logsumexp(z, limit),), [logits], axis, logits.dtype, kernel)
     result = round_to(result, logits)
     return np.expand_dims(result, axis) if keepdims else result[()]
@@ -200,7 +199,10 @@ def class_log_odds(z: npt.ArrayLike, axis: int = -1) -> Any:
     array([ 1.68673831, -2.04858735, -3.12692801])
     """
     logits, axis = as_rows(z, "z", axis)
-    return _each_row(_class_log_odds, logits, axis, _kernel_of_differences("class_log_odds", logits))
+    limit = cancellation_limit_of(logits.dtype)
+    # In float64 the largest logit's log-odds would be left in many rows.
+    kernel = _kernel("class_log_odds", logits, limit) if limit < 1 else None
+    return _each_row(_class_log_odds, logits, axis, kernel)
 
 
 def center(z: npt.ArrayLike, axis: int = -1) -> Any:
@@ -241,10 +243,14 @@ def center(z: npt.ArrayLike, axis: int = -1) -> Any:
     >>> lk.center([3.0, 1.0, 2.0])
     array([ 1., -1.,  0.])
     """
-    logits = as_floats(z, "z")
-    require(logits != np.inf, logits, "z", "be below inf", "a certain class has no centered logit")
-    logits, axis = as_distributions(logits, "z", axis, "logits")
-    (result,) = by_row(lambda z: (_center(z),), [logits], axis, logits.dtype)
+    logits, axis = as_rows(z, "z", axis)
+
+    def check(logits: Floats) -> list[Floats]:
+        require(logits != np.inf, logits, "z", "be below inf", "a certain class has no centered logit")
+        return [defined(logits, "z", axis)]
+
+    kernel = _kernel("center", logits, kernels.SCALES.index("logits"), 0.0)
+    (result,) = by_row(lambda z: (_center(z),), [logits], axis, logits.dtype, kernel, check)
     return result
 
 
@@ -293,8 +299,13 @@ def logits_from_probs(p: npt.ArrayLike, axis: int = -1) -> Any:
     >>> z.round(12) + 0.0
     array([ 1., -1.,  0.])
     """
-    probs, axis = as_distributions(p, "p", axis, "probs")
-    (result,) = by_row(lambda p: (_center(np.log(p)),), [probs], axis, probs.dtype)
+    probs, axis = as_rows(p, "p", axis, "probs")
+    kernel = _kernel("center", probs, kernels.SCALES.index("probs"), tolerance_of_sum(probs.dtype))
+
+    def check(probs: Floats) -> list[Floats]:
+        return [defined(probs, "p", axis, "probs")]
+
+    (result,) = by_row(lambda p: (_center(np.log(p)),), [probs], axis, probs.dtype, kernel, check)
     return result
 
 
@@ -440,16 +451,8 @@ def cancellation_limit_of(dtype: np.dtype[Any]) -> float:
 Kernel = Callable[[Floats], tuple[Any, ...]]
 
 
-def _kernel(name: str, logits: Floats) -> Kernel | None:
-    return partial(kernels.of_rows, name) if kernels.suit(logits) else None
-
-
-def _kernel_of_differences(name: str, logits: Floats, reduced: bool = False) -> Kernel | None:
-    """Return a kernel that leaves what has cancelled, which in float64 would be nearly all rows."""
-    limit = cancellation_limit_of(logits.dtype)
-    if limit == 1 or not kernels.suit(logits):
-        return None
-    return lambda rows: kernels.of_rows(name, rows, limit, reduced=reduced)
+def _kernel(name: str, logits: Floats, *options: float, reduced: bool = False) -> Kernel | None:
+    return (lambda rows: kernels.of_rows(name, rows, *options, reduced=reduced)) if kernels.suit(logits) else None
 
 
 def _each_row(formula: Any, logits: Floats, axis: int, kernel: Kernel | None) -> Any:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from typing import Any
 
 import mpmath
@@ -114,8 +115,13 @@ def test_rows_that_a_kernel_leaves_are_computed_among_the_others(dtype: Any, mon
         call()
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32])
-@pytest.mark.parametrize("function", [lk.logsumexp, lk.class_log_odds, lk.softmax, lk.log_softmax])
+@pytest.mark.parametrize(
+    ("function", "dtype"),
+    [
+        *product([lk.logsumexp, lk.class_log_odds, lk.softmax, lk.log_softmax], [np.float16, np.float32]),
+        *product([lk.logsumexp, lk.softmax, lk.log_softmax], [np.float64]),
+    ],
+)
 def test_rows_are_those_of_the_formulas(function: Any, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     computed = names_of_kernels(monkeypatch)
     for z, _ in batches(dtype):
@@ -125,7 +131,8 @@ def test_rows_are_those_of_the_formulas(function: Any, dtype: Any, monkeypatch: 
         got, expected = function(z), by_formula(partial(function, z), monkeypatch)
         assert computed == [function.__name__]
         np.testing.assert_array_equal(np.isfinite(got), np.isfinite(expected))
-        np.testing.assert_array_max_ulp(got[np.isfinite(got)], expected[np.isfinite(got)], 1)
+        units = 4 if dtype is np.float64 else 1
+        np.testing.assert_array_max_ulp(got[np.isfinite(got)], expected[np.isfinite(got)], units)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -148,6 +155,79 @@ def test_divergence_is_that_of_the_formula(
         np.testing.assert_array_equal(got[~finite], expected[~finite])
         # Where both nearly agree, the last digits of the logarithms are worth this much.
         np.testing.assert_allclose(got[finite], expected[finite], rtol=8 * np.finfo(dtype).eps, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("scale", ["probs", "log_probs"])
+def test_losses_of_distributions_are_those_of_the_formulas(
+    scale: str, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = names_of_kernels(monkeypatch)
+    for z, labels in batches(np.float32):
+        classes, shares = z.shape[1], special.softmax(z[::-1], axis=1).astype(dtype)
+        given: dict[str, Any] = {scale: SCALES[scale](z).astype(dtype), "reduction": "none"}
+        weight = np.linspace(0, 2, classes)
+        for target, options in (
+            (labels, {"ignore_index": 0 if classes > 1 else None}),
+            (labels, {"ignore_index": 1, "weight": weight, "label_smoothing": 0.1}),
+            (shares, {"weight": weight}),
+            (shares, {"label_smoothing": 0.5}),
+        ):
+            call = partial(lk.cross_entropy, target, **given, **options)
+            computed.clear()
+            got, expected = call(), by_formula(call, monkeypatch)
+            assert computed == ["cross_entropy_of"]
+            np.testing.assert_allclose(got, expected, rtol=4 * np.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("scale", ["probs", "log_probs"])
+def test_binary_losses_of_probabilities_are_those_of_the_formulas(
+    scale: str, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = names_of_kernels(monkeypatch)
+    x = np.concatenate([np.random.default_rng(0).normal(0, 5, (2008, 1)), [[40.0], [-INF], [NAN], [-700.0], [INF]]])
+    values = (special.expit if scale == "probs" else special.log_expit)(x).astype(dtype)
+    for y in (np.zeros_like(x), np.ones_like(x), np.linspace(0, 1, len(x))[:, None]):
+        for options in ({}, {"weight": np.linspace(0, 2, len(x))[:, None], "pos_weight": 3.0}, {"pos_weight": x >= 0}):
+            call = partial(lk.binary_cross_entropy, y, **{scale: values}, **options)
+            computed.clear()
+            got, expected = call(reduction="none"), by_formula(partial(call, reduction="none"), monkeypatch)
+            assert computed == ["binary_cross_entropy_of"]
+            np.testing.assert_allclose(got, expected, rtol=4 * np.finfo(dtype).eps, atol=0)
+            finite = np.isfinite(expected)
+            call = partial(call, weight=finite * 1.0, reduction="sum")
+            np.testing.assert_allclose(call(), by_formula(call, monkeypatch), rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_centered_logits_are_those_of_the_formula(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = names_of_kernels(monkeypatch)
+    for z, _ in batches(dtype):
+        z[0], z[1] = 1, z[1] * 1e-3 + 100  # a row whose every number is the mean, and one near it
+        if dtype is np.float64:
+            z[2] *= 2.0**1000
+        for call in (partial(lk.center, z), partial(lk.logits_from_probs, special.softmax(z, axis=1))):
+            computed.clear()
+            got, expected = call(), by_formula(call, monkeypatch)
+            assert computed == ["center"]
+            finite = np.isfinite(expected)
+            np.testing.assert_array_equal(got[~finite], expected[~finite])
+            # A logarithm that's rounded otherwise shows where it's near the mean.
+            near = 0 if call.func is lk.center else 4 * np.finfo(np.float64).eps * abs(expected[finite]).max(initial=0)
+            np.testing.assert_allclose(got[finite], expected[finite], rtol=4 * np.finfo(dtype).eps, atol=near)
+
+
+def test_centering_tells_rows_without_meaning() -> None:
+    z = np.random.default_rng(0).normal(size=(200, 5))
+    z[150] = -INF
+    with pytest.raises(ValueError, match=r"the largest of z\[150\] is -inf"):
+        lk.center(z)
+    z[120, 3] = INF
+    with pytest.raises(ValueError, match=r"z must be below inf, but z\[120, 3\] is inf"):
+        lk.center(z)
+    with pytest.raises(ValueError, match=r"the sum of p must be 1 in each row, but the sum of p\[170\] is 0\.5"):
+        lk.logits_from_probs(np.where(np.arange(200)[:, None] == 170, 0.25, np.full((200, 2), 0.5)))
 
 
 @pytest.mark.parametrize("classes", [3, 100])

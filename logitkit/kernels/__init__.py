@@ -126,6 +126,21 @@ def binary_cross_entropy(
         return sums.sum() if summed else losses.reshape(x.shape), grads, left
 
 
+def binary_cross_entropy_of(scale: str, operands: Sequence[Floats], summed: bool) -> npt.NDArray[Any]:
+    """Return losses of probabilities or log-probabilities, or their sum; the operands are those of the other."""
+    from logitkit.kernels import _compiled
+
+    x, y, *of_each = operands
+    chunk = _compiled.CHUNK
+    chunks = -(-x.size // chunk)
+    factors = [f.reshape(1) if f.size == 1 else np.broadcast_to(f, x.shape).ravel() for f in of_each]
+    losses, sums = np.empty(0 if summed else x.size, _dtype_of_results(x)), np.empty(chunks)
+    arrays = _flat(x), SCALES.index(scale), _flat(y), *factors, losses, sums
+    run("binary_cross_entropy_of", chunks, chunk, *arrays)
+    with np.errstate(over="ignore"):
+        return sums.sum() if summed else losses.reshape(x.shape)
+
+
 def cross_entropy(
     logits: Floats,
     labels: npt.NDArray[np.integer[Any]],
@@ -196,6 +211,28 @@ def kl_divergence(
     losses, *left = np.empty(rows), np.zeros(rows, bool), np.zeros(rows, bool)
     run("kl_divergence", rows, classes, *of_sides[0], *of_sides[1], classes, losses, *left)
     return losses, left[0] | left[1]
+
+
+def cross_entropy_of(
+    scale: str,
+    tolerance: float,
+    prediction: Floats,
+    target: npt.NDArray[Any],
+    ignored: int,
+    weights: Float64s,
+    smoothing: float,
+) -> tuple[Float64s, npt.NDArray[np.bool_]]:
+    """Return the loss of rows of probabilities or log-probabilities, and which rows are left.
+
+    Left are those of another sum than one, and those that hold NaN.
+    """
+    rows, classes = prediction.shape
+    values = _flat(prediction)
+    labels, shares = (np.empty(0, np.int64), _flat(target)) if target.ndim == 2 else (target, values[:0])
+    losses, left = np.empty(rows), np.zeros(rows, bool)
+    arrays = values, SCALES.index(scale), tolerance, classes, labels, ignored, shares, weights, smoothing, losses, left
+    run("cross_entropy_of", rows, classes, *arrays)
+    return losses, left
 
 
 def of_rows(

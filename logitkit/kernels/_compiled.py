@@ -123,12 +123,19 @@ def rounded_log2(a, b):
 
 
 @inlined
-def log1p_of_sum(x):
-    """Return log(1 + x) of 0 <= x < 2^1000."""
+def log1p_in_two(x):
+    """Return log(1 + x) of 0 <= x < 2^1000 as an exact multiple of a short log(2), and what remains."""
     shifted = rounded_log2(1.0 + x, 1.0)
     k, scale = shifted - ROUNDER, power_of_two(2.0 * ROUNDER - shifted)
     near = log1p_near(x * scale - (1.0 - scale), True)
-    return (near + k * LOG2_LOW) + k * LOG2_HIGH
+    return k * LOG2_HIGH, near + k * LOG2_LOW
+
+
+@inlined
+def log1p_of_sum(x):
+    """Return log(1 + x) of 0 <= x < 2^1000."""
+    high, low = log1p_in_two(x)
+    return low + high
 
 
 @inlined
@@ -573,7 +580,7 @@ def log_softmax(first, last, z, classes, out, left):
 def logsumexp(first, last, z, classes, limit, out, left):
     """Write the logsumexp of each row; left is one that's small beside the logarithm that it's the difference from."""
     most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
-    exps, errors = np.empty(tile.size), np.empty(0)  # float64 doesn't come here
+    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
     places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
     logs = np.empty(LANES)
     for start in range(first, last, most):
@@ -581,7 +588,9 @@ def logsumexp(first, last, z, classes, limit, out, left):
         look(z, classes, start, rows, True, tile, exps, errors, tops, places, rests, logs, left)
         for row in range(rows):
             i = start + row
-            out[i] = tops[row] + logs[row]
+            high, low = log1p_in_two(rests[row])
+            partial, error = two_sum(tops[row], high)
+            out[i] = partial + (low + error)
             left[i] |= abs(out[i]) < limit * logs[row]
 
 
@@ -896,4 +905,158 @@ def log_softmax_gradient(first, last, z, classes, cotangents, out, left):
                 slopes[lane] -= e[lane] * tops[lane]
         for row in range(rows):
             tile[places[row]] = owns[row]
+        store(tile, ones, classes, start, rows, out)
+
+
+@inlined
+def log_of_complement(p):
+    """Return log(1 - p) of 0 <= p <= 1."""
+    q = 1.0 - p
+    return log1p_near(-p, True) if p <= 0.25 else log(q) + (((1.0 - q) - p) / q if p < 0.5 else 0.0)
+
+
+@inlined
+def complement_of_exp(x):
+    """Return 1 - exp(x) of x <= 0."""
+    near = x >= -0.5
+    return -(x + exp_minus_line(x if near else 0.0)) if near else 1.0 - exp(x)
+
+
+@inlined
+def log1mexp_of(x):
+    """Return log(1 - exp(x)), NaN where x is positive."""
+    x = np.nan if x > 0.0 else x
+    return log_of_complement(exp(x)) if x < -LOG2 else log(complement_of_exp(x))
+
+
+@compiled
+def log1mexp(first, last, x, out, slopes):
+    """Write log(1 - exp(x)), NaN where x is positive, and if asked for its derivative."""
+    x, out, slopes = x[first:last], out[first:last], slopes[first:last]
+    for i in range(x.size):
+        out[i] = log1mexp_of(np.float64(x[i]))
+    for i in range(slopes.size):
+        slopes[i] = -exp(np.float64(x[i])) / complement_of_exp(np.float64(x[i])) if x[i] <= 0.0 else np.nan
+
+
+@compiled
+def binary_cross_entropy_of(first, last, x, scale, y, weight, pos_weight, losses, sums):
+    """Write the losses of probabilities or log-probabilities, or each chunk's sum."""
+    loss, w, a = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK)
+    w[:], a[:] = weight[0], pos_weight[0]
+    positive, negative = np.empty(CHUNK), np.empty(CHUNK)
+    for chunk in range(first, last):
+        start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
+        xs, ys = x[start:stop], y[start:stop]
+        if weight.size > 1:
+            copy(weight[start:stop], w)
+        if pos_weight.size > 1:
+            copy(pos_weight[start:stop], a)
+        if scale == PROBS:
+            for i in range(xs.size):
+                positive[i], negative[i] = log(np.float64(xs[i])), log_of_complement(np.float64(xs[i]))
+        else:
+            for i in range(xs.size):
+                positive[i], negative[i] = np.float64(xs[i]), log1mexp_of(np.float64(xs[i]))
+        for i in range(xs.size):
+            t = np.float64(ys[i])
+            yes, no = w[i] * (a[i] * t), w[i] * (1.0 - t)
+            # What has no weight may be infinite, but not NaN.
+            gain = (0.0 if (yes == 0.0) & (positive[i] == -np.inf) else yes * positive[i]) + (
+                0.0 if (no == 0.0) & (negative[i] == -np.inf) else no * negative[i]
+            )
+            loss[i] = 0.0 - gain
+        if losses.size:
+            copy(loss[: xs.size], losses[start:stop])
+        else:
+            loss[xs.size :] = 0.0
+            sums[chunk] = sum_by_halves(loss)
+
+
+@compiled
+def cross_entropy_of(
+    first, last, values, scale, tolerance, classes, labels, ignored, target, weights, smoothing, losses, left
+):
+    """Write the loss of rows of probabilities or log-probabilities; left are those that don't add up to one."""
+    most, hard = rows_of_tile(classes), (labels.size > 0) & (smoothing == 0.0)
+    logs, probs = np.empty(size_of_tile(classes)), np.empty(size_of_tile(classes))
+    shares, errors = np.empty(0 if hard else logs.size), np.empty(logs.size if holds_float64(values) else 0)
+    sums, lows = np.empty(LANES), np.empty(LANES)
+    for start in range(first, last, most):
+        rows = min(most, last - start)
+        if scale == PROBS:
+            load(values, classes, start, rows, 0.0, probs)
+        else:
+            load(values, classes, start, rows, -np.inf, logs)
+            for j in range(logs.size):
+                probs[j] = exp_narrow(logs[j])
+        add_up(probs, errors[:0], classes, sums, lows)
+        for row in range(rows):
+            left[start + row] = not abs(sums[row] - 1.0) <= tolerance
+        if hard:
+            for row in range(rows):
+                i = start + row
+                kept = labels[i] != ignored
+                label = labels[i] if kept else 0
+                value = np.float64(values[i * classes + label])
+                surprisal = 0.0 - (log(value) if scale == PROBS else value)
+                weight = weights[label] if weights.size else 1.0
+                losses[i] = weight * surprisal if kept and weight != 0.0 else 0.0
+            continue
+        load_shares(labels, target, weights, smoothing, classes, start, rows, shares)
+        if scale == PROBS:
+            for j in range(logs.size):
+                logs[j] = log(probs[j])
+        for j in range(logs.size):
+            logs[j] = 0.0 if shares[j] == 0.0 else shares[j] * (0.0 - logs[j])
+        errors[:] = 0.0
+        add_up(logs, errors, classes, sums, lows)
+        for row in range(rows):
+            losses[start + row] = 0.0 if labels.size > 0 and labels[start + row] == ignored else sums[row]
+
+
+@compiled
+def center(first, last, z, classes, scale, tolerance, out, left):
+    """Write logits, or the logarithms of probabilities, less the mean of those that aren't masked."""
+    most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
+    sums, lows, counts, sizes = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    ones = np.ones(LANES)
+    for start in range(first, last, most):
+        rows = min(most, last - start)
+        load(z, classes, start, rows, -np.inf if scale == LOGITS else 0.0, tile)
+        if scale == PROBS:
+            add_up(tile, tile[:0], classes, sums, lows)
+            for row in range(rows):
+                left[start + row] = not abs(sums[row] - 1.0) <= tolerance
+            for j in range(tile.size):
+                tile[j] = log(tile[j])
+        sums[:], lows[:], counts[:], sizes[:] = 0.0, 0.0, 0.0, 0.0
+        for j in range(0, tile.size, LANES):
+            values = tile[j : j + LANES]
+            for lane in range(values.size):
+                masked = values[lane] == -np.inf
+                value = 0.0 if masked else values[lane]
+                sums[lane], error = two_sum(sums[lane], value)
+                lows[lane] += error
+                counts[lane] += 0.0 if masked else 1.0
+                sizes[lane] = abs(value) if abs(value) > sizes[lane] else sizes[lane]
+        if not is_short(classes):
+            for lane in range(1, LANES):
+                sums[0], error = two_sum(sums[0], sums[lane])
+                lows[0] += lows[lane] + error
+                counts[0] += counts[lane]
+                sizes[0] = max(sizes[0], sizes[lane])
+            sums[:], lows[:], counts[:] = sums[0], lows[0], counts[0]
+        for row in range(rows):
+            # The sum of large numbers may overflow, and then its errors are lost.
+            left[start + row] |= not (counts[row] > 0.0 and sizes[row] < 2.0**900 and abs(sums[row]) < np.inf)
+        for j in range(0, tile.size, LANES):
+            values = tile[j : j + LANES]
+            for lane in range(values.size):
+                # z less the mean cancels where they're close, so the division comes last.
+                value, count = values[lane], counts[lane]
+                half = first_half(value)
+                difference, error = two_sum(count * half, -sums[lane])
+                centered = (difference + (error + (count * (value - half) - lows[lane]))) / count
+                values[lane] = -np.inf if value == -np.inf else centered
         store(tile, ones, classes, start, rows, out)
