@@ -61,13 +61,15 @@ def require(valid: npt.NDArray[np.bool_], values: npt.NDArray[Any], name: str, r
 
 def require_within(values: Floats, name: str, low: float, high: float, hint: str) -> None:
     """Raise unless every entry lies in [low, high]; NaN passes, to come out as NaN."""
+    if values.size and values.min() >= low and values.max() <= high:  # mostly so, and soon seen
+        return
     bounds = f"lie in [{low:g}, {high:g}]" if np.isfinite(low) else f"be at most {high:g}"
     require(~((values < low) | (values > high)), values, name, bounds, hint)
 
 
 def proportions(values: Floats, name: str, hint: str) -> Floats:
     """Return numbers in [0, 1]; what is a few roundings outside is taken for the 0 or 1 that it was meant to be."""
-    if values.size and values.min() >= 0 and values.max() <= 1:  # mostly so, and soon seen
+    if values.size and values.min() >= 0 and values.max() <= 1:
         return values
     slack = ROUNDINGS * np.finfo(values.dtype).eps
     require(~((values < -slack) | (values > 1 + slack)), values, name, "lie in [0, 1]", hint)
@@ -127,14 +129,14 @@ def by_row(
     axis: int,
     dtype: npt.DTypeLike,
     kernel: Callable[..., tuple[Any, ...]] | None = None,
-    check: Callable[[Floats], Floats] = lambda values: values,
+    check: Callable[..., Sequence[Floats]] = lambda *arrays: arrays,
 ) -> tuple[npt.NDArray[Any], ...]:
     """Apply a formula for rows of float64 along `axis`, block by block.
 
     The first array is full; each other one has either its shape or one value a row. Each result of the formula
     is one value a row (stored as float64, since it may still be reduced) or a full array (rounded to `dtype`).
     A kernel takes all rows at once; it returns the same results and, last, which rows it leaves to the formula. If
-    those are any, `check` raises where the first array has no meaning, or returns what is to be computed with.
+    those are any, `check` raises where the arrays have no meaning, or returns what is to be computed with.
     """
     shape = arrays[0].shape
     row_shape, classes = shape[:axis] + shape[axis + 1 :], shape[axis]
@@ -154,7 +156,7 @@ def by_row(
         *results, left = kernel(*tables)
         places = np.flatnonzero(left)
     if places is None or places.size:
-        tables[0] = table(check(arrays[0]))
+        tables = [table(a) for a in check(*arrays)]
     count = rows if places is None else places.size
     with np.errstate(all="ignore"):
         for start in range(0, max(results == [], count), step):

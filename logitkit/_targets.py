@@ -20,9 +20,7 @@ from logitkit._arrays import (
     require_same_shape,
     require_within,
 )
-from logitkit.simplex import as_log_probs, as_logits, as_probs, require_sum_of_one
-
-AS_SCALE = {"logits": as_logits, "probs": as_probs, "log_probs": as_log_probs}
+from logitkit._scales import as_rows, require_sum_of_one
 
 
 @dataclass(frozen=True)
@@ -123,9 +121,9 @@ def one_scale(**given: npt.ArrayLike | None) -> tuple[str, npt.ArrayLike]:
 
 
 def class_prediction(axis: int, **given: npt.ArrayLike | None) -> tuple[str, Floats, int]:
-    """Return the one prediction that is given: its scale, its values, and `axis` from the front."""
+    """Return the one prediction that is given: its name, its values, and `axis` from the front."""
     name, values = one_scale(**given)
-    return name, *AS_SCALE[name.removeprefix("target_")](values, name, axis)
+    return name, *as_rows(values, name, axis, name.removeprefix("target_"))
 
 
 def binary_prediction(**given: npt.ArrayLike | None) -> tuple[str, Floats]:

@@ -12,6 +12,7 @@ other classes, which does not cancel; for a soft target it may, and is then comp
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ import numpy.typing as npt
 
 from logitkit import kernels
 from logitkit._arrays import Float64s, Floats, Reduction, as_floats, by_element, by_row, require, require_same_shape
+from logitkit._scales import as_rows, defined, tolerance_of_sum
 from logitkit._targets import (
-    AS_SCALE,
     Targets,
     binary_prediction,
     binary_targets,
@@ -36,9 +37,7 @@ from logitkit.formulas import binary, double_double
 from logitkit.formulas.binary import zero_safe_product
 from logitkit.simplex import (
     Shifted,
-    as_rows,
     cancellation_limit_of,
-    defined,
     log_softmax64,
     others,
     round_to,
@@ -121,18 +120,15 @@ def cross_entropy(
     array([4.24835426e-18, 4.00000000e+01])
     """
     scale, values = one_scale(logits=logits, probs=probs, log_probs=log_probs)
-    prediction, axis = (as_rows if scale == "logits" else AS_SCALE[scale])(values, scale, axis)
+    prediction, axis = as_rows(values, scale, axis, scale)
     targets = class_targets(target, prediction, axis, weight, ignore_index, label_smoothing, reduction)
     cancellation_limit = cancellation_limit_of(prediction.dtype)
 
     def formula(values: Float64s, *t: Any) -> tuple[Float64s]:
         return (_expectation(0 - _log_probs(values, scale, cancellation_limit), targets, *t),)
 
-    arrays = [prediction, targets.labels, targets.kept]
-    if scale != "logits":
-        (losses,) = by_row(formula, arrays, axis, prediction.dtype)
-    else:
-        (losses,) = by_row(formula, arrays, axis, prediction.dtype, *_kernel(targets, prediction, axis, grad=False))
+    arrays, kernel = [prediction, targets.labels, targets.kept], _kernel(targets, prediction, axis, scale, grad=False)
+    (losses,) = by_row(formula, arrays, axis, prediction.dtype, *kernel)
     return reduce(losses, targets.divisor, reduction, prediction.dtype)
 
 
@@ -193,7 +189,9 @@ def cross_entropy_value_and_grad(
         ) / targets.divisor
 
     arrays = [prediction, targets.labels, targets.kept]
-    losses, grad = by_row(formula, arrays, axis, prediction.dtype, *_kernel(targets, prediction, axis, grad=True))
+    losses, grad = by_row(
+        formula, arrays, axis, prediction.dtype, *_kernel(targets, prediction, axis, "logits", grad=True)
+    )
     return reduce(losses, targets.divisor, reduction, prediction.dtype), grad
 
 
@@ -263,9 +261,12 @@ def binary_cross_entropy(
     scale, prediction = binary_prediction(logits=logits, probs=probs, log_probs=log_probs)
     arrays = binary_targets(target, prediction, weight, pos_weight)
     divisor, surprisal = divisor_for(prediction.size, reduction), _BINARY_LOSSES[scale]
-    if scale == "logits" and kernels.suit(prediction):
-        limit = 0.75 * cancellation_limit_of(prediction.dtype)
-        losses, *_ = kernels.binary_cross_entropy(arrays, limit, reduction != "none", None)
+    if kernels.suit(prediction):
+        if scale == "logits":
+            limit = 0.75 * cancellation_limit_of(prediction.dtype)
+            losses, *_ = kernels.binary_cross_entropy(arrays, limit, reduction != "none", None)
+        else:
+            losses = kernels.binary_cross_entropy_of(scale, arrays, reduction != "none")
         return reduce(losses, divisor, reduction, prediction.dtype)
 
     def formula(values: Float64s, y: Float64s, w: Float64s, a: Float64s) -> tuple[Float64s]:
@@ -406,6 +407,11 @@ def focal_loss(
     require(exponent >= 0, exponent, "gamma", "be at least 0", "it is the exponent of 1 - p")
     positive = 1.0 if alpha is None else share(alpha, "alpha")
     negative = 1.0 if alpha is None else 1 - positive
+    divisor = divisor_for(prediction.size, reduction)
+    if kernels.suit(prediction):
+        weights = min(float(exponent), 2.0**1000), positive, negative
+        losses = kernels.focal_loss(prediction, targets, *weights, reduction != "none")
+        return reduce(losses, divisor, reduction, prediction.dtype)
 
     def formula(x: Float64s, y: Float64s) -> tuple[Float64s]:
         against = np.where(y == 1, -x, x) + 0 * y  # the log-odds of the wrong answer
@@ -413,7 +419,7 @@ def focal_loss(
         return (zero_safe_product(np.where(y == 1, positive, negative), losses, np),)
 
     (losses,) = by_element(formula, [prediction, targets], [np.float64])
-    return reduce(losses, divisor_for(losses.size, reduction), reduction, prediction.dtype)
+    return reduce(losses, divisor, reduction, prediction.dtype)
 
 
 def kl_divergence(
@@ -484,15 +490,23 @@ def kl_divergence(
             ),
         )
 
-    (losses,) = by_row(formula, [target, prediction], axis, dtype)
+    def check(target: Floats, prediction: Floats) -> list[Floats]:
+        return [defined(target, target_name, axis, target_scale), defined(prediction, scale, axis, scale)]
+
+    tolerances = [tolerance_of_sum(side.dtype) for side in (target, prediction)]
+    kernel = partial(kernels.kl_divergence, (target_scale, scale), tolerances) if kernels.suit(prediction) else None
+    (losses,) = by_row(formula, [target, prediction], axis, dtype, kernel, check)
     return reduce(losses, divisor_for(losses.size, reduction), reduction, dtype)
 
 
-def _kernel(targets: Targets, prediction: Floats, axis: int, grad: bool) -> tuple[Any, Any]:
-    """Return the kernel of a loss of logits, if it's of use, and the check of what it leaves to the formula."""
+def _kernel(targets: Targets, prediction: Floats, axis: int, scale: str, grad: bool) -> tuple[Any, Any]:
+    """Return the kernel of a loss, if it's of use, and the check of what it leaves to the formula."""
 
     def kernel(logits: Floats, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]) -> tuple[Any, ...]:
         target = np.where(kept, labels, -1) if labels.ndim == 1 else labels
+        if scale != "logits":
+            tolerance = tolerance_of_sum(prediction.dtype)
+            return kernels.cross_entropy_of(scale, tolerance, logits, target, -1, targets.weight, targets.smoothing)
         if targets.hard:
             losses, *of_rows = kernels.cross_entropy(logits, target, -1, targets.weight, targets.divisor, grad)
         else:
@@ -502,8 +516,8 @@ def _kernel(targets: Targets, prediction: Floats, axis: int, grad: bool) -> tupl
 
     limit = cancellation_limit_of(prediction.dtype)
     # Nearly every gradient under a distribution needs twice the digits of float64.
-    usable = kernels.suit(prediction) and (targets.hard or limit < 1)
-    return kernel if usable else None, lambda logits: defined(logits, "logits", axis)
+    usable = kernels.suit(prediction) and (scale != "logits" or targets.hard or limit < 1)
+    return kernel if usable else None, lambda rows, *of_rows: [defined(rows, scale, axis, scale), *of_rows]
 
 
 def _expectation(

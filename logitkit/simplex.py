@@ -12,18 +12,16 @@ the log-odds of a class are worked out in the book's chapter *Are raw logits log
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from logitkit import kernels
-from logitkit._arrays import Float64s, Floats, as_floats, by_row, proportions, require, require_axis, require_within
+from logitkit._arrays import Float64s, Floats, as_floats, by_row, require, require_axis
+from logitkit._scales import as_rows, defined, tolerance_of_sum
 from logitkit.formulas import double_double
 
-# How far the sum of a row of probabilities may be from one: room for float16, and for probabilities made in float32.
-_SUM_TOLERANCE = {2: 2.0**-5, 4: 2.0**-11, 8: 2.0**-11}
 # Down to here the sum of a row, of up to 2^60 terms, does not feel that those below 2^-1022 have fewer digits.
 _SUBNORMAL_SUM = 2.0**-960
 
@@ -70,7 +68,7 @@ def logsumexp(z: npt.ArrayLike, axis: int = -1, keepdims: bool = False) -> Any:
     logits = as_floats(z, "z")
     axis = require_axis(logits, "z", axis)
     limit = cancellation_limit_of(logits.dtype)
-    kernel = _kernel_of_differences("logsumexp", logits, reduced=True)
+    kernel = _kernel("logsumexp", logits, limit, reduced=True)
     (result,) = by_row(lambda z: (shifted_logsumexp(z, limit),), [logits], axis, logits.dtype, kernel)
     result = round_to(result, logits)
     return np.expand_dims(result, axis) if keepdims else result[()]
@@ -201,7 +199,10 @@ def class_log_odds(z: npt.ArrayLike, axis: int = -1) -> Any:
     array([ 1.68673831, -2.04858735, -3.12692801])
     """
     logits, axis = as_rows(z, "z", axis)
-    return _each_row(_class_log_odds, logits, axis, _kernel_of_differences("class_log_odds", logits))
+    limit = cancellation_limit_of(logits.dtype)
+    # In float64 the largest logit's log-odds would be left in many rows.
+    kernel = _kernel("class_log_odds", logits, limit) if limit < 1 else None
+    return _each_row(_class_log_odds, logits, axis, kernel)
 
 
 def center(z: npt.ArrayLike, axis: int = -1) -> Any:
@@ -242,10 +243,14 @@ def center(z: npt.ArrayLike, axis: int = -1) -> Any:
     >>> lk.center([3.0, 1.0, 2.0])
     array([ 1., -1.,  0.])
     """
-    logits = as_floats(z, "z")
-    require(logits != np.inf, logits, "z", "be below inf", "a certain class has no centered logit")
-    logits, axis = as_logits(logits, "z", axis)
-    (result,) = by_row(lambda z: (_center(z),), [logits], axis, logits.dtype)
+    logits, axis = as_rows(z, "z", axis)
+
+    def check(logits: Floats) -> list[Floats]:
+        require(logits != np.inf, logits, "z", "be below inf", "a certain class has no centered logit")
+        return [defined(logits, "z", axis)]
+
+    kernel = _kernel("center", logits, kernels.SCALES.index("logits"), 0.0)
+    (result,) = by_row(lambda z: (_center(z),), [logits], axis, logits.dtype, kernel, check)
     return result
 
 
@@ -294,67 +299,14 @@ def logits_from_probs(p: npt.ArrayLike, axis: int = -1) -> Any:
     >>> z.round(12) + 0.0
     array([ 1., -1.,  0.])
     """
-    probs, axis = as_probs(p, "p", axis)
-    (result,) = by_row(lambda p: (_center(np.log(p)),), [probs], axis, probs.dtype)
+    probs, axis = as_rows(p, "p", axis, "probs")
+    kernel = _kernel("center", probs, kernels.SCALES.index("probs"), tolerance_of_sum(probs.dtype))
+
+    def check(probs: Floats) -> list[Floats]:
+        return [defined(probs, "p", axis, "probs")]
+
+    (result,) = by_row(lambda p: (_center(np.log(p)),), [probs], axis, probs.dtype, kernel, check)
     return result
-
-
-def as_rows(z: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
-    """Return logits, and `axis` from the front."""
-    logits = as_floats(z, name)
-    return logits, require_axis(logits, name, axis)
-
-
-def as_logits(z: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
-    """Return logits whose softmax is defined, and `axis` from the front."""
-    logits, axis = as_rows(z, name, axis)
-    return defined(logits, name, axis), axis
-
-
-def defined(logits: Floats, name: str, axis: int) -> Floats:
-    """Return logits whose softmax is defined; a certain class becomes 0 against -inf."""
-    if np.isfinite(logits).all():
-        return logits
-    largest = logits.max(axis=axis, initial=-np.inf)
-    require(largest != -np.inf, largest, f"the largest of {name}", "be above -inf", "all classes of the row are masked")
-    certain = logits == np.inf
-    count = certain.sum(axis=axis)
-    require(
-        (count <= 1) | np.isnan(largest),
-        count,
-        f"the number of inf in {name}",
-        "be 0 or 1",
-        "only one class of a row can be certain",
-    )
-    rows = np.expand_dims(count == 1, axis) & ~np.isnan(logits)
-    return np.where(rows, np.where(certain, 0, -np.inf), logits).astype(logits.dtype)
-
-
-def as_probs(p: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
-    """Return probabilities that sum to one along the axis, and `axis` from the front."""
-    probs = as_floats(p, name)
-    axis = require_axis(probs, name, axis)
-    probs = proportions(probs, name, "did you pass logits? softmax turns them into probabilities")
-    require_sum_of_one(probs.sum(axis=axis, dtype=np.float64), probs, name, "are these independent (sigmoid) outputs?")
-    return probs, axis
-
-
-def as_log_probs(log_p: npt.ArrayLike, name: str, axis: int) -> tuple[Floats, int]:
-    """Return log-probabilities whose exponentials sum to one along the axis, and `axis` from the front."""
-    log_probs = as_floats(log_p, name)
-    axis = require_axis(log_probs, name, axis)
-    hint = "did you pass logits? log_softmax turns them into log-probabilities"
-    require_within(log_probs, name, -np.inf, 0, hint)
-    with np.errstate(under="ignore"):
-        sums = np.exp(log_probs).sum(axis=axis, dtype=np.float64)
-    require_sum_of_one(sums, log_probs, f"exp({name})", hint)
-    return log_probs, axis
-
-
-def require_sum_of_one(sums: Any, source: Floats, name: str, hint: str) -> None:
-    """Raise unless the sums are one, as nearly as the dtype of `source` allows."""
-    off = np.abs(sums - 1) > _SUM_TOLERANCE[source.itemsize]
-    require(~np.asarray(off), np.asarray(sums), f"the sum of {name}", "be 1 in each row", hint)
 
 
 def round_to(values: Float64s, like: Floats) -> npt.NDArray[Any]:
@@ -499,16 +451,8 @@ def cancellation_limit_of(dtype: np.dtype[Any]) -> float:
 Kernel = Callable[[Floats], tuple[Any, ...]]
 
 
-def _kernel(name: str, logits: Floats) -> Kernel | None:
-    return partial(kernels.of_rows, name) if kernels.suit(logits) else None
-
-
-def _kernel_of_differences(name: str, logits: Floats, reduced: bool = False) -> Kernel | None:
-    """Return a kernel that leaves what has cancelled, which in float64 would be nearly all rows."""
-    limit = cancellation_limit_of(logits.dtype)
-    if limit == 1 or not kernels.suit(logits):
-        return None
-    return lambda rows: kernels.of_rows(name, rows, limit, reduced=reduced)
+def _kernel(name: str, logits: Floats, *options: float, reduced: bool = False) -> Kernel | None:
+    return (lambda rows: kernels.of_rows(name, rows, *options, reduced=reduced)) if kernels.suit(logits) else None
 
 
 def _each_row(formula: Any, logits: Floats, axis: int, kernel: Kernel | None) -> Any:
@@ -518,7 +462,7 @@ def _each_row(formula: Any, logits: Floats, axis: int, kernel: Kernel | None) ->
         axis,
         logits.dtype,
         kernel,
-        lambda logits: defined(logits, "z", axis),
+        lambda logits: [defined(logits, "z", axis)],
     )
     return result
 

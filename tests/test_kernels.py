@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from typing import Any
 
 import mpmath
@@ -25,12 +26,19 @@ from tests.cases import Array
 INF, NAN = np.inf, np.nan
 # Around the number of lanes, of classes of a short row, and of lanes in a long one.
 CLASSES = (1, 2, 10, 64, 65, 129, 1000)
+SCALES: dict[str, Callable[[Array], Array]] = {
+    "logits": lambda z: z,
+    "probs": partial(special.softmax, axis=1),
+    "log_probs": partial(special.log_softmax, axis=1),
+}
 ROWS = "[[3., 1, 0], [0, 40, 1], [1, 2, 0]]"
 LOSS = f"""import logitkit as lk
 lk.kernels.WORTH_A_KERNEL = 0
 print(*lk.cross_entropy_value_and_grad([0, 1, 2], logits={ROWS}))
 print(*lk.cross_entropy_value_and_grad([0, 1, 2], logits={ROWS}, label_smoothing=0.1))
 print(*lk.binary_cross_entropy_value_and_grad([0, 1, 1], logits=[0.5, 40, -800]))
+print(lk.focal_loss([0, 1, 1], logits=[0.5, 40, -800]))
+print(lk.kl_divergence(target_logits={ROWS}, probs=[[0.5, 0.25, 0.25]] * 3))
 print(lk.softmax({ROWS}), lk.log_softmax({ROWS}), lk.logit([0, 0.3, 0.5]), lk.expit([-3, 3]), lk.log_expit([-30, 5]))"""
 
 
@@ -44,6 +52,19 @@ def by_formula(call: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
     with monkeypatch.context() as patch:
         patch.setattr(kernels, "why_off", lambda: "a test compares with the formulas")
         return call()
+
+
+def names_of_kernels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which each kernel adds its name when it's called."""
+    computed: list[str] = []
+    run_kernel = kernels.run
+
+    def note(name: str, *args: Any, **options: Any) -> None:
+        computed.append(name)
+        run_kernel(name, *args, **options)
+
+    monkeypatch.setattr(kernels, "run", note)
+    return computed
 
 
 def batches(dtype: Any) -> Iterator[tuple[Array, Array]]:
@@ -94,16 +115,15 @@ def test_rows_that_a_kernel_leaves_are_computed_among_the_others(dtype: Any, mon
         call()
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32])
-@pytest.mark.parametrize("function", [lk.logsumexp, lk.class_log_odds, lk.softmax, lk.log_softmax])
+@pytest.mark.parametrize(
+    ("function", "dtype"),
+    [
+        *product([lk.logsumexp, lk.class_log_odds, lk.softmax, lk.log_softmax], [np.float16, np.float32]),
+        *product([lk.logsumexp, lk.softmax, lk.log_softmax], [np.float64]),
+    ],
+)
 def test_rows_are_those_of_the_formulas(function: Any, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    computed, run_kernel = [], kernels.run
-
-    def note(name: str, *args: Any, **options: Any) -> None:
-        computed.append(name)
-        run_kernel(name, *args, **options)
-
-    monkeypatch.setattr(kernels, "run", note)
+    computed = names_of_kernels(monkeypatch)
     for z, _ in batches(dtype):
         z[0] = 0  # ties, whose log-odds and whose logsumexp less log C are 0
         z[1] -= dtype(special.logsumexp(z[1].astype(np.float64)))
@@ -111,7 +131,135 @@ def test_rows_are_those_of_the_formulas(function: Any, dtype: Any, monkeypatch: 
         got, expected = function(z), by_formula(partial(function, z), monkeypatch)
         assert computed == [function.__name__]
         np.testing.assert_array_equal(np.isfinite(got), np.isfinite(expected))
-        np.testing.assert_array_max_ulp(got[np.isfinite(got)], expected[np.isfinite(got)], 1)
+        units = 4 if dtype is np.float64 else 1
+        np.testing.assert_array_max_ulp(got[np.isfinite(got)], expected[np.isfinite(got)], units)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("target_scale", SCALES)
+@pytest.mark.parametrize("scale", SCALES)
+def test_divergence_is_that_of_the_formula(
+    target_scale: str, scale: str, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = names_of_kernels(monkeypatch)
+    rng = np.random.default_rng(0)
+    for z, _ in batches(np.float32):
+        other = z + rng.normal(0, 1 if z.shape[0] % 2 else 1e-2, z.shape)
+        sides = {f"target_{target_scale}": SCALES[target_scale](other), scale: SCALES[scale](z)}
+        sides = {name: side.astype(dtype) for name, side in sides.items()}
+        call = partial(lk.kl_divergence, **sides, reduction="none")
+        computed.clear()
+        got, expected = call(), by_formula(call, monkeypatch)
+        assert computed == ["kl_divergence"]
+        finite = np.isfinite(expected)
+        np.testing.assert_array_equal(got[~finite], expected[~finite])
+        # Where both nearly agree, the last digits of the logarithms are worth this much.
+        np.testing.assert_allclose(got[finite], expected[finite], rtol=8 * np.finfo(dtype).eps, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("scale", ["probs", "log_probs"])
+def test_losses_of_distributions_are_those_of_the_formulas(
+    scale: str, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = names_of_kernels(monkeypatch)
+    for z, labels in batches(np.float32):
+        classes, shares = z.shape[1], special.softmax(z[::-1], axis=1).astype(dtype)
+        given: dict[str, Any] = {scale: SCALES[scale](z).astype(dtype), "reduction": "none"}
+        weight = np.linspace(0, 2, classes)
+        for target, options in (
+            (labels, {"ignore_index": 0 if classes > 1 else None}),
+            (labels, {"ignore_index": 1, "weight": weight, "label_smoothing": 0.1}),
+            (shares, {"weight": weight}),
+            (shares, {"label_smoothing": 0.5}),
+        ):
+            call = partial(lk.cross_entropy, target, **given, **options)
+            computed.clear()
+            got, expected = call(), by_formula(call, monkeypatch)
+            assert computed == ["cross_entropy_of"]
+            np.testing.assert_allclose(got, expected, rtol=4 * np.finfo(dtype).eps, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("scale", ["probs", "log_probs"])
+def test_binary_losses_of_probabilities_are_those_of_the_formulas(
+    scale: str, dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = names_of_kernels(monkeypatch)
+    x = np.concatenate([np.random.default_rng(0).normal(0, 5, (2008, 1)), [[40.0], [-INF], [NAN], [-700.0], [INF]]])
+    values = (special.expit if scale == "probs" else special.log_expit)(x).astype(dtype)
+    for y in (np.zeros_like(x), np.ones_like(x), np.linspace(0, 1, len(x))[:, None]):
+        for options in ({}, {"weight": np.linspace(0, 2, len(x))[:, None], "pos_weight": 3.0}, {"pos_weight": x >= 0}):
+            call = partial(lk.binary_cross_entropy, y, **{scale: values}, **options)
+            computed.clear()
+            got, expected = call(reduction="none"), by_formula(partial(call, reduction="none"), monkeypatch)
+            assert computed == ["binary_cross_entropy_of"]
+            np.testing.assert_allclose(got, expected, rtol=4 * np.finfo(dtype).eps, atol=0)
+            finite = np.isfinite(expected)
+            call = partial(call, weight=finite * 1.0, reduction="sum")
+            np.testing.assert_allclose(call(), by_formula(call, monkeypatch), rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_centered_logits_are_those_of_the_formula(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = names_of_kernels(monkeypatch)
+    for z, _ in batches(dtype):
+        z[0], z[1] = 1, z[1] * 1e-3 + 100  # a row whose every number is the mean, and one near it
+        if dtype is np.float64:
+            z[2] *= 2.0**1000
+        for call in (partial(lk.center, z), partial(lk.logits_from_probs, special.softmax(z, axis=1))):
+            computed.clear()
+            got, expected = call(), by_formula(call, monkeypatch)
+            assert computed == ["center"]
+            finite = np.isfinite(expected)
+            np.testing.assert_array_equal(got[~finite], expected[~finite])
+            # A logarithm that's rounded otherwise shows where it's near the mean.
+            near = 0 if call.func is lk.center else 4 * np.finfo(np.float64).eps * abs(expected[finite]).max(initial=0)
+            np.testing.assert_allclose(got[finite], expected[finite], rtol=4 * np.finfo(dtype).eps, atol=near)
+
+
+def test_centering_tells_rows_without_meaning() -> None:
+    z = np.random.default_rng(0).normal(size=(200, 5))
+    z[150] = -INF
+    with pytest.raises(ValueError, match=r"the largest of z\[150\] is -inf"):
+        lk.center(z)
+    z[120, 3] = INF
+    with pytest.raises(ValueError, match=r"z must be below inf, but z\[120, 3\] is inf"):
+        lk.center(z)
+    with pytest.raises(ValueError, match=r"the sum of p must be 1 in each row, but the sum of p\[170\] is 0\.5"):
+        lk.logits_from_probs(np.where(np.arange(200)[:, None] == 170, 0.25, np.full((200, 2), 0.5)))
+
+
+@pytest.mark.parametrize("classes", [3, 100])
+@pytest.mark.parametrize("name", ["target_probs", "target_log_probs", "probs", "log_probs"])
+def test_row_of_another_sum_is_found_among_many(name: str, classes: int) -> None:
+    sides = {side: SCALES[side.removeprefix("target_")](np.zeros((200, classes))) for side in ("target_probs", "probs")}
+    scale = name.removeprefix("target_")
+    sides.pop("target_probs" if name.startswith("target_") else "probs")
+    sides[name] = SCALES[scale](np.zeros((200, classes)))
+    sides[name][150, 1] += -0.25 if scale == "log_probs" else 2 / classes / 1000 - 1 / classes
+    shown = name if scale == "probs" else rf"exp\({name}\)"
+    with pytest.raises(ValueError, match=rf"the sum of {shown} must be 1 in each row, but the sum of {shown}\[150\]"):
+        lk.kl_divergence(**sides)
+    sides[name][150] = NAN
+    assert np.isnan(lk.kl_divergence(**sides, reduction="none")).nonzero()[0].tolist() == [150]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("gamma", [0.0, 0.3, 2.0, 7.5, INF])
+def test_focal_loss_is_that_of_the_formula(gamma: float, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = names_of_kernels(monkeypatch)
+    x = np.concatenate([np.random.default_rng(0).normal(0, 5, 2000), [0, 40, -40, 800, -800, INF, -INF, NAN]])
+    for y in (np.zeros(2008), np.ones(2008), np.arange(2008) % 2, np.full(2008, NAN)):
+        call = partial(lk.focal_loss, y, logits=x.astype(dtype), gamma=gamma, alpha=0.25, reduction="none")
+        computed.clear()
+        got, expected = call(), by_formula(call, monkeypatch)
+        assert computed == ["focal_loss"]
+        if gamma == INF:  # 1 - exp(-40) is below 1, which float64 can't show
+            got, expected = got[abs(x) < 30], expected[abs(x) < 30]
+        # The roundings of the power's operand, which is 1 at most, count as often as the exponent has it.
+        units = 4 + 2 * min(gamma, 10) if dtype is np.float64 else 1
+        np.testing.assert_array_max_ulp(got, expected, units)
 
 
 @pytest.mark.parametrize("classes", [40, 100])
@@ -148,10 +296,11 @@ def test_number_of_threads_does_not_show(shape: tuple[int, int], monkeypatch: py
     results = []
     for threads in (1, 2, 5):
         monkeypatch.setattr(kernels, "threads", lambda threads=threads: threads)
-        results.append(lk.cross_entropy_value_and_grad(labels, logits=z))
-    for value, slope in results[1:]:
-        assert value == results[0][0]
-        np.testing.assert_array_equal(slope, results[0][1])
+        others = lk.kl_divergence(target_logits=z[::-1], logits=z), lk.focal_loss(z > 0, logits=z)
+        results.append((*others, *lk.cross_entropy_value_and_grad(labels, logits=z)))
+    for *values, slope in results[1:]:
+        assert values == [*results[0][:-1]]
+        np.testing.assert_array_equal(slope, results[0][-1])
 
 
 def test_nothing_is_compiled_anew_for_arrays_that_may_not_be_written_to() -> None:
@@ -162,6 +311,8 @@ def test_nothing_is_compiled_anew_for_arrays_that_may_not_be_written_to() -> Non
         lambda z: lk.cross_entropy(labels, logits=z),
         lambda z: lk.binary_cross_entropy(lk.expit(z), logits=z),
         lk.softmax,
+        lambda z: lk.focal_loss(z > 0, logits=z),
+        lambda z: lk.kl_divergence(target_logits=z[::-1], logits=z),
     ]
     expected = [call(z) for call in calls]
     protected = np.frombuffer(z.tobytes()).reshape(z.shape)
@@ -238,6 +389,38 @@ class TestTwin:
             assert g.dtype == e.dtype
             torch.testing.assert_close(g, e, rtol=8 * torch.finfo(dtype).eps, atol=0)
 
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+    @pytest.mark.parametrize("classes", [1, 7, 64, 65, 200])
+    def test_log_softmax_and_its_gradient(
+        self, classes: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        generator = torch.Generator().manual_seed(0)
+        z = (5 * torch.randn(70, classes, 2, generator=generator)).to(dtype)
+        if classes > 1:
+            z[3, 1], z[4], z[5, 0] = -INF, -INF, INF  # a mask, a row without meaning, and a certain class
+            z[4, 1], z[6] = NAN, torch.linspace(-800, 0, classes)[:, None]
+            z[7, 0] = 45.0
+        z.requires_grad_()
+        slopes = torch.rand(z.shape, generator=generator).to(dtype)
+
+        def call() -> Any:
+            log_probs = lt.log_softmax(z, 1)
+            return log_probs, *grad(log_probs, z, slopes)
+
+        got, expected = call(), by_formula(call, monkeypatch)
+        units = 16 if dtype in (torch.float32, torch.float64) else 1
+        for g, e in zip(got, expected, strict=True):
+            assert g.dtype == e.dtype
+            tolerance = units * torch.finfo(dtype).eps
+            torch.testing.assert_close(g, e, rtol=tolerance, atol=tolerance / 8, equal_nan=True)
+
+    def test_gradient_of_a_log_probability_keeps_its_digits(self) -> None:
+        z = torch.tensor([[40.0, 0.0, -3.0]], dtype=torch.float64, requires_grad=True)
+        for label in range(3):
+            slope = grad(lt.log_softmax(z, 1)[0, label], z)[0]
+            expected = grad(-lt.cross_entropy(z, torch.tensor([label])), z)[0]
+            torch.testing.assert_close(slope, expected, rtol=1e-15, atol=0)
+
     def test_gradient_of_a_retained_graph_is_computed_anew(self) -> None:
         z = torch.tensor([[1.0, 2.0, 0.5]], requires_grad=True)
         loss = lt.cross_entropy(z, torch.tensor([1]))
@@ -251,8 +434,10 @@ class TestTwin:
         logits = z * 1
         expected = grad(lt.cross_entropy(z, torch.tensor([1])), z)[0]
         loss = lt.cross_entropy(logits, torch.tensor([1]))
+        log_prob = lt.log_softmax(logits, 1)[0, 1]
         logits.detach().zero_()
-        torch.testing.assert_close(grad(loss, z)[0], expected)
+        torch.testing.assert_close(grad(loss, z, retain_graph=True)[0], expected)
+        torch.testing.assert_close(grad(-log_prob, z)[0], expected)
 
 
 def test_loss_that_overflows_is_infinite() -> None:

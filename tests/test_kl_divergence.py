@@ -12,6 +12,7 @@ import pytest
 
 import logitkit as lk
 from tests import oracle
+from tests.backends import backend  # noqa: F401 - runs every test on both
 from tests.cases import DTYPES, Case, class_log_probs, class_probs, logits, refuses
 from tests.contracts import Rowwise
 from tests.loss_contracts import INF, LOWEST, SCALES, Loss, PlainMean, Z, floats, on_scale

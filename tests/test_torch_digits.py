@@ -51,7 +51,8 @@ class TestKeepsItsDigits:
         for row in ([0.1, -40.3, -41.7], [-40.3, 0.1, 0.7], [0.25, 0.25, -30.1]):
             z = torch.tensor([row], dtype=dtype, requires_grad=True)
             log_probs, exact = lt.log_softmax(z, -1), oracle.exact(z.detach().numpy())
-            assert oracle.ulps(log_probs.detach().numpy()[0], oracle.log_softmax(exact)).max() < 1.3
+            # The sum, its logarithm and their difference are rounded, to half a unit each.
+            assert oracle.ulps(log_probs.detach().numpy()[0], oracle.log_softmax(exact)).max() < 1.5
             for label in range(3):
                 slope = grad(log_probs[0, label], z, retain_graph=True)[0].numpy()[0]
                 assert oracle.ulps(-slope, oracle.cross_entropy_grad(oracle.one_hot(label, 3), exact)).max() < 6

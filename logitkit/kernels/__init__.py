@@ -24,6 +24,8 @@ from logitkit._arrays import Float64s, Floats
 OLDEST_TRITON = 3, 5
 # Numbers from which on a kernel is worth its call, and the first call the compiler's import; below that NumPy computes.
 WORTH_A_KERNEL = 1 << 12
+# The scales of a distribution, in the order of their numbers in kernels.
+SCALES = "logits", "probs", "log_probs"
 # Numbers for which one more thread is worth waking, and parts of each thread's share: one held up by another program
 # leaves the rest to the others.
 WORTH_A_THREAD, PARTS = 1 << 16, 8
@@ -124,6 +126,21 @@ def binary_cross_entropy(
         return sums.sum() if summed else losses.reshape(x.shape), grads, left
 
 
+def binary_cross_entropy_of(scale: str, operands: Sequence[Floats], summed: bool) -> npt.NDArray[Any]:
+    """Return losses of probabilities or log-probabilities, or their sum; the operands are those of the other."""
+    from logitkit.kernels import _compiled
+
+    x, y, *of_each = operands
+    chunk = _compiled.CHUNK
+    chunks = -(-x.size // chunk)
+    factors = [f.reshape(1) if f.size == 1 else np.broadcast_to(f, x.shape).ravel() for f in of_each]
+    losses, sums = np.empty(0 if summed else x.size, _dtype_of_results(x)), np.empty(chunks)
+    arrays = _flat(x), SCALES.index(scale), _flat(y), *factors, losses, sums
+    run("binary_cross_entropy_of", chunks, chunk, *arrays)
+    with np.errstate(over="ignore"):
+        return sums.sum() if summed else losses.reshape(x.shape)
+
+
 def cross_entropy(
     logits: Floats,
     labels: npt.NDArray[np.integer[Any]],
@@ -166,6 +183,58 @@ def soft_cross_entropy(
     return losses, grads.reshape(logits.shape if grad else (0, classes)), left
 
 
+def focal_loss(x: Floats, y: Floats, exponent: float, positive: float, negative: float, summed: bool) -> Any:
+    """Return the focal losses of log-odds, or their sum; the last two numbers weigh the targets 1 and 0."""
+    from logitkit.kernels import _compiled
+
+    chunk, dtype = _compiled.CHUNK, _dtype_of_results(x)
+    chunks = -(-x.size // chunk)
+    losses, sums = np.empty(0 if summed else x.size, dtype), np.empty(chunks)
+    run("focal_loss", chunks, chunk, _flat(x), _flat(y), exponent, positive, negative, losses, sums)
+    with np.errstate(over="ignore"):  # a sum beyond the largest number is inf
+        return sums.sum() if summed else losses.reshape(x.shape)
+
+
+def kl_divergence(
+    scales: Sequence[str], tolerances: Sequence[float], *sides: Floats
+) -> tuple[Float64s, npt.NDArray[np.bool_]]:
+    """Return the divergence of each row's target from its prediction, and which rows are left.
+
+    Left are also rows of probabilities whose sum is further from one than the side's tolerance.
+    """
+    rows, classes = sides[0].shape
+    dtype = np.result_type(*sides)
+    of_sides = [
+        (_flat(side.astype(dtype, copy=False)), SCALES.index(scale), tolerance)
+        for side, scale, tolerance in zip(sides, scales, tolerances, strict=True)
+    ]
+    losses, *left = np.empty(rows), np.zeros(rows, bool), np.zeros(rows, bool)
+    run("kl_divergence", rows, classes, *of_sides[0], *of_sides[1], classes, losses, *left)
+    return losses, left[0] | left[1]
+
+
+def cross_entropy_of(
+    scale: str,
+    tolerance: float,
+    prediction: Floats,
+    target: npt.NDArray[Any],
+    ignored: int,
+    weights: Float64s,
+    smoothing: float,
+) -> tuple[Float64s, npt.NDArray[np.bool_]]:
+    """Return the loss of rows of probabilities or log-probabilities, and which rows are left.
+
+    Left are those of another sum than one, and those that hold NaN.
+    """
+    rows, classes = prediction.shape
+    values = _flat(prediction)
+    labels, shares = (np.empty(0, np.int64), _flat(target)) if target.ndim == 2 else (target, values[:0])
+    losses, left = np.empty(rows), np.zeros(rows, bool)
+    arrays = values, SCALES.index(scale), tolerance, classes, labels, ignored, shares, weights, smoothing, losses, left
+    run("cross_entropy_of", rows, classes, *arrays)
+    return losses, left
+
+
 def of_rows(
     kernel: str, logits: Floats, *options: float, reduced: bool = False, most_threads: int | None = None
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -175,6 +244,17 @@ def of_rows(
     left = np.zeros(rows, bool)
     run(kernel, rows, classes, _flat(logits), classes, *options, results, left, most_threads=most_threads)
     return results if reduced else results.reshape(logits.shape), left
+
+
+def gradient_of_rows(
+    kernel: str, logits: Floats, cotangents: Floats, most_threads: int
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Return the gradient of what a kernel makes of rows of logits, and which rows are left."""
+    rows, classes = logits.shape
+    grads, left = np.empty(logits.shape, _dtype_of_results(logits)), np.zeros(rows, bool)
+    arrays = _flat(logits), classes, _flat(cotangents), grads.reshape(-1), left
+    run(kernel, rows, classes, *arrays, most_threads=most_threads)
+    return grads, left
 
 
 def _flat(values: Floats) -> npt.NDArray[Any]:

@@ -23,6 +23,8 @@ CHUNK = 512
 # 1.5 * 2^52: adding it rounds to a whole number, which is then in the last bits.
 ROUNDER = 6755399441055744.0
 LOG2, LOG2_E = 0.6931471805599453, 1.4426950408889634
+# The scales of a distribution, and their numbers.
+LOGITS, PROBS, LOG_PROBS = 0, 1, 2
 # Down to here a sum doesn't feel that terms below 2^-1022 have fewer digits.
 SUBNORMAL_SUM = 2.0**-960
 
@@ -121,12 +123,19 @@ def rounded_log2(a, b):
 
 
 @inlined
-def log1p_of_sum(x):
-    """Return log(1 + x) of 0 <= x < 2^1000."""
+def log1p_in_two(x):
+    """Return log(1 + x) of 0 <= x < 2^1000 as an exact multiple of a short log(2), and what remains."""
     shifted = rounded_log2(1.0 + x, 1.0)
     k, scale = shifted - ROUNDER, power_of_two(2.0 * ROUNDER - shifted)
     near = log1p_near(x * scale - (1.0 - scale), True)
-    return (near + k * LOG2_LOW) + k * LOG2_HIGH
+    return k * LOG2_HIGH, near + k * LOG2_LOW
+
+
+@inlined
+def log1p_of_sum(x):
+    """Return log(1 + x) of 0 <= x < 2^1000."""
+    high, low = log1p_in_two(x)
+    return low + high
 
 
 @inlined
@@ -571,7 +580,7 @@ def log_softmax(first, last, z, classes, out, left):
 def logsumexp(first, last, z, classes, limit, out, left):
     """Write the logsumexp of each row; left is one that's small beside the logarithm that it's the difference from."""
     most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
-    exps, errors = np.empty(tile.size), np.empty(0)  # float64 doesn't come here
+    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
     places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
     logs = np.empty(LANES)
     for start in range(first, last, most):
@@ -579,7 +588,9 @@ def logsumexp(first, last, z, classes, limit, out, left):
         look(z, classes, start, rows, True, tile, exps, errors, tops, places, rests, logs, left)
         for row in range(rows):
             i = start + row
-            out[i] = tops[row] + logs[row]
+            high, low = log1p_in_two(rests[row])
+            partial, error = two_sum(tops[row], high)
+            out[i] = partial + (low + error)
             left[i] |= abs(out[i]) < limit * logs[row]
 
 
@@ -731,3 +742,321 @@ def soft_cross_entropy(
                 left[i] |= kept and (small[row] > 0.0 or is_small(pull, push, limit))
         if grad.size:
             store(exps, scales, classes, start, rows, grad)
+
+
+@inlined
+def first_half(x):
+    """Return a number's first 26 bits, whose product with another half is exact."""
+    return np.int64(np.float64(x).view(np.int64) & np.int64(-(2**27))).view(np.float64)
+
+
+@inlined
+def power_of_expit(size, log, exponent):
+    """Return expit(x)^exponent of a number from minus its logarithm, size + log <= size + log(2)."""
+    # Of a large size, the rounding error of the product would be multiplied by it.
+    high, half = first_half(exponent), first_half(size)
+    product = high * half
+    low = high * (size - half) + (exponent - high) * size
+    total, error = two_sum(product, (low if size < np.inf else 0.0) + exponent * log)
+    power = exp(-total)
+    return power - power * (error if total < np.inf else 0.0)
+
+
+@compiled
+def focal_loss(first, last, x, y, exponent, positive, negative, losses, sums):
+    """Write the focal losses of log-odds or each chunk's sum."""
+    exact = holds_float64(x)
+    e, loss = np.empty(CHUNK), np.empty(CHUNK)
+    for chunk in range(first, last):
+        start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
+        xs, ys = x[start:stop], y[start:stop]
+        exps_of_sizes(xs, True, e)
+        for i in range(xs.size):
+            z, t = np.float64(xs[i]), np.float64(ys[i])
+            log, against = log1p(e[i], True), (-z if t == 1.0 else z) + 0.0 * t  # the log-odds of the wrong answer
+            size = -against if against < 0.0 else 0.0
+            power = power_of_expit(size, log, exponent) if exact else exp_narrow(-exponent * (size + log))
+            # Where nothing is to be weighed down, log-odds may be infinite.
+            power = 1.0 if exponent == 0.0 else power
+            value = power * (log + (0.0 if against < 0.0 else against))
+            weight = positive if t == 1.0 else negative
+            loss[i] = weight * (0.0 if (weight == 0.0) & (value == np.inf) else value)
+        if losses.size:
+            copy(loss[: xs.size], losses[start:stop])
+        else:
+            loss[xs.size :] = 0.0
+            sums[chunk] = sum_by_halves(loss)
+
+
+@inlined
+def log(x):
+    """Return log(x) of 0 <= x <= 1."""
+    deep = x < 2.0**-900
+    b = x * (2.0**128 if deep else 1.0)
+    shifted = rounded_log2(1.0, b)  # 2^k x is about 1
+    k, scale = shifted - ROUNDER, power_of_two(shifted)
+    near, k = log1p_near(b * scale - 1.0, True), k + (128.0 if deep else 0.0)
+    return -np.inf if x == 0.0 else (near - k * LOG2_LOW) - k * LOG2_HIGH
+
+
+@inlined
+def exp_minus_line(x):
+    """Return exp(x) - 1 - x of -1/2 <= x <= 1/2."""
+    x2 = x * x
+    low = (0.5 + 0.16666666666666666 * x) + (0.04166666666666706 + 0.00833333333333336 * x) * x2
+    high = (0.001388888888870455 + 0.00019841269841146993 * x) + (
+        2.4801587616145414e-05 + 2.755731943362024e-06 * x
+    ) * x2
+    top = (2.7557076636642725e-07 + 2.505194670972162e-08 * x) + (
+        2.0962955815976076e-09 + 1.6116496514371548e-10 * x
+    ) * x2
+    return x2 * (low + (x2 * x2) * (high + (x2 * x2) * top))
+
+
+@compiled
+def load_distribution(values, scale, tolerance, classes, start, rows, logs, probs, errors, left):
+    """Write the log-probabilities and the probabilities of rows on one of the three scales.
+
+    Left are rows that don't add up to one within the tolerance, and those that `look` leaves.
+    """
+    places, tops, rests, sums = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    if scale == LOGITS:
+        look(values, classes, start, rows, True, logs, probs, errors, tops, places, rests, sums, left)
+        for row in range(rows):
+            probs[places[row]] = 1.0
+        if not is_short(classes):
+            tops[:], rests[:], sums[:] = tops[0], rests[0], sums[0]
+        for lane in range(LANES):
+            rests[lane] = 1.0 / (1.0 + rests[lane])
+        for j in range(0, logs.size, LANES):
+            log_p, p = logs[j : j + LANES], probs[j : j + LANES]
+            for lane in range(log_p.size):
+                difference, error = two_sum(log_p[lane], -tops[lane])
+                log_p[lane] = (difference - sums[lane]) + (error if difference > -np.inf else 0.0)
+                p[lane] *= rests[lane]
+        return
+    if scale == PROBS:
+        load(values, classes, start, rows, 0.0, probs)
+        for j in range(probs.size):
+            logs[j] = log(probs[j])
+    else:
+        load(values, classes, start, rows, -np.inf, logs)
+        for j in range(logs.size):
+            probs[j] = exp(logs[j])
+    add_up(probs, errors[:0], classes, sums, tops)
+    for row in range(rows):
+        left[start + row] = not abs(sums[row] - 1.0) <= tolerance
+
+
+@compiled
+def kl_divergence(
+    first, last, target, target_scale, target_tolerance, z, scale, tolerance, classes, losses, left_of_target, left
+):
+    """Write the divergence of each row's target from its prediction."""
+    most = rows_of_tile(classes)
+    of_target, logs = np.empty(size_of_tile(classes)), np.empty(size_of_tile(classes))
+    shares, probs = np.empty(logs.size), np.empty(logs.size)
+    errors = np.empty(logs.size if holds_float64(z) else 0)
+    totals, lows = np.empty(LANES), np.empty(LANES)
+    for start in range(first, last, most):
+        rows = min(most, last - start)
+        of_rows = classes, start, rows
+        load_distribution(target, target_scale, target_tolerance, *of_rows, of_target, shares, errors, left_of_target)
+        load_distribution(z, scale, tolerance, *of_rows, logs, probs, errors, left)
+        for j in range(0, logs.size, LANES):
+            log_t, t = of_target[j : j + LANES], shares[j : j + LANES]
+            log_p, p = logs[j : j + LANES], probs[j : j + LANES]
+            for lane in range(t.size):
+                # t log(t/p) - t + p, which is never negative; near 0 as a function of log(p/t) alone.
+                ratio = log_p[lane] - log_t[lane]
+                near, far = t[lane] * exp_minus_line(ratio), (p[lane] - t[lane]) - t[lane] * ratio
+                term = near if abs(ratio) < 0.5 else far
+                p[lane] = p[lane] if t[lane] == 0.0 else term
+        errors[:] = 0.0  # in float64 the terms are added as if exactly
+        add_up(probs, errors, classes, totals, lows)
+        for row in range(rows):
+            losses[start + row] = totals[row]
+
+
+@compiled
+def log_softmax_gradient(first, last, z, classes, cotangents, out, left):
+    """Write the gradient of each row's log-probabilities, given what each of them counts for."""
+    most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
+    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
+    places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
+    logs, owns, sums, ones = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.ones(LANES)
+    for start in range(first, last, most):
+        rows = min(most, last - start)
+        look(z, classes, start, rows, False, tile, exps, errors, tops, places, rests, logs, left)
+        load(cotangents, classes, start, rows, 0.0, tile)
+        for row in range(rows):
+            owns[row], tile[places[row]] = tile[places[row]], 0.0
+        errors[:] = 0.0
+        add_up(tile, errors, classes, sums, logs)
+        for row in range(rows):
+            # c - p sum(c), of the largest logit without the terms that are equal.
+            whole = 1.0 + rests[row]
+            tops[row], owns[row] = (owns[row] + sums[row]) / whole, (owns[row] * rests[row] - sums[row]) / whole
+        if not is_short(classes):
+            tops[:] = tops[0]
+        for j in range(0, tile.size, LANES):
+            slopes, e = tile[j : j + LANES], exps[j : j + LANES]
+            for lane in range(slopes.size):
+                slopes[lane] -= e[lane] * tops[lane]
+        for row in range(rows):
+            tile[places[row]] = owns[row]
+        store(tile, ones, classes, start, rows, out)
+
+
+@inlined
+def log_of_complement(p):
+    """Return log(1 - p) of 0 <= p <= 1."""
+    q = 1.0 - p
+    return log1p_near(-p, True) if p <= 0.25 else log(q) + (((1.0 - q) - p) / q if p < 0.5 else 0.0)
+
+
+@inlined
+def complement_of_exp(x):
+    """Return 1 - exp(x) of x <= 0."""
+    near = x >= -0.5
+    return -(x + exp_minus_line(x if near else 0.0)) if near else 1.0 - exp(x)
+
+
+@inlined
+def log1mexp_of(x):
+    """Return log(1 - exp(x)), NaN where x is positive."""
+    x = np.nan if x > 0.0 else x
+    return log_of_complement(exp(x)) if x < -LOG2 else log(complement_of_exp(x))
+
+
+@compiled
+def log1mexp(first, last, x, out, slopes):
+    """Write log(1 - exp(x)), NaN where x is positive, and if asked for its derivative."""
+    x, out, slopes = x[first:last], out[first:last], slopes[first:last]
+    for i in range(x.size):
+        out[i] = log1mexp_of(np.float64(x[i]))
+    for i in range(slopes.size):
+        slopes[i] = -exp(np.float64(x[i])) / complement_of_exp(np.float64(x[i])) if x[i] <= 0.0 else np.nan
+
+
+@compiled
+def binary_cross_entropy_of(first, last, x, scale, y, weight, pos_weight, losses, sums):
+    """Write the losses of probabilities or log-probabilities, or each chunk's sum."""
+    loss, w, a = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK)
+    w[:], a[:] = weight[0], pos_weight[0]
+    positive, negative = np.empty(CHUNK), np.empty(CHUNK)
+    for chunk in range(first, last):
+        start, stop = chunk * CHUNK, min(x.size, (chunk + 1) * CHUNK)
+        xs, ys = x[start:stop], y[start:stop]
+        if weight.size > 1:
+            copy(weight[start:stop], w)
+        if pos_weight.size > 1:
+            copy(pos_weight[start:stop], a)
+        if scale == PROBS:
+            for i in range(xs.size):
+                positive[i], negative[i] = log(np.float64(xs[i])), log_of_complement(np.float64(xs[i]))
+        else:
+            for i in range(xs.size):
+                positive[i], negative[i] = np.float64(xs[i]), log1mexp_of(np.float64(xs[i]))
+        for i in range(xs.size):
+            t = np.float64(ys[i])
+            yes, no = w[i] * (a[i] * t), w[i] * (1.0 - t)
+            # What has no weight may be infinite, but not NaN.
+            gain = (0.0 if (yes == 0.0) & (positive[i] == -np.inf) else yes * positive[i]) + (
+                0.0 if (no == 0.0) & (negative[i] == -np.inf) else no * negative[i]
+            )
+            loss[i] = 0.0 - gain
+        if losses.size:
+            copy(loss[: xs.size], losses[start:stop])
+        else:
+            loss[xs.size :] = 0.0
+            sums[chunk] = sum_by_halves(loss)
+
+
+@compiled
+def cross_entropy_of(
+    first, last, values, scale, tolerance, classes, labels, ignored, target, weights, smoothing, losses, left
+):
+    """Write the loss of rows of probabilities or log-probabilities; left are those that don't add up to one."""
+    most, hard = rows_of_tile(classes), (labels.size > 0) & (smoothing == 0.0)
+    logs, probs = np.empty(size_of_tile(classes)), np.empty(size_of_tile(classes))
+    shares, errors = np.empty(0 if hard else logs.size), np.empty(logs.size if holds_float64(values) else 0)
+    sums, lows = np.empty(LANES), np.empty(LANES)
+    for start in range(first, last, most):
+        rows = min(most, last - start)
+        if scale == PROBS:
+            load(values, classes, start, rows, 0.0, probs)
+        else:
+            load(values, classes, start, rows, -np.inf, logs)
+            for j in range(logs.size):
+                probs[j] = exp_narrow(logs[j])
+        add_up(probs, errors[:0], classes, sums, lows)
+        for row in range(rows):
+            left[start + row] = not abs(sums[row] - 1.0) <= tolerance
+        if hard:
+            for row in range(rows):
+                i = start + row
+                kept = labels[i] != ignored
+                label = labels[i] if kept else 0
+                value = np.float64(values[i * classes + label])
+                surprisal = 0.0 - (log(value) if scale == PROBS else value)
+                weight = weights[label] if weights.size else 1.0
+                losses[i] = weight * surprisal if kept and weight != 0.0 else 0.0
+            continue
+        load_shares(labels, target, weights, smoothing, classes, start, rows, shares)
+        if scale == PROBS:
+            for j in range(logs.size):
+                logs[j] = log(probs[j])
+        for j in range(logs.size):
+            logs[j] = 0.0 if shares[j] == 0.0 else shares[j] * (0.0 - logs[j])
+        errors[:] = 0.0
+        add_up(logs, errors, classes, sums, lows)
+        for row in range(rows):
+            losses[start + row] = 0.0 if labels.size > 0 and labels[start + row] == ignored else sums[row]
+
+
+@compiled
+def center(first, last, z, classes, scale, tolerance, out, left):
+    """Write logits, or the logarithms of probabilities, less the mean of those that aren't masked."""
+    most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
+    sums, lows, counts, sizes = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    ones = np.ones(LANES)
+    for start in range(first, last, most):
+        rows = min(most, last - start)
+        load(z, classes, start, rows, -np.inf if scale == LOGITS else 0.0, tile)
+        if scale == PROBS:
+            add_up(tile, tile[:0], classes, sums, lows)
+            for row in range(rows):
+                left[start + row] = not abs(sums[row] - 1.0) <= tolerance
+            for j in range(tile.size):
+                tile[j] = log(tile[j])
+        sums[:], lows[:], counts[:], sizes[:] = 0.0, 0.0, 0.0, 0.0
+        for j in range(0, tile.size, LANES):
+            values = tile[j : j + LANES]
+            for lane in range(values.size):
+                masked = values[lane] == -np.inf
+                value = 0.0 if masked else values[lane]
+                sums[lane], error = two_sum(sums[lane], value)
+                lows[lane] += error
+                counts[lane] += 0.0 if masked else 1.0
+                sizes[lane] = abs(value) if abs(value) > sizes[lane] else sizes[lane]
+        if not is_short(classes):
+            for lane in range(1, LANES):
+                sums[0], error = two_sum(sums[0], sums[lane])
+                lows[0] += lows[lane] + error
+                counts[0] += counts[lane]
+                sizes[0] = max(sizes[0], sizes[lane])
+            sums[:], lows[:], counts[:] = sums[0], lows[0], counts[0]
+        for row in range(rows):
+            # The sum of large numbers may overflow, and then its errors are lost.
+            left[start + row] |= not (counts[row] > 0.0 and sizes[row] < 2.0**900 and abs(sums[row]) < np.inf)
+        for j in range(0, tile.size, LANES):
+            values = tile[j : j + LANES]
+            for lane in range(values.size):
+                # z less the mean cancels where they're close, so the division comes last.
+                value, count = values[lane], counts[lane]
+                half = first_half(value)
+                difference, error = two_sum(count * half, -sums[lane])
+                centered = (difference + (error + (count * (value - half) - lows[lane]))) / count
+                values[lane] = -np.inf if value == -np.inf else centered
+        store(tile, ones, classes, start, rows, out)

@@ -89,3 +89,27 @@ def elementwise(composite: Composite, kernel: str, x: Tensor) -> Tensor:
         return torch.from_numpy(values).to(x.dtype), times(slopes, x) if grad else None
 
     return with_kernel(composite, compute, x)
+
+
+def rowwise(composite: Composite, kernel: str, x: Tensor, dim: int) -> Tensor:
+    """Return a function of rows along a dimension, by its kernels; the composite takes rows along the last."""
+
+    def compute(x: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
+        threads = torch.get_num_threads()
+        rows = widened(x).reshape(-1, x.shape[-1])
+        rows = rows.clone() if grad else rows  # x may be overwritten before the backward pass
+        values, left = kernels.of_rows(kernel, rows.numpy(), most_threads=threads)
+        if left.any():
+            values[left] = composite(rows[torch.from_numpy(left)]).numpy()
+
+        def pullback(cotangent: Tensor) -> Tensor:
+            cotangents = widened(cotangent).reshape(rows.shape)
+            grads, left = kernels.gradient_of_rows(f"{kernel}_gradient", rows.numpy(), cotangents.numpy(), threads)
+            if left.any():
+                few = torch.from_numpy(left)
+                grads[left] = by_composite(composite, rows[few], cotangents[few]).numpy()
+            return torch.from_numpy(grads).reshape(x.shape).to(x.dtype)
+
+        return torch.from_numpy(values).reshape(x.shape).to(x.dtype), pullback if grad else None
+
+    return with_kernel(composite, compute, x.movedim(dim, -1)).movedim(-1, dim)

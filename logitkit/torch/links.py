@@ -95,9 +95,12 @@ def log1mexp(input: Tensor) -> Tensor:
     >>> lt.log1mexp(torch.tensor([-1e-20, -0.5]))
     tensor([-46.0517,  -0.9328])
     """
-    log_probs = widened(require_floats(input))
+    return elementwise(_log1mexp, "log1mexp", widened(require_floats(input))).to(input.dtype)
+
+
+def _log1mexp(log_probs: Tensor) -> Tensor:
     result: Tensor = binary.log1mexp(_nan_unless(log_probs <= 0, log_probs), xp)
-    return result.to(input.dtype)
+    return result
 
 
 @overridable

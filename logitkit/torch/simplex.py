@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from logitkit.torch._eager import rowwise
 from logitkit.torch._inputs import overridable, require_floats, require_tensor, widened
 from logitkit.torch._rows import log_odds, surprisals
 
@@ -55,7 +56,11 @@ def log_softmax(
         return log_softmax(logits[None], 0)[0]
     if dim is None:
         dim = 0 if logits.dim() in (0, 1, 3) else 1
-    return (0 - surprisals(widened(logits), dim)).to(logits.dtype)  # 0, and not -0, for a certain class
+    return rowwise(_log_softmax, "log_softmax", logits, dim)
+
+
+def _log_softmax(rows: Tensor) -> Tensor:
+    return (0 - surprisals(widened(rows), -1)).to(rows.dtype)  # 0, and not -0, for a certain class
 
 
 @overridable
