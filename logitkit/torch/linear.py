@@ -1,4 +1,4 @@
-"""Output layer and loss in one: logits exist for one block of rows at a time, forward and backward."""
+"""Output layer and loss in one: logits exist for one block of rows at a time."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import math
 from contextlib import nullcontext
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from logitkit.torch._blocks import in_blocks
-from logitkit.torch._inputs import overridable, require_floats, require_scale, widened
-from logitkit.torch.losses import ClassTarget, legacy_reduction, mixes_precision, reduced
+from logitkit._arrays import require_layer_options
+from logitkit.torch._blocks import rows_in_block
+from logitkit.torch._inputs import is_plain, overridable, require_floats, require_scale, widened
+from logitkit.torch._layer import LayerLoss
+from logitkit.torch.losses import ClassTarget, legacy_reduction, mixes_precision
 
 # Logits in a block: enough for the matrix product to run at full speed, few beside those of a large batch.
 BLOCK = 1 << 22
@@ -29,6 +30,8 @@ def linear_cross_entropy(
     reduction: str = "mean",
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
+    softcap: float | None = None,
+    z_loss: float = 0.0,
 ) -> Tensor:
     r"""Cross entropy of a linear layer's logits, which are never stored: ``torch.nn.functional.linear_cross_entropy``.
 
@@ -77,6 +80,7 @@ def linear_cross_entropy(
     tensor([4.1223e-09, 2.0000e+01])
     """
     reduction = legacy_reduction(None, None, reduction)
+    require_layer_options(softcap, z_loss)
     width = require_floats(input).shape[-1:]
     if require_floats(linear_weight, "linear_weight").dim() != 2 or width != linear_weight.shape[1:]:
         raise ValueError(
@@ -102,18 +106,14 @@ def linear_cross_entropy(
         narrow = torch.get_autocast_dtype(device)
         input, *layer = (t if t.dtype == torch.float64 else t.to(narrow) for t in (input, *layer))
 
-    def formula(features: Tensor, *others: Tensor) -> Tensor:
-        of_rows, shared = others[: len(goal.of_rows)], others[len(goal.of_rows) :]
-        if not distributions:
-            # A row that is left out may hold NaN, which times 0 would spoil the gradient of the layer.
-            features = features.masked_fill(~of_rows[1].unsqueeze(-1), 0)
-        return goal.losses_of_block(F.linear(features, *shared[: len(layer)]), *of_rows, *shared[len(layer) :])
-
+    loss = LayerLoss(goal, softcap, z_loss, reduction)
+    operands, others = (input.reshape(flat, *width), *layer), (target, *goal.shared)
     with torch.autocast(device, enabled=False) if mixed else nullcontext():
-        features = input.reshape(flat, *width)
-        operands, shared = (features, *goal.of_rows), (*layer, *goal.shared)
-        losses = goal.checked(in_blocks(formula, operands, shared, classes, (BLOCK, ACCELERATOR_BLOCK)))
-    return reduced(losses.reshape(rows), goal.divisor(), reduction).to(widened(input).dtype)
+        if is_plain(*operands, *others) and not any(t.requires_grad for t in others):
+            result = loss.of_ordinary(rows_in_block(input, classes, (BLOCK, ACCELERATOR_BLOCK)), *operands)
+        else:
+            result = loss.of_all(*operands)
+    return (result.reshape(rows) if reduction == "none" else result).to(widened(input).dtype)
 
 
 class LinearCrossEntropyLoss(torch.nn.Module):
@@ -153,11 +153,14 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         weight: Tensor | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
+        softcap: float | None = None,
+        z_loss: float = 0.0,
     ) -> None:
         super().__init__()
         self.linear = torch.nn.Linear(in_features, num_classes, bias=bias, device=device, dtype=dtype)
         self.register_buffer("weight", weight)
         self.reduction, self.ignore_index, self.label_smoothing = reduction, ignore_index, label_smoothing
+        self.softcap, self.z_loss = softcap, z_loss
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss of the layer's logits of features `input` under `target`."""
@@ -170,4 +173,6 @@ class LinearCrossEntropyLoss(torch.nn.Module):
             reduction=self.reduction,
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
+            softcap=self.softcap,
+            z_loss=self.z_loss,
         )
