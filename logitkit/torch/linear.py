@@ -37,9 +37,11 @@ def linear_cross_entropy(
 
     .. math:: \operatorname{CE}(W h + b, y)
 
-    The logits of a block of rows are computed, used and dropped, and computed again in the backward pass, so the
-    memory besides the gradients is that of a few blocks of 2\ :sup:`22` logits, on an accelerator 2\ :sup:`26`,
-    whatever the number of rows.
+    The logits of a block of rows are computed, used and dropped, so the memory besides the gradients is that of a few
+    blocks of 2\ :sup:`22` logits, on an accelerator 2\ :sup:`26`, whatever the number of rows. If the loss is one
+    number and a gradient will be wanted, that's made in the same pass. The loss holds it until the backward pass: an
+    array of the size of each operand that needs one, at least in float32. A second backward pass, one of losses that
+    aren't reduced, and one in float16 on an accelerator, compute the logits again.
 
     Parameters
     ----------
@@ -53,6 +55,11 @@ def linear_cross_entropy(
         Bias b of the layer, of shape (C,).
     weight, reduction, ignore_index, label_smoothing
         As for :func:`logitkit.torch.cross_entropy`; `ignore_index` None is -100.
+    softcap : float, optional
+        Cap c on the size of the logits: z becomes :math:`c \tanh(z / c)`. A bias of -inf still masks a class.
+    z_loss : float
+        Price of the free constant: this many times the square of logsumexp(z) is added to the loss of each row that
+        isn't ignored. Class weights don't apply to it, and its mean is over those rows, as in Liger-Kernel.
 
     Returns
     -------
@@ -63,13 +70,16 @@ def linear_cross_entropy(
     Raises
     ------
     ValueError
-        As for :func:`logitkit.torch.cross_entropy`, and if the shapes of the layer do not fit.
+        As for :func:`logitkit.torch.cross_entropy`, if the shapes of the layer do not fit, `softcap` isn't positive or
+        `z_loss` is negative.
     TypeError
         If an argument that is a tensor above isn't one, or `ignore_index` isn't an integer.
 
     References
     ----------
-    Wijmans et al., *Cut your losses in large-vocabulary language models*, arXiv:2411.09009, for the idea.
+    Wijmans et al., *Cut your losses in large-vocabulary language models*, arXiv:2411.09009, for the idea; Hsu et al.,
+    *Liger Kernel*, arXiv:2410.10989, for gradients in the forward pass; Gemma Team, *Gemma 2*, arXiv:2408.00118, for
+    the cap; Chowdhery et al., *PaLM*, arXiv:2204.02311, for the z-loss.
 
     Examples
     --------
@@ -125,7 +135,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         The width of the features and the number of classes.
     bias, device, dtype
         As for ``torch.nn.Linear``, which is the module's ``linear``.
-    reduction, weight, ignore_index, label_smoothing
+    reduction, weight, ignore_index, label_smoothing, softcap, z_loss
         As for :func:`logitkit.torch.linear_cross_entropy`.
 
     Examples
