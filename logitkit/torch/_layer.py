@@ -7,6 +7,7 @@ cotangent. A second backward pass, or one with a cotangent for each row, goes th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +35,7 @@ class LayerLoss:
     """The loss of rows of features under a layer, its weights and perhaps its bias."""
 
     goal: ClassTarget
-    softcap: float | None
+    softcap: float
     z_loss: float
     reduction: str
 
@@ -84,7 +85,7 @@ class LayerLoss:
 
     def _losses(self, logits: Tensor, goal: ClassTarget) -> Tensor:
         z = widened(logits)
-        if self.softcap is not None:
+        if self.softcap < math.inf:
             z = in_blocks(self._capped, (z,), (), z.shape[-1])
         losses = goal.losses_of_all(z)
         if not self.z_loss:
@@ -113,12 +114,12 @@ class LayerLoss:
 
     def _by_kernel(self, logits: Tensor, goal: ClassTarget, sloping: bool) -> tuple[Tensor, Tensor]:
         classes = logits.shape[-1]
-        z = logits if self.softcap is None else in_blocks(self._capped, (logits,), (), classes)
+        z = logits if self.softcap == math.inf else in_blocks(self._capped, (logits,), (), classes)
         unweighted = ClassTarget(goal.given, classes, None, goal.ignored, 0.0) if self.z_loss else goal
         losses, slopes = map(torch.from_numpy, unweighted.by_kernel(z, sloping, mean=False)[:2])
         if self.z_loss:
             losses, slopes = self._with_price(z, goal, losses, slopes)
-        if sloping and self.softcap is not None:
+        if sloping and self.softcap < math.inf:
             slopes = in_blocks(self._through_cap, (slopes, logits), (), classes)
         return losses, slopes
 
@@ -136,7 +137,8 @@ class LayerLoss:
             # Of every class but the target the slope is its probability.
             push = 2 * price * lse.where(kept, 0)
             own = weights.unsqueeze(-1) * slopes.gather(-1, labels) + (push * torch.exp(-losses)).unsqueeze(-1)
-            slopes = slopes.mul_((weights + push).unsqueeze(-1)).scatter_(-1, labels, own.to(slopes.dtype))
+            factor = (weights + push).unsqueeze(-1).to(slopes.dtype)  # else all slopes would be widened
+            slopes.mul_(factor).scatter_(-1, labels, own.to(slopes.dtype))
         return zero_safe_product(weights, losses, xp) + price * lse.where(kept, 0) ** 2, slopes
 
     def _price(self) -> Tensor | float:

@@ -15,7 +15,7 @@ from logitkit.torch._layer import LayerLoss
 from logitkit.torch.losses import ClassTarget, legacy_reduction, mixes_precision
 
 # Logits in a block: enough for the matrix product to run at full speed, few beside those of a large batch.
-BLOCK = 1 << 22
+BLOCK = 1 << 21
 ACCELERATOR_BLOCK = 1 << 26
 
 
@@ -38,7 +38,7 @@ def linear_cross_entropy(
     .. math:: \operatorname{CE}(W h + b, y)
 
     The logits of a block of rows are computed, used and dropped, so the memory besides the gradients is that of a few
-    blocks of 2\ :sup:`22` logits, on an accelerator 2\ :sup:`26`, whatever the number of rows. If the loss is one
+    blocks of 2\ :sup:`21` logits, on an accelerator 2\ :sup:`26`, whatever the number of rows. If the loss is one
     number and a gradient will be wanted, that's made in the same pass. The loss holds it until the backward pass: an
     array of the size of each operand that needs one, at least in float32. A second backward pass, one of losses that
     aren't reduced, and one in float16 on an accelerator, compute the logits again.
@@ -104,7 +104,7 @@ def linear_cross_entropy(
             raise ValueError(f"linear_bias must have the shape {(classes,)}, but has {tuple(linear_bias.shape)}")
         layer.append(linear_bias)
     rows = tuple(input.shape[:-1])
-    distributions = require_scale(target, rows, (*rows, classes))
+    require_scale(target, rows, (*rows, classes))
     flat = math.prod(rows)
     target = target.reshape(flat, *target.shape[len(rows) :])
     goal = ClassTarget(target, classes, weight, -100 if ignore_index is None else ignore_index, label_smoothing)
@@ -116,7 +116,7 @@ def linear_cross_entropy(
         narrow = torch.get_autocast_dtype(device)
         input, *layer = (t if t.dtype == torch.float64 else t.to(narrow) for t in (input, *layer))
 
-    loss = LayerLoss(goal, softcap, z_loss, reduction)
+    loss = LayerLoss(goal, math.inf if softcap is None else softcap, z_loss, reduction)
     operands, others = (input.reshape(flat, *width), *layer), (target, *goal.shared)
     with torch.autocast(device, enabled=False) if mixed else nullcontext():
         if is_plain(*operands, *others) and not any(t.requires_grad for t in others):
