@@ -21,7 +21,7 @@ from logitkit import kernels
 from logitkit.formulas import softcap as formulas
 from logitkit.formulas.binary import zero_safe_product
 from logitkit.torch import _namespace as xp
-from logitkit.torch._blocks import in_blocks, places_of_blocks, pullback
+from logitkit.torch._blocks import in_blocks, places_of_blocks, pullback, rows_in_block
 from logitkit.torch._eager import is_dense
 from logitkit.torch._inputs import widened
 from logitkit.torch._rows import logsumexp
@@ -114,13 +114,17 @@ class LayerLoss:
 
     def _by_kernel(self, logits: Tensor, goal: ClassTarget, sloping: bool) -> tuple[Tensor, Tensor]:
         classes = logits.shape[-1]
-        z = logits if self.softcap == math.inf else in_blocks(self._capped, (logits,), (), classes)
+        z, blocks = logits, []
+        if self.softcap < math.inf:
+            z, blocks = torch.empty_like(logits), list(places_of_blocks(logits, rows_in_block(logits, classes)))
+        for block in blocks:
+            z[block] = self._capped(logits[block])
         unweighted = ClassTarget(goal.given, classes, None, goal.ignored, 0.0) if self.z_loss else goal
         losses, slopes = map(torch.from_numpy, unweighted.by_kernel(z, sloping, mean=False)[:2])
         if self.z_loss:
             losses, slopes = self._with_price(z, goal, losses, slopes)
-        if sloping and self.softcap < math.inf:
-            slopes = in_blocks(self._through_cap, (slopes, logits), (), classes)
+        for block in blocks if sloping else ():
+            slopes[block] *= formulas.slope(logits[block], self.softcap, xp)
         return losses, slopes
 
     def _with_price(self, z: Tensor, goal: ClassTarget, losses: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,10 +153,6 @@ class LayerLoss:
 
     def _capped(self, z: Tensor) -> Tensor:
         result: Tensor = formulas.capped(z, self.softcap, xp)
-        return result
-
-    def _through_cap(self, slopes: Tensor, z: Tensor) -> Tensor:
-        result: Tensor = slopes * formulas.slope(z, self.softcap, xp)
         return result
 
 

@@ -15,7 +15,7 @@ from logitkit.torch._layer import LayerLoss
 from logitkit.torch.losses import ClassTarget, legacy_reduction, mixes_precision
 
 # Logits in a block: enough for the matrix product to run at full speed, few beside those of a large batch.
-BLOCK = 1 << 21
+BLOCK = 3 << 20
 ACCELERATOR_BLOCK = 1 << 26
 
 
@@ -38,7 +38,7 @@ def linear_cross_entropy(
     .. math:: \operatorname{CE}(W h + b, y)
 
     The logits of a block of rows are computed, used and dropped, so the memory besides the gradients is that of a few
-    blocks of 2\ :sup:`21` logits, on an accelerator 2\ :sup:`26`, whatever the number of rows. If the loss is one
+    blocks of three million logits, on an accelerator 67 million, whatever the number of rows. If the loss is one
     number and a gradient will be wanted, that's made in the same pass. The loss holds it until the backward pass: an
     array of the size of each operand that needs one, at least in float32. A second backward pass, one of losses that
     aren't reduced, and one in float16 on an accelerator, compute the logits again.
