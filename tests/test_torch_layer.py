@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import mpmath as mp
@@ -284,6 +286,19 @@ class TestSoftcapAndZLoss:
         features, target = draw()[0], labels(9, classes=SEVERAL)
         expected = written_out(features, module.linear.weight, target, softcap=3.0, z_loss=0.1)
         torch.testing.assert_close(module(features, target), expected)
+
+    def test_arguments_differ_from_those_of_pytorch_as_the_page_of_differences_says(self) -> None:
+        page = (Path(__file__).parents[1] / "chapters" / "edge-cases.md").read_text("utf-8")
+        row = next(line for line in page.splitlines() if line.startswith("| `linear_cross_entropy`"))
+        pairs = (
+            (lt.linear_cross_entropy, F.linear_cross_entropy),
+            (lt.LinearCrossEntropyLoss, torch.nn.LinearCrossEntropyLoss),
+        )
+        for ours, theirs in pairs:
+            here, there = (inspect.signature(f).parameters for f in (ours, theirs))
+            assert all(f"`{name}`" in row for name in set(here) ^ set(there))
+            common = [name for name in here if name in there]
+            assert [here[n].default for n in common] == [there[n].default for n in common]
 
     @pytest.mark.parametrize("bad", [0.0, -1.0, NAN, INF])
     def test_what_cannot_cap_is_refused(self, bad: float) -> None:
