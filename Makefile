@@ -44,8 +44,9 @@ test: .venv/dev.done book  ## build the book and run every test: numerics, docte
 notebooks: .venv/dev.done  ## run all chapters anew, store their outputs (or NB="chapters/one-idea.ipynb")
 	$(BIN)/python -m book.notebooks.run $(or $(NB),$(wildcard chapters/*.ipynb))
 
-bench: .venv/dev.done  ## time the losses beside SciPy and PyTorch, and rewrite the tables of benchmarks/
+bench: .venv/dev.done  ## time the losses and the layer beside SciPy and PyTorch, and rewrite the tables of benchmarks/
 	$(BIN)/python benchmarks/losses.py
+	$(BIN)/python benchmarks/linear.py
 
 accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite the accuracy tables
 	$(BIN)/python -m tests.accuracy

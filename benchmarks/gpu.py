@@ -3,6 +3,9 @@
 Time is the best of seven rounds in which the calls take turns, each waited for; the compiled twin is that of
 `torch.compile`. Memory is what a call adds to the allocator's peak, its gradients included. With LOGITKIT_KERNELS=0 in
 the environment the twin is a composite of PyTorch's operations, else what `logitkit.show_config` says.
+
+The layer with its loss has a table of its own, with PyTorch's chunks, Liger-Kernel and cut-cross-entropy where they are
+installed. None of them skips a part of the gradient.
 """
 
 from collections.abc import Callable
@@ -15,6 +18,15 @@ from torch.nn import functional
 
 import logitkit as lk
 import logitkit.torch as lt
+
+try:
+    from liger_kernel.transformers import LigerFusedLinearCrossEntropyLoss
+except ImportError:
+    LigerFusedLinearCrossEntropyLoss = None
+try:
+    from cut_cross_entropy import linear_cross_entropy as cut_cross_entropy
+except ImportError:
+    cut_cross_entropy = None
 
 ROUNDS = 7
 CLASS_SHAPES = [(1_000_000, 10), (16_384, 1_000), (4_096, 50_000)]
@@ -41,6 +53,20 @@ def layer_then_loss(features: Tensor, weight: Tensor, target: Tensor) -> Tensor:
     return functional.cross_entropy(functional.linear(features, weight), target)
 
 
+def layer_losses() -> dict[str, Callable[..., Tensor]]:
+    """Return the functions that compute layer and loss, of those that are installed."""
+    losses = {"twin": lt.linear_cross_entropy, "PyTorch": layer_then_loss}
+    if hasattr(torch.nn, "LinearCrossEntropyOptions"):
+        options = torch.nn.LinearCrossEntropyOptions()
+        losses["PyTorch in chunks"] = partial(functional.linear_cross_entropy, options=options)
+    if LigerFusedLinearCrossEntropyLoss is not None:
+        liger = LigerFusedLinearCrossEntropyLoss()
+        losses["Liger-Kernel"] = lambda features, weight, target: liger(weight, features, target)
+    if cut_cross_entropy is not None:
+        losses["cut-cross-entropy"] = partial(cut_cross_entropy, filter_eps=None)
+    return losses
+
+
 def seconds(call: Call) -> float:
     """Return how long one call takes, until the device has done it."""
     torch.cuda.synchronize()
@@ -60,13 +86,27 @@ def extra_bytes(call: Call) -> int:
     return torch.cuda.max_memory_allocated() - before
 
 
+def report_layer(dtype: torch.dtype, rows: int, classes: int, width: int) -> None:
+    """Print a row for each function of a layer with its loss."""
+    tensors = torch.randn(rows, width, dtype=dtype), torch.randn(classes, width, dtype=dtype) / width**0.5
+    labels = torch.randint(classes, (rows,))
+    calls = {name: with_backward(loss, *tensors, labels) for name, loss in layer_losses().items()}
+    memory = {name: extra_bytes(call) for name, call in calls.items()}
+    rounds = [[seconds(call) for call in calls.values()] for _ in range(ROUNDS)]
+    best = dict(zip(calls, map(min, zip(*rounds, strict=True)), strict=True))
+    shape = f"{rows:,} x {classes:,} x {width:,}"
+    for name, own in best.items():
+        cells = [name, str(dtype).removeprefix("torch."), shape, f"{1000 * own:.2f} ms", f"{best['twin'] / own:.2f}"]
+        print("| " + " | ".join([*cells, f"{memory[name] / 2**20:,.0f} MiB"]) + " |", flush=True)
+
+
 def report(name: str, shape: tuple[int, ...], dtype: torch.dtype, *calls: Call) -> None:
-    """Print a row: of the twin, of PyTorch, and of the compiled twin if there is one."""
+    """Print a row: of the twin, of PyTorch, and of the compiled twin."""
     memory = [extra_bytes(call) for call in calls]
-    ours, theirs, *compiled = (min(t) for t in zip(*(map(seconds, calls) for _ in range(ROUNDS)), strict=True))
+    ours, theirs, compiled = (min(t) for t in zip(*(map(seconds, calls) for _ in range(ROUNDS)), strict=True))
     cells = [name, str(dtype).removeprefix("torch."), " x ".join(f"{n:,}" for n in shape), f"{1000 * ours:.2f} ms"]
-    cells += [f"{ours / theirs:.2f}", f"{compiled[0] / theirs:.2f}" if compiled else "–"]
-    cells += [f"{extra / 2**20:,.0f} MiB" for extra in memory] + ["–"] * (not compiled)
+    cells += [f"{ours / theirs:.2f}", f"{compiled / theirs:.2f}"]
+    cells += [f"{extra / 2**20:,.0f} MiB" for extra in memory]
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
@@ -83,7 +123,7 @@ def pair_of(name: str, **options: float) -> list[Callable[..., Tensor]]:
 
 
 def main() -> None:
-    """Print the versions and one table."""
+    """Print the versions and two tables."""
     torch.manual_seed(0)
     torch.set_default_device("cuda")
     lk.show_config()
@@ -112,11 +152,11 @@ def main() -> None:
         log_odds = 3 * torch.randn(10_000_000, dtype=dtype)
         name = "binary_cross_entropy_with_logits"
         report_loss(name, *pair_of(name), log_odds, torch.rand_like(log_odds))
-        for rows, classes, width in LAYER_SHAPES:
-            tensors = torch.randn(rows, width, dtype=dtype), torch.randn(classes, width, dtype=dtype) / width**0.5
-            labels = torch.randint(classes, (rows,))
-            calls = [with_backward(loss, *tensors, labels) for loss in (lt.linear_cross_entropy, layer_then_loss)]
-            report("linear_cross_entropy", (rows, classes, width), dtype, *calls)
+    print("\n| layer and loss | dtype | rows x classes x features | time | twin's time / its | memory |")
+    print("|---|---|---|" + "---:|" * 3)
+    for dtype in (torch.float32, torch.bfloat16):
+        for shape in LAYER_SHAPES:
+            report_layer(dtype, *shape)
 
 
 if __name__ == "__main__":

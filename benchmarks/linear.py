@@ -1,66 +1,131 @@
-"""Time and memory of a linear layer with its loss and gradients: logitkit in blocks, PyTorch at once and in chunks.
+"""Time and memory of a linear layer with its loss and gradients, beside its peers: part of `make bench`.
 
-One thread each, the same arrays, the same run; `measuring.py` says how time and memory are measured. PyTorch's function
-computes all logits at once by default, and in chunks of rows with options, here those that it picks itself.
+PyTorch's function computes all logits at once by default, and with options in chunks of rows, here those that it picks
+itself. cut-cross-entropy takes part if it's installed, with what it offers for a CPU, a compiled layer and loss; it
+can't be imported without Triton. Liger-Kernel has nothing for a CPU, so it's in `gpu.py`.
+
+The results are written to the book's data, and to the table in `README.md`. `measuring.py` says how time is measured.
 """
 
 # The first import sets the number of threads, before the libraries are loaded.
-from measuring import best_seconds, peak_memory  # isort: skip
+from measuring import Call, configure, peak_memory, rounds_of_seconds  # isort: skip
 import gc
+import json
+import os
 import platform
+import statistics
+from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.metadata import version
+from itertools import product
 from typing import Any
 
 import numpy as np
 import torch
+from losses import DATA, HERE, SLOW, machine, quartiles
 from torch.nn import functional
 
 import logitkit as lk
+import logitkit.torch as lt
 
-SHAPES = [(8_192, 1_000, 256), (2_048, 32_000, 256), (256, 128_000, 256)]
+try:
+    from cut_cross_entropy import linear_cross_entropy as cut_cross_entropy
+except ImportError:
+    cut_cross_entropy = None
+
+ROUNDS = 3
+SHAPES = [(8_192, 1_000, 256), (2_048, 32_000, 256), (256, 128_256, 256)]
+TWIN, CUT = "twin", "cut-cross-entropy"
+PEERS = (SLOW, "logitkit for NumPy", "PyTorch", "PyTorch in chunks", CUT)
 
 
-def torch_call(features: np.ndarray, weight: np.ndarray, target: np.ndarray, options: Any) -> Any:
-    """Return a call of PyTorch's layer and loss, with their gradients."""
-    h, w, labels = (torch.from_numpy(array) for array in (features, weight, target))
+def with_backward(loss_of: Callable[..., torch.Tensor], arrays: tuple[np.ndarray, ...]) -> Call:
+    """Return a call of a layer with its loss and their gradients."""
+    *operands, labels = map(torch.from_numpy, arrays)
 
     def call() -> Any:
-        leaves = [tensor.detach().requires_grad_() for tensor in (h, w)]
-        loss = functional.linear_cross_entropy(*leaves, labels, options=options)
+        leaves = [tensor.detach().requires_grad_() for tensor in operands]
+        loss = loss_of(*leaves, labels)
         loss.backward()
         return loss, *(leaf.grad for leaf in leaves)
 
     return call
 
 
-def main() -> None:
-    """Print the versions and one table."""
-    torch.set_num_threads(1)
+def calls_of(arrays: tuple[np.ndarray, ...]) -> dict[str, Call]:
+    """Return the contestants."""
+    at_once, twin = functional.linear_cross_entropy, with_backward(lt.linear_cross_entropy, arrays)
+    in_chunks = partial(at_once, options=torch.nn.LinearCrossEntropyOptions())
+    calls = {
+        TWIN: twin,
+        SLOW: twin,
+        "logitkit for NumPy": partial(lk.linear_cross_entropy_value_and_grad, *arrays),
+        "PyTorch": with_backward(at_once, arrays),
+        "PyTorch in chunks": with_backward(in_chunks, arrays),
+    }
+    if cut_cross_entropy is not None:
+        calls[CUT] = with_backward(partial(cut_cross_entropy, impl="torch_compile"), arrays)
+    return calls
+
+
+def measured() -> Iterator[dict[str, Any]]:
+    """Yield a result for each number of threads, dtype and shape."""
     generator = np.random.default_rng(0)
-    versions = f"logitkit {lk.__version__}, NumPy {np.__version__}, torch {torch.__version__}"
-    print(f"{versions}, Python {platform.python_version()}, {platform.machine()}, one thread\n")
-    header = ["dtype", "rows x classes x features", "logitkit", "time / PyTorch's", "time / chunked PyTorch's"]
-    header += [f"memory of {name}" for name in ("logitkit", "PyTorch", "chunked PyTorch")]
-    print("| " + " | ".join(header) + " |")
-    print("|---|---|" + "---:|" * (len(header) - 2))
-    for dtype in (np.float32, np.float64):
-        for rows, classes, width in SHAPES:
-            features = generator.standard_normal((rows, width)).astype(dtype)
-            weight = (generator.standard_normal((classes, width)) / np.sqrt(width)).astype(dtype)
-            target = generator.integers(0, classes, rows)
-            arrays = features, weight, target
-            calls = [
-                partial(lk.linear_cross_entropy_value_and_grad, *arrays),
-                torch_call(*arrays, options=None),
-                torch_call(*arrays, options=torch.nn.LinearCrossEntropyOptions()),
-            ]
-            gc.collect()
-            memory = [peak_memory(call) for call in calls]
-            ours, *theirs = best_seconds(calls, repeats=3)
-            cells = [features.dtype.name, f"{rows:,} x {classes:,} x {width}", f"{ours:.2f} s"]
-            cells += [f"{ours / peer:.2f}" for peer in theirs]
-            cells += ["–" if extra is None else f"{extra / 2**20:,.0f} MiB" for extra in memory]
-            print("| " + " | ".join(cells) + " |", flush=True)
+    for threads, dtype, (rows, classes, width) in product((1, 2), (np.float32, np.float64), SHAPES):
+        configure(threads, fast=True)
+        features = generator.standard_normal((rows, width)).astype(dtype)
+        weight = (generator.standard_normal((classes, width)) / np.sqrt(width)).astype(dtype)
+        calls = calls_of((features, weight, generator.integers(0, classes, rows)))
+        gc.collect()
+        memory = {name: peak_memory(call) for name, call in calls.items() if threads == 1 and name != SLOW}
+        seconds = rounds_of_seconds(calls, SLOW, threads, ROUNDS)
+        results = {
+            name: {
+                "ms": 1000 * statistics.median(own),
+                "ratio": quartiles([a / b for a, b in zip(seconds[TWIN], own, strict=True)]),
+                "MiB": None if memory.get(name) is None else round(memory[name] / 2**20),
+            }
+            for name, own in seconds.items()
+        }
+        shape = f"{rows:,} x {classes:,} x {width}"
+        result = {"threads": threads, "dtype": dtype.__name__, "shape": shape, "of": results}
+        print(*line(result), sep=" | ", flush=True)
+        yield result
+
+
+def line(result: dict[str, Any]) -> list[str]:
+    """Return the cells of a row of the table."""
+    of = result["of"]
+    cells = [result["dtype"], result["shape"], str(result["threads"]), f"{of[TWIN]['ms'] / 1000:.2f} s"]
+    for peer in PEERS:
+        low, middle, high = of[peer]["ratio"] if peer in of else (None, None, None)
+        cells.append("–" if middle is None else f"{middle:.2f} ({low:.2f}–{high:.2f})")
+    memory = [of.get(name, {}).get("MiB") for name in (TWIN, *PEERS[1:])]
+    return cells + ["–" if extra is None else f"{extra:,} MiB" for extra in memory]
+
+
+def main() -> None:
+    """Measure, and write the data and the table."""
+    versions = [f"{module.__name__} {module.__version__}" for module in (lk, np, torch)]
+    versions += [f"{CUT} {version(CUT)}"] * (cut_cross_entropy is not None)
+    about = {
+        "machine": machine(),
+        "versions": ", ".join([*versions, f"Python {platform.python_version()}"]),
+        "load": os.getloadavg()[1],
+        "rounds": ROUNDS,
+    }
+    results = list(measured())
+    lines = ",\n".join(map(json.dumps, results))
+    DATA.with_name("layers.json").write_text(f'{json.dumps(about)[:-1]}, "results": [\n{lines}\n]}}\n')
+    header = ["dtype", "rows x classes x features", "threads", TWIN, *(f"time / {peer}" for peer in PEERS)]
+    header += [f"memory of {name}" for name in (TWIN, *PEERS[1:])]
+    table = [header, ["---"] * 2 + ["---:"] * (len(header) - 2), *map(line, results)]
+    text = f"{about['machine']}. {about['versions']}. Other programs kept {about['load']:.1f} processors busy.\n\n"
+    text += "\n".join(f"| {' | '.join(cells)} |" for cells in table)
+    readme = HERE / "README.md"
+    before, _, rest = readme.read_text().partition("<!-- layers -->\n")
+    _, _, after = rest.partition("<!-- end of layers -->")
+    readme.write_text(f"{before}<!-- layers -->\n\n{text}\n\n<!-- end of layers -->{after}")
 
 
 if __name__ == "__main__":

@@ -26,8 +26,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from logitkit._arrays import BLOCK, Float64s, Floats, Reduction, as_array, as_floats, by_row, integer, require
+from logitkit._arrays import (
+    BLOCK,
+    Float64s,
+    Floats,
+    Reduction,
+    as_array,
+    as_floats,
+    by_row,
+    integer,
+    require,
+    require_layer_options,
+)
 from logitkit._targets import class_indices, divisor_for, reduce
+from logitkit.formulas import softcap as formulas
 from logitkit.losses import hard_gradient
 from logitkit.simplex import Shifted, cancellation_limit_of, round_to, shift, shift_by
 
@@ -36,6 +48,7 @@ BLOCK_BYTES = 1 << 26
 # float64 numbers alive at once, at most: for each cell of a block of logits, and of what `by_row` works on at a time;
 # for each row and each class as many as it has features.
 _PER_CELL, _PER_WORKED_ON, _PER_ROW, _PER_CLASS = 2, 12, 6, 3
+_MORE_TO_CAP = 4
 # A product with fewer rows is bound by reading the weight, so that computing the logits twice costs less.
 _ROWS_WORTH_ONE_PASS = 32
 
@@ -47,6 +60,8 @@ def linear_cross_entropy(
     *,
     bias: npt.ArrayLike | None = None,
     ignore_index: int | None = None,
+    softcap: float | None = None,
+    z_loss: float = 0.0,
     reduction: Reduction = "mean",
     block_bytes: int = BLOCK_BYTES,
 ) -> Any:
@@ -74,6 +89,11 @@ def linear_cross_entropy(
         The layer's b, of shape (C,); -inf masks a class.
     ignore_index : int, optional
         Rows with this class index count for nothing.
+    softcap : float, optional
+        Cap c on the size of the logits: z becomes :math:`c \tanh(z / c)`. A bias of -inf still masks a class.
+    z_loss : float
+        Price of the free constant: this many times the square of logsumexp(z) is added to the loss of each row that
+        isn't ignored.
     reduction : {"mean", "sum", "none"}
         "none" keeps one value per row; "mean" divides the sum by the number of rows that are not ignored.
     block_bytes : int
@@ -90,7 +110,8 @@ def linear_cross_entropy(
     ------
     ValueError
         If shapes do not fit, an index is not a class, features or weight are infinite or so large that the product may
-        overflow, all classes are masked, the mean is over no row, or `block_bytes` is too small for one logit.
+        overflow, all classes are masked, the mean is over no row, `softcap` isn't positive, `z_loss` is negative, or
+        `block_bytes` is too small for one logit.
     TypeError
         If an argument does not hold real numbers, or `ignore_index` or `block_bytes` is not an integer.
 
@@ -102,7 +123,8 @@ def linear_cross_entropy(
 
     References
     ----------
-    Wijmans et al., *Cut your losses in large-vocabulary language models*, arXiv:2411.09009.
+    Wijmans et al., *Cut your losses in large-vocabulary language models*, arXiv:2411.09009; Gemma Team, *Gemma 2*,
+    arXiv:2408.00118, for the cap; Chowdhery et al., *PaLM*, arXiv:2204.02311, for the z-loss.
 
     Examples
     --------
@@ -111,13 +133,13 @@ def linear_cross_entropy(
     >>> lk.linear_cross_entropy(features, weight, [0, 2], reduction="none")
     array([4.82330648e-18, 4.90000000e+01])
     """
-    layer = _layer(features, weight, bias, target, ignore_index)
+    layer = _layer(features, weight, bias, target, ignore_index, softcap, z_loss)
     divisor = divisor_for(layer.kept.size, reduction)
     row_step, class_step = layer.block_shape(block_bytes)
     losses = np.zeros(layer.labels.size)
     with np.errstate(all="ignore"):
         for rows, block in layer.row_blocks(row_step):
-            losses[rows] = _scan(layer, block, layer.labels[rows], class_step).surprisal[:, 0]
+            losses[rows] = layer.losses(_scan(layer, block, layer.labels[rows], class_step)[0])[:, 0]
     return reduce(losses.reshape(layer.row_shape), divisor, reduction, layer.dtype)
 
 
@@ -128,6 +150,8 @@ def linear_cross_entropy_value_and_grad(
     *,
     bias: npt.ArrayLike | None = None,
     ignore_index: int | None = None,
+    softcap: float | None = None,
+    z_loss: float = 0.0,
     reduction: Reduction = "mean",
     block_bytes: int = BLOCK_BYTES,
 ) -> tuple[Any, tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any] | None]]:
@@ -142,11 +166,13 @@ def linear_cross_entropy_value_and_grad(
         g_j &= \begin{cases} p_j & j \ne y \\ -\sum_{i \ne y} p_i & j = y \end{cases}
         \end{aligned}
 
-    for one row; the derivatives of W and b add up over the rows that are not ignored.
+    for one row; the derivatives of W and b add up over the rows that are not ignored. A `z_loss` of
+    :math:`\lambda` adds :math:`2 \lambda \operatorname{lse}(z)\, p_j` to :math:`g_j`, and a `softcap` multiplies it by
+    the derivative of the cap.
 
     Parameters
     ----------
-    features, weight, target, bias, ignore_index, reduction, block_bytes
+    features, weight, target, bias, ignore_index, softcap, z_loss, reduction, block_bytes
         As for :func:`logitkit.linear_cross_entropy`.
 
     Returns
@@ -176,7 +202,7 @@ def linear_cross_entropy_value_and_grad(
     array([[-4.24835426e-18, -8.49670851e-18],
            [ 4.24835426e-18,  8.49670851e-18]])
     """
-    layer = _layer(features, weight, bias, target, ignore_index)
+    layer = _layer(features, weight, bias, target, ignore_index, softcap, z_loss)
     divisor = divisor_for(layer.kept.size, reduction)
     row_step, class_step = layer.block_shape(block_bytes)
     differentiate = _in_one_pass if class_step == len(layer.weight) else _in_two_passes
@@ -197,6 +223,8 @@ class _Layer:
     labels: npt.NDArray[np.intp]  # one a row
     kept: npt.NDArray[np.intp]  # the rows that are not ignored
     row_shape: tuple[int, ...]
+    softcap: float  # inf if there's none
+    z_loss: float
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -228,8 +256,8 @@ class _Layer:
 
     def _bytes(self, rows: int, classes: int) -> int:
         cells, operands = rows * classes, _PER_ROW * rows + _PER_CLASS * classes
-        worked_on = min(cells, max(BLOCK, classes))
-        return 8 * (_PER_CELL * cells + _PER_WORKED_ON * worked_on + operands * (1 + self.weight.shape[1]))
+        worked_on = min(cells, max(BLOCK, classes)) * (_PER_WORKED_ON + (_MORE_TO_CAP if self.softcap < np.inf else 0))
+        return 8 * (_PER_CELL * cells + worked_on + operands * (1 + self.weight.shape[1]))
 
     def row_blocks(self, step: int) -> Iterator[tuple[npt.NDArray[np.intp], Float64s]]:
         """Yield the indices and the features of blocks of rows."""
@@ -250,20 +278,41 @@ class _Layer:
         z += self.bias[classes]
         return z
 
+    def capped(self, z: Float64s) -> Float64s:
+        """Return what the loss sees of logits."""
+        return z if self.softcap == np.inf else formulas.capped(z, self.softcap, np)
+
+    def slope(self, z: Float64s) -> Float64s | float:
+        """Return the derivative of that."""
+        return 1.0 if self.softcap == np.inf else formulas.slope(z, self.softcap, np)
+
+    def losses(self, own: Shifted) -> Float64s:
+        """Return the loss of each row, as a column, from what its target's class looks like."""
+        return own.surprisal + (self.z_loss * _logsumexp(own) ** 2 if self.z_loss else 0)  # a square may overflow
+
+    def pull_of_price(self, row: Shifted) -> Float64s:
+        """Return the derivative of the z-loss with respect to the logsumexp, as a column."""
+        return 2 * self.z_loss * _logsumexp(row)
+
+
+def _logsumexp(row: Shifted) -> Float64s:
+    return row.largest + np.log1p(row.rest)
+
 
 def _scan(
     layer: _Layer, features: Float64s, labels: npt.NDArray[np.intp], step: int, pull: Float64s | None = None
-) -> Shifted:
-    """Return the target's class of each row, seen from the largest of all logits, a block of classes at a time.
+) -> tuple[Shifted, Float64s]:
+    """Return the target's class of each row, seen from the largest of all logits, and the target's logit uncapped.
 
-    Adds to `pull` the sum over the other classes of exp(z - m) times the weights.
+    Goes through a block of classes at a time, and adds to `pull` the sum over the other classes of exp(z - m) times the
+    weights.
     """
     largest, rest = (np.full((len(labels), 1), start) for start in (-np.inf, -1.0))  # of no class
     target = np.empty_like(largest)
 
     def formula(z: Float64s) -> tuple[Float64s, ...]:
-        row = shift(z, layer.cancellation_limit)
-        return (row.largest[:, 0], row.rest[:, 0], *([] if pull is None else [row.exps]))
+        row = shift(layer.capped(z), layer.cancellation_limit)
+        return (row.largest[:, 0], row.rest[:, 0], *([] if pull is None else [row.exps * layer.slope(z)]))
 
     for classes, weight in layer.class_blocks(step):
         z = layer.logits(features, weight, classes)
@@ -278,7 +327,7 @@ def _scan(
             pull *= both.exps[:, :1]
             pull += both.exps[:, 1:] * (exps[0] @ weight)
         del z, exps  # before the next block needs the room
-    return shift_by(largest, rest, target, layer.cancellation_limit)
+    return shift_by(largest, rest, layer.capped(target), layer.cancellation_limit), target
 
 
 def _in_one_pass(layer: _Layer, divisor: float, row_step: int, class_step: int) -> tuple[Any, ...]:
@@ -287,8 +336,11 @@ def _in_one_pass(layer: _Layer, divisor: float, row_step: int, class_step: int) 
     d_weight, d_bias = np.zeros(layer.weight.shape), np.zeros(layer.bias.shape)
 
     def formula(z: Float64s, labels: npt.NDArray[np.intp]) -> tuple[Float64s, Float64s]:
-        row = shift(z, layer.cancellation_limit)
-        return row.of_class(labels).surprisal[:, 0], hard_gradient(row, labels)
+        row = shift(layer.capped(z), layer.cancellation_limit)
+        grad = hard_gradient(row, labels)
+        if layer.z_loss:
+            grad += layer.pull_of_price(row) * (row.exps / (1 + row.rest))
+        return layer.losses(row.of_class(labels))[:, 0], grad * layer.slope(z)
 
     for classes, weight in layer.class_blocks(class_step):
         for rows, features in layer.row_blocks(row_step):
@@ -305,28 +357,29 @@ def _in_one_pass(layer: _Layer, divisor: float, row_step: int, class_step: int) 
 
 def _in_two_passes(layer: _Layer, divisor: float, row_step: int, class_step: int) -> tuple[Any, ...]:
     """Return losses and derivatives where they do not."""
-    losses, seen = np.zeros(layer.labels.size), np.empty((layer.labels.size, 3))
+    losses, seen = np.zeros(layer.labels.size), np.empty((layer.labels.size, 4))
     d_features, d_weight, d_bias = (np.zeros_like(a) for a in (layer.features, layer.weight, layer.bias))
     for rows, features in layer.row_blocks(row_step):
         labels, pull = layer.labels[rows], np.zeros_like(features)
-        own = _scan(layer, features, labels, class_step, pull)
-        total = 1 + own.rest
-        push = own.rivals / total
-        d_features[rows] = (pull / total - push * layer.weight[labels]) / divisor
-        losses[rows], seen[rows] = own.surprisal[:, 0], np.column_stack([own.largest, own.rest, push])
+        own, z = _scan(layer, features, labels, class_step, pull)
+        total, price = 1 + own.rest, layer.pull_of_price(own)
+        push = (price * own.exps - own.rivals) / total * layer.slope(z)
+        d_features[rows] = ((1 + price) * pull / total + push * layer.weight[labels]) / divisor
+        losses[rows] = layer.losses(own)[:, 0]
+        seen[rows] = np.column_stack([own.largest, own.rest, total / (1 + price), push])
 
-    def formula(z: Float64s, largest: Float64s, rest: Float64s) -> tuple[Float64s]:
-        row = shift_by(largest[:, None], rest[:, None], z, layer.cancellation_limit)
-        return (row.exps / (1 + row.rest),)
+    def formula(z: Float64s, largest: Float64s, rest: Float64s, scale: Float64s) -> tuple[Float64s]:
+        row = shift_by(largest[:, None], rest[:, None], layer.capped(z), layer.cancellation_limit)
+        return (row.exps / scale[:, None] * layer.slope(z),)
 
     for classes, weight in layer.class_blocks(class_step):
         of_weight, of_bias = np.zeros(weight.shape), np.zeros(len(weight))
         for rows, features in layer.row_blocks(row_step):
-            largest, rest, push = seen[rows].T
+            *about_rows, push = seen[rows].T
             z = layer.logits(features, weight, classes)
-            (grad,) = by_row(formula, [z, largest, rest], 1, np.float64)
+            (grad,) = by_row(formula, [z, *about_rows], 1, np.float64)
             inside = _within(layer.labels[rows], classes)
-            grad[inside] = -push[inside[0]]
+            grad[inside] = push[inside[0]]
             of_weight += grad.T @ features
             of_bias += grad.sum(axis=0)
             del z, grad
@@ -346,7 +399,10 @@ def _layer(
     bias: npt.ArrayLike | None,
     target: npt.ArrayLike,
     ignore_index: int | None,
+    softcap: float | None,
+    z_loss: float,
 ) -> _Layer:
+    require_layer_options(softcap, z_loss)
     inputs, matrix = as_floats(features, "features"), as_floats(weight, "weight")
     if inputs.ndim == 0:
         raise ValueError("features must have a last dimension, of the layer's inputs, but is a number")
@@ -369,7 +425,7 @@ def _layer(
         )
     labels, kept = class_indices(classes, len(matrix), ignore_index)
     rows = inputs.reshape(prod(row_shape), width)
-    return _Layer(rows, matrix, offsets, labels.ravel(), np.flatnonzero(kept), row_shape)
+    return _Layer(rows, matrix, offsets, labels.ravel(), np.flatnonzero(kept), row_shape, softcap or np.inf, z_loss)
 
 
 def _require_finite_logits(features: Floats, weight: Floats, bias: Floats) -> None:

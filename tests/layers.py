@@ -69,8 +69,8 @@ def smallest_block(arrays: dict[str, Array]) -> int:
     return shape_of_blocks(arrays)._bytes(1, 1)
 
 
-def shape_of_blocks(arrays: dict[str, Array], ignore_index: int | None = None) -> Any:
-    return _layer(arrays["features"], arrays["weight"], arrays["bias"], arrays["target"], ignore_index)
+def shape_of_blocks(arrays: dict[str, Array], ignore_index: int | None = None, softcap: float | None = None) -> Any:
+    return _layer(arrays["features"], arrays["weight"], arrays["bias"], arrays["target"], ignore_index, softcap, 0.0)
 
 
 def block_sizes(arrays: dict[str, Array]) -> list[int]:

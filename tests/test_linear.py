@@ -124,6 +124,56 @@ class TestValues:
             agree(got, tuple(e.numpy() for e in expected))
 
     @pytest.mark.parametrize("reduction", REDUCTIONS)
+    @pytest.mark.parametrize("options", [{"softcap": 1.5}, {"z_loss": 0.2}, {"softcap": 4.0, "z_loss": 0.01}])
+    def test_capped_and_priced_logits_too(self, options: dict[str, float], reduction: str) -> None:
+        arrays = draw((4, 5), dtype=np.float64)
+        arrays["target"].flat[:3] = 3
+        leaves = [torch.tensor(arrays[name], requires_grad=True) for name in OPERANDS]
+        logits, cap = F.linear(*leaves), options.get("softcap")
+        logits = logits if cap is None else cap * torch.tanh(logits / cap)
+        target = torch.tensor(arrays["target"])
+        losses = F.cross_entropy(logits.movedim(-1, 1), target, reduction="none", ignore_index=3)
+        losses = losses + options.get("z_loss", 0.0) * logits.logsumexp(-1) ** 2 * (target != 3)
+        value = {"none": losses, "sum": losses.sum(), "mean": losses.sum() / (target != 3).sum()}[reduction]
+        value.sum().backward()
+        expected = tuple(t.numpy() for t in (value.detach(), *(leaf.grad for leaf in leaves)))
+        smallest = shape_of_blocks(arrays, softcap=cap)._bytes(1, 1)
+        for block_bytes in (smallest, 3000, 20_000, BLOCK_BYTES):
+            agree(call(arrays, ignore_index=3, reduction=reduction, block_bytes=block_bytes, **options), expected)
+
+    @pytest.mark.parametrize("block_bytes", [400, BLOCK_BYTES])
+    def test_capped_logits_keep_their_slopes(self, block_bytes: int) -> None:
+        # One feature that is 1 makes the weights the logits. In float64, 1 - tanh(20)^2 would be 0.
+        cap, z = 3.0, 3.0 * np.array([20.0, -1e-9, 0.3, -14.0, 0.49, 0.51])
+        exact = oracle.exact(z)
+        capped, slopes = [cap * mp.tanh(x / cap) for x in exact], [mp.sech(x / cap) ** 2 for x in exact]
+        for label in range(6):
+            options: dict[str, Any] = {"softcap": cap, "block_bytes": block_bytes}
+            value, grads = lk.linear_cross_entropy_value_and_grad([1.0], z[:, None], label, **options)
+            target = oracle.one_hot(label, 6)
+            grad = [g * s for g, s in zip(oracle.cross_entropy_grad(target, capped), slopes, strict=True)]
+            np.testing.assert_allclose(value, float(oracle.cross_entropy(target, capped)), rtol=20 * EPS)
+            # The quotient's rounding error is multiplied by its size, twice.
+            np.testing.assert_allclose(grads[1][:, 0], np.array(grad, float), rtol=60 * EPS, atol=0)
+
+    def test_masks_stay_masks_under_a_cap(self) -> None:
+        arrays = draw(6, 12, 2)
+        arrays["bias"] = np.where(np.arange(12) % 3, -INF, 0.5)
+        arrays["target"][:] = 3
+        for options in ({"softcap": 2.0}, {"softcap": 2.0, "z_loss": 0.1}):
+            for block_bytes in (1000, BLOCK_BYTES):
+                value, d_features, d_weight, d_bias = call(arrays, block_bytes=block_bytes, **options)
+                free = {**arrays, "weight": arrays["weight"][::3], "bias": arrays["bias"][::3]}
+                expected = call({**free, "target": arrays["target"] // 3}, **options)
+                agree((value, d_features, d_weight[::3], d_bias[::3]), expected)
+                assert not d_weight[arrays["bias"] < 0].any()
+
+    def test_without_a_price_no_square_can_overflow(self) -> None:
+        value, grads = lk.linear_cross_entropy_value_and_grad([1.0], [[1e200], [0.0]], 1)
+        assert value == 1e200
+        assert np.isfinite(grads[1]).all()
+
+    @pytest.mark.parametrize("reduction", REDUCTIONS)
     @pytest.mark.parametrize("shape", [(), (1,), (ROWS,), (4, 1, 3)])
     def test_it_is_the_loss_of_the_logits_for_features_of_any_shape(
         self, shape: tuple[int, ...], reduction: str
@@ -201,16 +251,24 @@ class TestBlocks:
 
     @pytest.mark.parametrize("dtype", DTYPES)
     @pytest.mark.parametrize("function", [lk.linear_cross_entropy, lk.linear_cross_entropy_value_and_grad])
+    @pytest.mark.parametrize("options", [{}, {"softcap": 5.0, "z_loss": 0.1}])
     @pytest.mark.parametrize(
         ("rows", "classes", "width", "block_bytes"),
         [(400, 3000, 40, 1 << 20), (20, 60_000, 8, 1 << 20), (20_000, 90, 8, 1 << 22), (800, 3000, 40, 1 << 24)],
     )
     def test_their_size_bounds_the_memory(
-        self, function: Callable[..., Any], rows: int, classes: int, width: int, block_bytes: int, dtype: type
+        self,
+        function: Callable[..., Any],
+        rows: int,
+        classes: int,
+        width: int,
+        block_bytes: int,
+        options: dict[str, float],
+        dtype: type,
     ) -> None:
         arrays = draw(rows, classes, width, dtype)
         tracemalloc.start()
-        results = function(**arrays, block_bytes=block_bytes)
+        results = function(**arrays, block_bytes=block_bytes, **options)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         returned = sum(grad.nbytes for grad in results[1]) if isinstance(results, tuple) else 0

@@ -265,6 +265,16 @@ class TestMistakes:
             value = function(**arrays, target=[0, 1, 2])
             assert (value[0] if isinstance(value, tuple) else value) == pytest.approx(np.log(4))
 
+    @pytest.mark.parametrize("bad", [0.0, -2.0, NAN, INF])
+    def test_what_cannot_cap_is_refused(self, function: Callable[..., Any], bad: float) -> None:
+        with refuses(ValueError, f"softcap must be a positive number, but is {bad}"):
+            function(**draw(), softcap=bad)
+
+    @pytest.mark.parametrize("bad", [-0.1, NAN, INF])
+    def test_what_is_no_price_is_refused(self, function: Callable[..., Any], bad: float) -> None:
+        with refuses(ValueError, f"z_loss must be a number from 0 on, but is {bad}"):
+            function(**draw(), z_loss=bad)
+
     def test_unknown_reduction_is_shown(self, function: Callable[..., Any]) -> None:
         with refuses(ValueError, "reduction must be 'none', 'sum' or 'mean', not 'avg'"):
             function(**draw(), reduction="avg")

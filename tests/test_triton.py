@@ -317,12 +317,6 @@ def test_what_is_no_target_gives_nan() -> None:
     assert loss.isnan().tolist() == slopes.isnan().tolist() == [False, False, True, True]
 
 
-def test_rows_that_are_kept_count_though_they_hold_the_ignored_class() -> None:
-    z, labels, kept = torch.zeros(2, 3), torch.tensor([0, 0]), torch.tensor([True, False])
-    losses = _device.cross_entropy(torch.abs, z, labels, None, 0, 0.0, kept)
-    np.testing.assert_allclose(losses.tolist(), [np.log(3), 0])
-
-
 def test_booleans_are_targets_of_the_binary_loss() -> None:
     x = torch.tensor([1.0, -2.0])
     got = value_and_gradient(lt.binary_cross_entropy_with_logits, x, torch.tensor([True, False]))

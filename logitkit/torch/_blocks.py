@@ -21,25 +21,23 @@ CPU_BLOCK, ACCELERATOR_BLOCK = 1 << 16, 1 << 24
 Formula = Callable[..., Tensor]
 
 
-def in_blocks(
-    formula: Formula, rows: Sequence[Tensor], shared: Sequence[Tensor], width: int, sizes: tuple[int, int] | None = None
-) -> Tensor:
-    """Return formula(*rows, *shared), computed for as many rows at a time as have one of `sizes` elements.
+def in_blocks(formula: Formula, rows: Sequence[Tensor], shared: Sequence[Tensor], width: int) -> Tensor:
+    """Return formula(*rows, *shared), computed for a block of rows at a time.
 
     Each of `rows` is cut along its first dimension, and counts `width` elements a row; the formula sees all of each of
-    `shared`, say of a layer's weights. The sizes are those of a block on a CPU and on an accelerator.
+    `shared`, say of the weights of classes.
     """
     if not rows[0].dim() or not is_plain(*rows, *shared):
         return formula(*rows, *shared)
-    step = rows_in_block(rows[0], width, sizes)
-    if len(rows[0]) <= step and sizes is None:  # one block of elementwise work keeps less than it would recompute
+    step = rows_in_block(rows[0], width)
+    if len(rows[0]) <= step:  # one block keeps less than it would recompute
         return formula(*rows, *shared)
     result: Tensor = _InBlocks.apply(formula, len(rows), step, *rows, *shared)
     return result
 
 
 def rows_in_block(rows: Tensor, width: int, sizes: tuple[int, int] | None = None) -> int:
-    """Return how many rows of so many elements make a block."""
+    """Return how many rows of so many elements make a block, of the sizes for a CPU and for an accelerator."""
     on_cpu, on_accelerator = sizes or (CPU_BLOCK, ACCELERATOR_BLOCK)
     return max(1, (on_cpu if rows.device.type == "cpu" else on_accelerator) // max(1, width))
 
@@ -55,7 +53,7 @@ class _InBlocks(Function):
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
         tensors, wanted = ctx.saved_tensors, ctx.needs_input_grad[3:]
         if torch.is_grad_enabled():  # to be differentiated again, which is rare: all at once
-            grads = _pullback(ctx.formula, tensors, wanted, cotangent, create_graph=True)
+            grads = pullback(ctx.formula, tensors, wanted, cotangent, create_graph=True)
         else:
             grads = _gradients_in_blocks(ctx.formula, tensors, ctx.cut, ctx.step, wanted, cotangent)
         results = iter(grads)
@@ -69,7 +67,7 @@ def _gradients_in_blocks(
     sums: list[Tensor] = []
     for place in places_of_blocks(tensors[0], step):
         block = [t.detach() for t in _block(tensors, cut, place)]
-        grads = _pullback(formula, block, wanted, cotangent[place])
+        grads = pullback(formula, block, wanted, cotangent[place])
         for parts, part in zip(of_rows, grads, strict=False):
             parts.append(part)
         # Sums over many blocks: a half-precision total would stop growing.
@@ -89,7 +87,7 @@ def _block(tensors: Sequence[Tensor], cut: int, place: slice) -> list[Tensor]:
     return [*(t[place] for t in tensors[:cut]), *tensors[cut:]]
 
 
-def _pullback(
+def pullback(
     formula: Formula, tensors: Sequence[Tensor], wanted: Sequence[bool], cotangent: Tensor, create_graph: bool = False
 ) -> Sequence[Tensor]:
     """Return the cotangents of the wanted tensors."""

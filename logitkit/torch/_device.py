@@ -44,16 +44,10 @@ def cross_entropy(
     weight: Tensor | None,
     ignored: int,
     smoothing: float,
-    kept: Tensor | None = None,
 ) -> Tensor:
-    """Return composite(rows), the loss of each row, by kernels if all are ordinary tensors on a GPU.
-
-    Rows whose class is the ignored one count for nothing, or those that aren't kept, if that's given.
-    """
+    """Return composite(rows), the loss of each row, by kernels if all are ordinary tensors on a GPU."""
     if not suits(rows, target, *(() if weight is None else (weight,))):
         return composite(rows)
-    if kept is not None:
-        target, ignored = target.where(kept, -1), -1
     return _by_kernels(composite, CrossEntropy(target, weight, ignored, smoothing), rows)
 
 

@@ -62,6 +62,14 @@ def surprisal_of_class(logits: Tensor, labels: Tensor, dim: int) -> Tensor:
     return rows.surprisal(own, error, place == rows.top).squeeze(dim)
 
 
+def logsumexp(logits: Tensor, dim: int) -> Tensor:
+    """Return the logarithm of the sum of exponentials, of no class -inf."""
+    if not logits.shape[dim]:
+        return logits.logsumexp(dim)
+    rows = Rows(logits * 1, dim)  # as in surprisals
+    return (rows.pivot + torch.log1p(rows.rest)).squeeze(dim)
+
+
 def log_odds(logits: Tensor, dim: int) -> Tensor:
     """Return the log-odds of each of at least two classes, if any, against the others."""
     if not logits.shape[dim]:

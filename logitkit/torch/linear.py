@@ -1,4 +1,4 @@
-"""Output layer and loss in one: logits exist for one block of rows at a time, forward and backward."""
+"""Output layer and loss in one: logits exist for one block of rows at a time."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import math
 from contextlib import nullcontext
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from logitkit.torch._blocks import in_blocks
-from logitkit.torch._inputs import overridable, require_floats, require_scale, widened
-from logitkit.torch.losses import ClassTarget, legacy_reduction, mixes_precision, reduced
+from logitkit._arrays import require_layer_options
+from logitkit.torch._blocks import rows_in_block
+from logitkit.torch._inputs import is_plain, overridable, require_floats, require_scale, widened
+from logitkit.torch._layer import LayerLoss
+from logitkit.torch.losses import ClassTarget, legacy_reduction, mixes_precision
 
 # Logits in a block: enough for the matrix product to run at full speed, few beside those of a large batch.
-BLOCK = 1 << 22
+BLOCK = 3 << 20
 ACCELERATOR_BLOCK = 1 << 26
 
 
@@ -29,14 +30,18 @@ def linear_cross_entropy(
     reduction: str = "mean",
     ignore_index: int | None = None,
     label_smoothing: float = 0.0,
+    softcap: float | None = None,
+    z_loss: float = 0.0,
 ) -> Tensor:
     r"""Cross entropy of a linear layer's logits, which are never stored: ``torch.nn.functional.linear_cross_entropy``.
 
     .. math:: \operatorname{CE}(W h + b, y)
 
-    The logits of a block of rows are computed, used and dropped, and computed again in the backward pass, so the
-    memory besides the gradients is that of a few blocks of 2\ :sup:`22` logits, on an accelerator 2\ :sup:`26`,
-    whatever the number of rows.
+    The logits of a block of rows are computed, used and dropped, so the memory besides the gradients is that of a few
+    blocks of three million logits, on an accelerator 67 million, whatever the number of rows. If the loss is one
+    number and a gradient will be wanted, that's made in the same pass. The loss holds it until the backward pass: an
+    array of the size of each operand that needs one, at least in float32. A second backward pass, one of losses that
+    aren't reduced, and one in float16 on an accelerator, compute the logits again.
 
     Parameters
     ----------
@@ -50,6 +55,11 @@ def linear_cross_entropy(
         Bias b of the layer, of shape (C,).
     weight, reduction, ignore_index, label_smoothing
         As for :func:`logitkit.torch.cross_entropy`; `ignore_index` None is -100.
+    softcap : float, optional
+        Cap c on the size of the logits: z becomes :math:`c \tanh(z / c)`. A bias of -inf still masks a class.
+    z_loss : float
+        Price of the free constant: this many times the square of logsumexp(z) is added to the loss of each row that
+        isn't ignored. Class weights don't apply to it, and its mean is over those rows, as in Liger-Kernel.
 
     Returns
     -------
@@ -60,13 +70,16 @@ def linear_cross_entropy(
     Raises
     ------
     ValueError
-        As for :func:`logitkit.torch.cross_entropy`, and if the shapes of the layer do not fit.
+        As for :func:`logitkit.torch.cross_entropy`, if the shapes of the layer do not fit, `softcap` isn't positive or
+        `z_loss` is negative.
     TypeError
         If an argument that is a tensor above isn't one, or `ignore_index` isn't an integer.
 
     References
     ----------
-    Wijmans et al., *Cut your losses in large-vocabulary language models*, arXiv:2411.09009, for the idea.
+    Wijmans et al., *Cut your losses in large-vocabulary language models*, arXiv:2411.09009, for the idea; Hsu et al.,
+    *Liger Kernel*, arXiv:2410.10989, for gradients in the forward pass; Gemma Team, *Gemma 2*, arXiv:2408.00118, for
+    the cap; Chowdhery et al., *PaLM*, arXiv:2204.02311, for the z-loss.
 
     Examples
     --------
@@ -77,6 +90,7 @@ def linear_cross_entropy(
     tensor([4.1223e-09, 2.0000e+01])
     """
     reduction = legacy_reduction(None, None, reduction)
+    require_layer_options(softcap, z_loss)
     width = require_floats(input).shape[-1:]
     if require_floats(linear_weight, "linear_weight").dim() != 2 or width != linear_weight.shape[1:]:
         raise ValueError(
@@ -90,7 +104,7 @@ def linear_cross_entropy(
             raise ValueError(f"linear_bias must have the shape {(classes,)}, but has {tuple(linear_bias.shape)}")
         layer.append(linear_bias)
     rows = tuple(input.shape[:-1])
-    distributions = require_scale(target, rows, (*rows, classes))
+    require_scale(target, rows, (*rows, classes))
     flat = math.prod(rows)
     target = target.reshape(flat, *target.shape[len(rows) :])
     goal = ClassTarget(target, classes, weight, -100 if ignore_index is None else ignore_index, label_smoothing)
@@ -102,18 +116,14 @@ def linear_cross_entropy(
         narrow = torch.get_autocast_dtype(device)
         input, *layer = (t if t.dtype == torch.float64 else t.to(narrow) for t in (input, *layer))
 
-    def formula(features: Tensor, *others: Tensor) -> Tensor:
-        of_rows, shared = others[: len(goal.of_rows)], others[len(goal.of_rows) :]
-        if not distributions:
-            # A row that is left out may hold NaN, which times 0 would spoil the gradient of the layer.
-            features = features.masked_fill(~of_rows[1].unsqueeze(-1), 0)
-        return goal.losses_of_block(F.linear(features, *shared[: len(layer)]), *of_rows, *shared[len(layer) :])
-
+    loss = LayerLoss(goal, math.inf if softcap is None else softcap, z_loss, reduction)
+    operands, others = (input.reshape(flat, *width), *layer), (target, *goal.shared)
     with torch.autocast(device, enabled=False) if mixed else nullcontext():
-        features = input.reshape(flat, *width)
-        operands, shared = (features, *goal.of_rows), (*layer, *goal.shared)
-        losses = goal.checked(in_blocks(formula, operands, shared, classes, (BLOCK, ACCELERATOR_BLOCK)))
-    return reduced(losses.reshape(rows), goal.divisor(), reduction).to(widened(input).dtype)
+        if is_plain(*operands, *others) and not any(t.requires_grad for t in others):
+            result = loss.of_ordinary(rows_in_block(input, classes, (BLOCK, ACCELERATOR_BLOCK)), *operands)
+        else:
+            result = loss.of_all(*operands)
+    return (result.reshape(rows) if reduction == "none" else result).to(widened(input).dtype)
 
 
 class LinearCrossEntropyLoss(torch.nn.Module):
@@ -125,7 +135,7 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         The width of the features and the number of classes.
     bias, device, dtype
         As for ``torch.nn.Linear``, which is the module's ``linear``.
-    reduction, weight, ignore_index, label_smoothing
+    reduction, weight, ignore_index, label_smoothing, softcap, z_loss
         As for :func:`logitkit.torch.linear_cross_entropy`.
 
     Examples
@@ -153,11 +163,14 @@ class LinearCrossEntropyLoss(torch.nn.Module):
         weight: Tensor | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
+        softcap: float | None = None,
+        z_loss: float = 0.0,
     ) -> None:
         super().__init__()
         self.linear = torch.nn.Linear(in_features, num_classes, bias=bias, device=device, dtype=dtype)
         self.register_buffer("weight", weight)
         self.reduction, self.ignore_index, self.label_smoothing = reduction, ignore_index, label_smoothing
+        self.softcap, self.z_loss = softcap, z_loss
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """Return the loss of the layer's logits of features `input` under `target`."""
@@ -170,4 +183,6 @@ class LinearCrossEntropyLoss(torch.nn.Module):
             reduction=self.reduction,
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
+            softcap=self.softcap,
+            z_loss=self.z_loss,
         )

@@ -348,19 +348,6 @@ class ClassTarget:
         terms = zero_safe_product(shares, surprisals(widened(logits), -1), xp)
         return total(terms, -1).squeeze(-1)
 
-    def losses_of_block(self, logits: Tensor, *of_block: Tensor) -> Tensor:
-        """Return what `losses` does, by kernels on a GPU."""
-        target, *kept = of_block[: len(self.of_rows)]
-        return _device.cross_entropy(
-            lambda logits: self.losses(logits, *of_block),
-            logits,
-            target,
-            self.weight,
-            self.ignored,
-            self.smoothing,
-            *kept,
-        )
-
     def losses_of_all(self, rows: Tensor) -> Tensor:
         """Return the losses of all rows, NaN where the target is none and no error could be raised."""
 
@@ -382,6 +369,10 @@ class ClassTarget:
             return (self.given != self.ignored).sum()
         labels, kept, _ = self.checked_classes
         return self.weight[labels].where(kept, 0).sum()
+
+    def of(self, place: slice) -> ClassTarget:
+        """Return what some of the rows should be."""
+        return ClassTarget(self.given[place], self.classes, self.weight, self.ignored, self.smoothing)
 
     def by_kernel(self, rows: Tensor, grad: bool, mean: bool) -> tuple[Float64s, Floats, float]:
         """Return the losses of ordinary rows, their derivatives over the divisor of their mean, and that divisor."""
