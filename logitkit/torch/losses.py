@@ -334,7 +334,7 @@ class ClassTarget:
         own = losses.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
         if weight is not None:
             losses = zero_safe_product(weight.to(z.dtype), losses, xp)
-        spread = self.smoothing / self.classes * total(losses, -1).squeeze(-1)
+        spread = total(self.smoothing / self.classes * losses, -1).squeeze(-1)  # the sum itself may be no number
         hard = zero_safe_product((1 - self.smoothing) * own_weight, own, xp)
         return (hard + spread).where(kept, 0)
 
