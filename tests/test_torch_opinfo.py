@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -11,13 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import grad
-from torch.testing._internal.common_methods_invocations import op_db
-from torch.testing._internal.common_modules import ModuleErrorEnum, module_db
 from torch.utils._pytree import tree_leaves, tree_map
 
 import logitkit as lk
 import logitkit.torch as lt
 from tests.backends import backend  # noqa: F401 - runs every test on both
+
+pytest.importorskip("expecttest", reason="PyTorch's test data import expecttest")
+op_db = import_module("torch.testing._internal.common_methods_invocations").op_db
+module_db = import_module("torch.testing._internal.common_modules").module_db
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 TWINS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
@@ -171,7 +174,6 @@ def test_errors_of_modules(info: Any) -> None:
     for error in info.module_error_inputs_func(info, "cpu", torch.float32, requires_grad=False, training=True):
         made, call = error.module_error_input.constructor_input, error.module_error_input.forward_input
         module = partial(MODULES[info.module_cls], *made.args, **made.kwargs)
-        assert error.error_on in ModuleErrorEnum
         with pytest.raises((TypeError, ValueError, RuntimeError)):
             module()(*call.args, **call.kwargs)
 
