@@ -125,7 +125,8 @@ def cross_entropy(
     cancellation_limit = cancellation_limit_of(prediction.dtype)
 
     def formula(values: Float64s, *t: Any) -> tuple[Float64s]:
-        return (_expectation(0 - _log_probs(values, scale, cancellation_limit), targets, *t),)
+        surprisal = 0 - _log_probs(values, scale, cancellation_limit)
+        return (_expectation(surprisal, values if scale == "logits" else None, targets, *t),)
 
     arrays, kernel = [prediction, targets.labels, targets.kept], _kernel(targets, prediction, axis, scale, grad=False)
     (losses,) = by_row(formula, arrays, axis, prediction.dtype, *kernel)
@@ -184,7 +185,7 @@ def cross_entropy_value_and_grad(
 
     def formula(z: Float64s, *t: Any) -> tuple[Float64s, Float64s]:
         row = shift(z, cancellation_limit)
-        return _expectation(row.surprisal, targets, *t), _class_gradient(
+        return _expectation(row.surprisal, z, targets, *t), _class_gradient(
             row, targets, cancellation_limit, *t
         ) / targets.divisor
 
@@ -484,11 +485,12 @@ def kl_divergence(
 
     def formula(t: Float64s, p: Float64s) -> tuple[Float64s]:
         log_t, log_p = _log_probs(t, target_scale, cancellation_limit), _log_probs(p, scale, cancellation_limit)
-        return (
-            _divergence(
-                _probs(t, target_scale, cancellation_limit), log_t, _probs(p, scale, cancellation_limit), log_p
-            ),
-        )
+        shares = _probs(t, target_scale, cancellation_limit)
+        losses = _divergence(shares, log_t, _probs(p, scale, cancellation_limit), log_p)
+        if scale == "logits" and (beyond := np.isinf(losses)).any():
+            expected = _total_of_shares(shares, -log_p, p) + _row_totals(zero_safe_product(shares, log_t, np))
+            losses = np.where(beyond, expected, losses)
+        return (losses,)
 
     def check(target: Floats, prediction: Floats) -> list[Floats]:
         return [defined(target, target_name, axis, target_scale), defined(prediction, scale, axis, scale)]
@@ -521,15 +523,29 @@ def _kernel(targets: Targets, prediction: Floats, axis: int, scale: str, grad: b
 
 
 def _expectation(
-    surprisal: Float64s, targets: Targets, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]
+    surprisal: Float64s,
+    logits: Float64s | None,
+    targets: Targets,
+    labels: npt.NDArray[Any],
+    kept: npt.NDArray[np.bool_],
 ) -> Float64s:
     """Return the weighted mean of the surprisal -log p under the target of each row."""
     if targets.hard:
         own = np.take_along_axis(surprisal, labels[:, None], axis=-1)[:, 0]
         values = zero_safe_product(targets.weight[labels], own, np)
     else:
-        values = _row_totals(zero_safe_product(targets.shares(labels), surprisal, np))
+        values = _total_of_shares(targets.shares(labels), surprisal, logits)
     return np.where(kept, values, 0)
+
+
+def _total_of_shares(shares: Float64s, surprisal: Float64s, logits: Float64s | None) -> Float64s:
+    """Return the sum of the shares of the surprisal in each row, which may be that of logits."""
+    totals = _row_totals(zero_safe_product(shares, surprisal, np))
+    if logits is None or not (beyond := np.isinf(totals)).any():
+        return totals
+    # A share of the distance of two logits may be a number where the distance is none; half of the distance is one.
+    half = np.where(np.isinf(surprisal), logits.max(axis=-1, keepdims=True) / 2 - logits / 2, surprisal / 2)
+    return np.where(beyond, 2 * _row_totals(zero_safe_product(shares, half, np)), totals)
 
 
 def _class_gradient(

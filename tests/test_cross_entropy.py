@@ -68,6 +68,38 @@ class TestCrossEntropy(ClassLoss):
             lk.cross_entropy([0, 0], log_probs=[[0.0, -800.0], [0.0, 0.0]])
 
 
+class TestLogitsFarApart:
+    """Two logits may be further apart than the largest number, and their loss be a number all the same."""
+
+    ROWS: ClassVar = [([0.0, 1.7e308, -1.7e308], [0.9, 0.05, 0.05]), ([1.7e308, -1.7e308, 2.0], [1.0, 1e-300, 0.0])]
+
+    @pytest.mark.parametrize(("row", "target"), ROWS)
+    def test_under_a_distribution(self, row: list[float], target: list[float]) -> None:
+        exact = float(oracle.cross_entropy(oracle.exact(np.array(target)), oracle.exact(np.array(row))))
+        for loss in (
+            lk.cross_entropy(target, logits=row),
+            lk.cross_entropy_value_and_grad(target, logits=row)[0],
+            lk.kl_divergence(target_probs=target, logits=row),  # the entropy is lost beside the loss
+        ):
+            assert loss == pytest.approx(exact, rel=1e-15)
+        # One row says nothing about another.
+        losses = lk.cross_entropy([target, [0.0, 0.0, 1.0]], logits=[row, [0.0, 0.0, 40.0]], reduction="none")
+        assert losses[1] == lk.cross_entropy([0.0, 0.0, 1.0], logits=[0.0, 0.0, 40.0])
+
+    def test_under_a_smoothed_class(self) -> None:
+        row = np.array([0.0, 1.7e308, -1.7e308])
+        exact = oracle.cross_entropy(oracle.smoothed(oracle.one_hot(0, 3), 0.1), oracle.exact(row))
+        for loss in (
+            lk.cross_entropy(0, logits=row, label_smoothing=0.1),
+            lk.cross_entropy_value_and_grad(0, logits=row, label_smoothing=0.1)[0],
+        ):
+            assert loss == pytest.approx(float(exact), rel=1e-15)
+
+    def test_masked_class_with_a_share_is_still_impossible(self) -> None:
+        assert lk.cross_entropy([0.5, 0.5], logits=[0.0, -INF]) == INF
+        assert lk.kl_divergence(target_probs=[0.5, 0.5], logits=[0.0, -INF]) == INF
+
+
 class TestFaintRivals:
     """Rivals that have few digits left, or none, one by one, may have many together."""
 

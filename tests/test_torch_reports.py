@@ -32,6 +32,13 @@ def test_ignore_index_does_not_wrap_around_in_a_narrow_target(dtype: torch.dtype
     torch.testing.assert_close(layer, torch.tensor(256.0).log())
 
 
+def test_class_of_64_bits_without_a_sign_does_not_wrap_around() -> None:
+    beyond = torch.tensor([2**64 - 100], dtype=torch.uint64)  # as a signed integer it's the ignored class -100
+    for call in (lambda z: lt.cross_entropy(z, beyond), lambda z: lt.vocab_parallel_cross_entropy(z, beyond)):
+        with pytest.raises(ValueError, match="target must be a class from 0 to 2"):
+            call(torch.zeros(1, CLASSES))
+
+
 @pytest.mark.parametrize("label", [-1, CLASSES])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_class_out_of_range_is_nan_where_its_value_cannot_be_read(label: int, smoothing: float) -> None:
@@ -76,6 +83,10 @@ def test_default_device_does_not_show() -> None:
         (lambda: lt.cross_entropy(Z.numpy(), labels(ROWS)), "input must be a tensor, not ndarray"),
         (lambda: lt.log_softmax([1.0], dtype=torch.float64), "input must be a tensor, not list"),
         (lambda: lt.cross_entropy(Z, labels(ROWS), ignore_index=2.5), "ignore_index must be one integer, not 2.5"),
+        (lambda: lt.cross_entropy(Z, labels(ROWS), label_smoothing="a"), "label_smoothing must be one number, not 'a'"),
+        (lambda: lt.cross_entropy(Z, labels(ROWS), label_smoothing=None), "must be one number, not None"),
+        (lambda: lt.cross_entropy(Z, labels(ROWS), label_smoothing=torch.zeros(3)), "must be one number, not tensor"),
+        (lambda: lt.log_softmax(Z, 1.5), "must be int, not float"),
         (lambda: lk.softmax(torch.zeros(2, requires_grad=True)), "z is not an array: Can't call numpy"),
         (lambda: lk.softmax(torch.zeros(2).bfloat16()), "z is not an array: Got unsupported ScalarType"),
     ],
@@ -83,6 +94,34 @@ def test_default_device_does_not_show() -> None:
 def test_argument_of_another_type_is_named(call: Callable[[], Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         call()
+
+
+def test_one_number_in_a_tensor_is_a_share() -> None:
+    losses = [lt.cross_entropy(Z, labels(ROWS), label_smoothing=share) for share in (torch.tensor(0.125), 0.125)]
+    assert losses[0] == losses[1]
+
+
+def test_complex_numbers_are_no_target() -> None:
+    for loss in (lt.binary_cross_entropy_with_logits, lt.cross_entropy):
+        with pytest.raises(ValueError, match=r"target must hold .*numbers.*, not torch\.complex128"):
+            loss(Z, Z.softmax(1).to(torch.complex128))
+
+
+@pytest.mark.parametrize("function", [lt.log_softmax, lt.class_log_odds])
+@pytest.mark.parametrize("dim", [2, -3])
+def test_dimension_out_of_range_is_named_as_in_pytorch(function: Callable[..., Tensor], dim: int) -> None:
+    for z, expected in ((Z, r"in range of \[-2, 1\], but got"), (torch.tensor(1.0), "imension")):
+        with pytest.raises(IndexError, match=expected):
+            function(z, dim)
+
+
+def test_targets_elsewhere_are_named_as_in_pytorch() -> None:
+    for call in (
+        lambda: lt.cross_entropy(Z, labels(ROWS).to("meta")),
+        lambda: lt.binary_cross_entropy_with_logits(Z, Z.sigmoid().to("meta")),
+    ):
+        with pytest.raises(RuntimeError, match="device"):
+            call()
 
 
 def test_booleans_are_targets_of_both_losses() -> None:

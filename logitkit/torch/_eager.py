@@ -24,7 +24,7 @@ def with_kernel(composite: Composite, kernel: Kernel, x: Tensor, *others: Tensor
     The kernel is told whether a derivative is wanted, and returns the value with the function that makes the derivative
     of a cotangent. The others must not need one.
     """
-    ordinary = x.is_cpu and is_plain(x, *others) and not any(t.requires_grad for t in others)
+    ordinary = x.is_cpu and is_plain(x, *others) and all(t.is_cpu and not t.requires_grad for t in others)
     if not ordinary or not x.numel() or kernels.why_off() is not None:
         return composite(x)
     # Function.apply would first look for the transforms of torch.func, for longer than a kernel takes on a small batch.

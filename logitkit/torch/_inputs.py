@@ -85,6 +85,25 @@ def require_integer(value: Any, name: str) -> int:
         raise TypeError(f"{name} must be one integer, not {value!r}") from None
 
 
+def require_share(value: Any, name: str) -> float:
+    """Return `value`, one number in [0, 1]."""
+    try:
+        share = float(value)
+    except (TypeError, ValueError, RuntimeError):  # the last is a tensor's word about several numbers
+        raise TypeError(f"{name} must be one number, not {value!r}") from None
+    if not 0 <= share <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], but is {share}; it is a share of the whole")
+    return share
+
+
+def as_classes(target: Tensor) -> Tensor:
+    """Return integers in the dtype that they can be compared in: in uint8, -100 would be 156."""
+    classes = target.long()
+    if target.dtype == torch.uint64:  # where 2^64 - 100 would become -100
+        classes = classes.where(classes >= 0, torch.iinfo(torch.int64).max)
+    return classes
+
+
 def require_scale(target: Any, rows: tuple[int, ...], full: tuple[int, ...]) -> bool:
     """Return whether the target holds distributions rather than class indices, if its shape and dtype fit."""
     if require_tensor(target, "target").shape not in (rows, full):

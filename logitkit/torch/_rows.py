@@ -46,7 +46,7 @@ class Rows:
 
 def surprisals(logits: Tensor, dim: int) -> Tensor:
     """Return minus the log-probability of each class."""
-    if not logits.shape[dim]:
+    if not logits.size(dim):
         return -logits
     logits = logits * 1  # gather keeps its operand, which the caller may overwrite before the backward pass
     rows = Rows(logits, dim)
@@ -55,7 +55,7 @@ def surprisals(logits: Tensor, dim: int) -> Tensor:
 
 def surprisal_of_class(logits: Tensor, labels: Tensor, dim: int) -> Tensor:
     """Return minus the log-probability of one class a row; without any class, 0."""
-    if not logits.shape[dim]:
+    if not logits.size(dim):
         return logits.sum(dim)
     rows, place = Rows(logits, dim), labels.unsqueeze(dim)
     own, error = pick(logits, place, dim), rows.error.gather(dim, place)
@@ -72,7 +72,7 @@ def logsumexp(logits: Tensor, dim: int) -> Tensor:
 
 def log_odds(logits: Tensor, dim: int) -> Tensor:
     """Return the log-odds of each of at least two classes, if any, against the others."""
-    if not logits.shape[dim]:
+    if not logits.size(dim):
         return -logits
     logits = logits * 1  # as in surprisals
     rows = Rows(logits, dim)

@@ -21,6 +21,7 @@ from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks
 from logitkit.torch._eager import Pullback, times, with_kernel
 from logitkit.torch._inputs import (
+    as_classes,
     overridable,
     require_class_weights,
     require_classes,
@@ -29,6 +30,7 @@ from logitkit.torch._inputs import (
     require_integer,
     require_proportion,
     require_scale,
+    require_share,
     require_tensor,
     widened,
 )
@@ -196,6 +198,8 @@ def binary_cross_entropy_with_logits(
     logits = autocast_to_float32(require_floats(input))
     if require_tensor(target, "target").shape != input.shape:
         raise ValueError(f"target must have the shape of input, {tuple(input.shape)}, but has {tuple(target.shape)}")
+    if target.is_complex():
+        raise ValueError(f"target must hold real numbers, not {target.dtype}")
     dtype = torch.promote_types(logits.dtype, target.dtype) if target.is_floating_point() else logits.dtype
     factors = {
         name: require_factor(factor, name, input.shape)
@@ -285,19 +289,14 @@ class ClassTarget:
     def __init__(
         self, target: Tensor, classes: int, weight: Tensor | None, ignore_index: int, label_smoothing: float
     ) -> None:
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(
-                f"label_smoothing must lie in [0, 1], but is {label_smoothing}; it is a share of the whole"
-            )
-        self.smoothing, self.classes = label_smoothing, classes
+        self.smoothing, self.classes = require_share(label_smoothing, "label_smoothing"), classes
         self.weight = None if weight is None else require_class_weights(weight, classes)
         self.shared = () if self.weight is None else (self.weight,)
         self.ignored = require_integer(ignore_index, "ignore_index")
         self.is_distribution = target.is_floating_point()
         if self.is_distribution and self.ignored >= 0:
             raise ValueError("ignore_index goes with class indices, but target holds distributions")
-        # Before it is compared: in uint8, -100 would be 156.
-        self.given = target if self.is_distribution else target.long()
+        self.given = target if self.is_distribution else as_classes(target)
         self._checked_target: Tensor | None = None
         self._checked_classes: tuple[Tensor, Tensor, Tensor | None] | None = None
 
@@ -335,7 +334,7 @@ class ClassTarget:
         own = losses.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
         if weight is not None:
             losses = zero_safe_product(weight.to(z.dtype), losses, xp)
-        spread = self.smoothing / self.classes * total(losses, -1).squeeze(-1)
+        spread = total(self.smoothing / self.classes * losses, -1).squeeze(-1)  # the sum itself may be no number
         hard = zero_safe_product((1 - self.smoothing) * own_weight, own, xp)
         return (hard + spread).where(kept, 0)
 

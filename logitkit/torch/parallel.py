@@ -26,6 +26,7 @@ from logitkit.formulas.binary import zero_safe_product
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import places_of_blocks, rows_in_block
 from logitkit.torch._inputs import (
+    as_classes,
     overridable,
     require_class_weights,
     require_classes,
@@ -118,7 +119,7 @@ def vocab_parallel_cross_entropy(
             f"target must hold one class index for each row of input, integers in the shape {rows}, "
             f"but holds {target.dtype} in {tuple(target.shape)}"
         )
-    target = target.long()  # before it is compared: in uint8, -100 would be 156
+    target = as_classes(target)
     start, classes = peers.place_of(columns, target)
     weights = None if weight is None else require_class_weights(_whole(weight), classes)
     labels, kept, unknown = require_classes(target, classes, ignored)

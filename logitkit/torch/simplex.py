@@ -53,7 +53,7 @@ def log_softmax(
     """
     logits = require_floats(input if dtype is None else require_tensor(input, "input").to(dtype))
     if logits.dim() == 0:
-        return log_softmax(logits[None], 0)[0]
+        return log_softmax(logits[None], 0 if dim is None else dim)[0]
     if dim is None:
         dim = 0 if logits.dim() in (0, 1, 3) else 1
     return rowwise(_log_softmax, "log_softmax", logits, dim)
@@ -107,7 +107,7 @@ def class_log_odds(input: Tensor, dim: int = -1) -> Tensor:
     tensor([ 199.3069, -200.0000, -200.0000])
     """
     logits = widened(require_floats(input))
-    if logits.shape[dim] != 1:
+    if logits.size(dim) != 1:
         return log_odds(logits, dim).to(input.dtype)
     # The only class has a masked one for a rival.
     rival = torch.full_like(logits, -torch.inf)
