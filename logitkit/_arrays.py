@@ -90,14 +90,6 @@ def integer(value: Any, name: str) -> int:
         raise TypeError(f"{name} must be one integer, not {value!r}") from None
 
 
-def require_layer_options(softcap: float | None, z_loss: float) -> None:
-    """Raise unless logits can be capped, and squares priced, by these."""
-    if softcap is not None and not 0 < softcap < math.inf:
-        raise ValueError(f"softcap must be a positive number, but is {softcap}; None leaves the logits as they are")
-    if not 0 <= z_loss < math.inf:
-        raise ValueError(f"z_loss must be a number from 0 on, but is {z_loss}; it is the price of logsumexp squared")
-
-
 def require_axis(array: npt.NDArray[Any], name: str, axis: int) -> int:
     """Return `axis` counted from the front."""
     axis = integer(axis, "axis")

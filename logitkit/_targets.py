@@ -205,6 +205,14 @@ def divisor_for(total: float, reduction: Reduction) -> float:
     return float(total)
 
 
+def require_layer_options(softcap: float | None, z_loss: float) -> None:
+    """Raise unless logits can be capped, and squares priced, by these."""
+    if softcap is not None and not 0 < softcap < np.inf:
+        raise ValueError(f"softcap must be a positive number, but is {softcap}; None leaves the logits as they are")
+    if not 0 <= z_loss < np.inf:
+        raise ValueError(f"z_loss must be a number from 0 on, but is {z_loss}; it is the price of logsumexp squared")
+
+
 def reduce(losses: Float64s, divisor: float, reduction: Reduction, dtype: npt.DTypeLike) -> Any:
     """Return the losses, their sum or their mean, rounded once to `dtype`."""
     with np.errstate(all="ignore"):

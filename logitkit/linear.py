@@ -26,19 +26,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from logitkit._arrays import (
-    BLOCK,
-    Float64s,
-    Floats,
-    Reduction,
-    as_array,
-    as_floats,
-    by_row,
-    integer,
-    require,
-    require_layer_options,
-)
-from logitkit._targets import class_indices, divisor_for, reduce
+from logitkit import kernels
+from logitkit._arrays import BLOCK, Float64s, Floats, Reduction, as_array, as_floats, by_row, integer, require
+from logitkit._targets import class_indices, divisor_for, reduce, require_layer_options
 from logitkit.formulas import softcap as formulas
 from logitkit.losses import hard_gradient
 from logitkit.simplex import Shifted, cancellation_limit_of, round_to, shift, shift_by
@@ -342,10 +332,15 @@ def _in_one_pass(layer: _Layer, divisor: float, row_step: int, class_step: int) 
             grad += layer.pull_of_price(row) * (row.exps / (1 + row.rest))
         return layer.losses(row.of_class(labels))[:, 0], grad * layer.slope(z)
 
+    def kernel(z: Floats, labels: npt.NDArray[np.intp]) -> tuple[Any, ...]:
+        return kernels.cross_entropy(z, labels, -1, None, 1.0, grad=True)
+
+    plain = layer.softcap == np.inf and not layer.z_loss
     for classes, weight in layer.class_blocks(class_step):
         for rows, features in layer.row_blocks(row_step):
             z = layer.logits(features, weight, classes)
-            losses[rows], grad = by_row(formula, [z, layer.labels[rows]], 1, np.float64)
+            fast = kernel if plain and kernels.suit(z) else None
+            losses[rows], grad = by_row(formula, [z, layer.labels[rows]], 1, np.float64, fast)
             d_features[rows] = (grad @ weight) / divisor
             d_weight += grad.T @ features
             d_bias += grad.sum(axis=0)

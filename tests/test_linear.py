@@ -16,6 +16,7 @@ import torch.nn.functional as F
 import logitkit as lk
 from logitkit.linear import BLOCK_BYTES, _Layer
 from tests import oracle
+from tests.backends import backend  # noqa: F401
 from tests.cases import DTYPES, Array, refuses
 from tests.layers import (
     CLASSES,
@@ -267,6 +268,7 @@ class TestBlocks:
         dtype: type,
     ) -> None:
         arrays = draw(rows, classes, width, dtype)
+        function(**draw(dtype=dtype), **options)  # what's compiled or imported then isn't a block's
         tracemalloc.start()
         results = function(**arrays, block_bytes=block_bytes, **options)
         _, peak = tracemalloc.get_traced_memory()

@@ -8,7 +8,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from logitkit._arrays import require_layer_options
+from logitkit._targets import require_layer_options
 from logitkit.torch._blocks import rows_in_block
 from logitkit.torch._inputs import is_plain, overridable, require_floats, require_scale, widened
 from logitkit.torch._layer import LayerLoss
