@@ -88,19 +88,10 @@
     return { asked, shown };
   };
 
+  // A pattern for every word that is shown; splitting at it leaves the words, as every second part.
   const marked = (text, asked) => {
-    const parent = document.createElement("p");
-    let end = 0;
-    const hits = asked.flatMap(({ shown }) => [...text.matchAll(shown)]).sort((one, other) => one.index - other.index);
-    for (const { 0: word, index } of hits) {
-      if (index < end) continue;
-      const mark = document.createElement("mark");
-      mark.textContent = word;
-      parent.append(text.slice(end, index), mark);
-      end = index + word.length;
-    }
-    parent.append(text.slice(end));
-    return parent;
+    const any = new RegExp(`(${asked.map(({ shown }) => shown.source).join("|") || "$^"})`, "giu");
+    return text.split(any).map((part, at) => (at % 2 ? element("mark", { textContent: part }) : part));
   };
   // The stretch of the text in which most of the words first meet.
   const quote = (text, asked) => {
@@ -130,28 +121,21 @@
 
   const answer = (box, query) => {
     const [status, list, more] = box.children;
-    list.replaceChildren();
-    more.hidden = true;
-    status.textContent = "";
-    if (!words(query).length) return;
     const { asked, shown } = search(query);
     const told = asked.filter(({ word }) => weight(word) === 1);
-    status.textContent = shown.length === 1 ? "1 result" : shown.length ? `${shown.length} results` : "Nothing has these words.";
-    list.append(...shown.map(({ address, page, name, top, text }) => {
-      const item = document.createElement("li");
-      const link = document.createElement("a");
-      link.href = address;
-      link.textContent = top ? page : `${page} > ${name}`;
-      item.append(link, marked(quote(text, told), told));
-      return item;
+    const results = shown.length === 1 ? "1 result" : shown.length ? `${shown.length} results` : "Nothing has these words.";
+    status.textContent = asked.length ? results : "";
+    list.replaceChildren();
+    list.append(...shown.map(({ address: href, page, name, top, text }) => {
+      const link = element("a", { href, textContent: top ? page : `${page} > ${name}` });
+      return element("li", {}, link, element("p", {}, ...marked(quote(text, told), told)));
     }));
-    if (shown.length && !asked.some(({ unknown }) => unknown)) return;
+    more.hidden = !asked.length || (shown.length > 0 && !asked.some(({ unknown }) => unknown));
     const better = asked.map((each) => each.better).filter(Boolean).join(" ");
     const link = more.querySelector("a");
     link.textContent = better;
     link.search = new URLSearchParams({ q: better });
     link.parentElement.hidden = !better || better === asked.map(({ typed }) => typed).join(" ");
-    more.hidden = false;
   };
   for (const form of document.querySelectorAll("form.search")) {
     const here = form.closest("article");
