@@ -16,10 +16,7 @@
   async function fromFragment(hash) {
     const letters = hash.slice("#code=".length).replaceAll("-", "+").replaceAll("_", "/");
     const bytes = Uint8Array.from(atob(letters), (letter) => letter.charCodeAt(0));
-    const files = await through(new DecompressionStream("deflate-raw"), bytes).json();
-    const texts = Object.values(files);
-    if (!texts.length || !texts.every((text) => typeof text === "string")) throw new Error("no files");
-    return files;
+    return through(new DecompressionStream("deflate-raw"), bytes).json();
   }
 
   // Text in which what stands between backticks is code.

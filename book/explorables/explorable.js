@@ -103,8 +103,7 @@ const explorable = {
   },
 
   start(spec) {
-    const box = document.currentScript.parentElement;
-    const title = box.querySelector(".explorable-title");
+    const title = document.currentScript.parentElement.querySelector(".explorable-title");
     const { state, controls, buttons = {} } = spec;
     const movable = Object.entries(controls).map((each) => explorable.control(title.id, each));
     const pressable = Object.keys(buttons).map((words) => `<button type="button">${words}</button>`);
@@ -119,12 +118,10 @@ const explorable = {
         <output class="visually-hidden" aria-live="polite"></output>
       </div>`,
     );
-    box.classList.add("explorable-on");
     const live = title.nextElementSibling;
     const figure = live.querySelector("svg");
     const named = (name) => live.querySelector(`[name=${name}]`);
-    const scales = () => spec.scales(width, state);
-    let width;
+    const scales = () => spec.scales(figure.clientWidth, state);
     let pause;
 
     function show() {
@@ -139,13 +136,12 @@ const explorable = {
         const input = named(name);
         if (range) {
           [input.min, input.max, input.step] = typeof range === "function" ? range(state) : range;
-          input.setAttribute("aria-valuetext", texts[number]);
+          input.ariaValueText = texts[number];
         }
-        const position = show ? show(state) : state[name];
-        if (Number(input.value) !== position) input.value = position;
+        input.value = show ? show(state) : state[name];
       }
-      figure.setAttribute("viewBox", `0 0 ${width} ${spec.height}`);
-      figure.setAttribute("aria-label", spec.say(texts, values));
+      figure.setAttribute("viewBox", `0 0 ${figure.clientWidth} ${spec.height}`);
+      figure.ariaLabel = spec.say(texts, values);
       figure.innerHTML = spec.draw(scales(), values, texts).join("");
     }
 
@@ -154,7 +150,7 @@ const explorable = {
       Object.assign(state, changed);
       show();
       clearTimeout(pause);
-      pause = setTimeout(() => (live.lastElementChild.textContent = figure.getAttribute("aria-label")), 700);
+      pause = setTimeout(() => (live.lastElementChild.textContent = figure.ariaLabel), 700);
     }
     live.addEventListener("input", ({ target: { name, value } }) => {
       const { range, read } = controls[name];
@@ -187,12 +183,7 @@ const explorable = {
     }
     for (const kind of ["down", "move", "up", "cancel"]) figure.addEventListener(`pointer${kind}`, point);
 
-    new ResizeObserver(measure).observe(figure);
-    measure();
-    function measure() {
-      if (width === figure.clientWidth || !figure.clientWidth) return; // nothing to do, or not shown, as in print
-      width = figure.clientWidth;
-      show();
-    }
+    // It calls at once, before anything is painted, and when the box is not shown, as in print.
+    new ResizeObserver(() => figure.clientWidth && show()).observe(figure);
   },
 };

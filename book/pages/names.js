@@ -12,7 +12,6 @@ const names = {
     names.plain(find).split(/\s+/).every((word) => names.plain(entry.text).includes(word)) &&
     Object.entries(facets).every(([facet, value]) => !value || entry[facet] === value),
 
-  // What the status says, aloud too.
   said(shown, matching, all) {
     const which = matching === all ? `All ${all} functions` : `${matching} of ${all} functions`;
     return `${which}${shown < matching ? `, of which the first ${shown} are shown` : ""}.`;

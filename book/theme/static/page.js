@@ -53,10 +53,9 @@ const choices = {
 // A link within the page closes the list that it was chosen from, and so does the keyboard when it leaves the list, which
 // would hide where it has gone.
 for (const popover of document.querySelectorAll("[popover]")) {
-  const hide = () => { if (popover.matches(":popover-open")) popover.hidePopover(); };
-  popover.addEventListener("click", (event) => { if (event.target.closest("a")) hide(); });
+  popover.addEventListener("click", ({ target }) => target.closest("a") && popover.hidePopover());
   document.addEventListener("focusin", ({ target }) => {
-    if (!popover.contains(target) && target.matches(":focus-visible")) hide();
+    if (!popover.contains(target) && target.matches(":focus-visible")) popover.hidePopover();
   });
 }
 
@@ -88,14 +87,12 @@ for (const popover of document.querySelectorAll("[popover]")) {
 }
 
 // One switch hides the code of a chapter, for those who read it as prose: the style asks whether it is pressed.
-{
-  const button = document.getElementById("code-switch");
-  const press = (hidden) => button?.setAttribute("aria-pressed", hidden);
-  button?.addEventListener("click", () => {
-    press(button.ariaPressed === "false");
+for (const button of document.querySelectorAll("#code-switch")) {
+  button.ariaPressed = Boolean(choices.get("hide-code"));
+  button.addEventListener("click", () => {
+    button.ariaPressed = button.ariaPressed !== "true";
     choices.set("hide-code", button.ariaPressed === "true" ? "yes" : "");
   });
-  press(Boolean(choices.get("hide-code")));
 }
 
 // A box that scrolls can be reached, and so scrolled, with the keyboard.

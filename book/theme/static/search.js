@@ -85,7 +85,7 @@
     }).filter(({ score }) => score > 0).sort((one, other) => other.score - one.score);
     const shown = results.filter(({ score, page }, at) =>
       score > results[0].score / 12 && results.slice(0, at).filter((each) => each.page === page).length < 3).slice(0, 20);
-    return { asked, shown };
+    return { asked, telling, shown };
   };
 
   // A pattern for every word that is shown; splitting at it leaves the words, as every second part.
@@ -115,20 +115,18 @@
   // An unknown word's nearest among headings and index entries, at most two letters off. No number is near another.
   const nearest = (word) => {
     const known = new Set(words(places.flatMap(({ head, entries }) => [head, ...entries]).join(" ")));
-    const off = new Map([...known].map((each) => [each, distance(word, each)]));
-    return [...known].filter((each) => off.get(each) < Math.min(3, word.length / 3)).sort((one, other) => off.get(one) - off.get(other))[0];
+    const near = [...known].map((each) => ({ each, off: distance(word, each) })).filter(({ off }) => off < Math.min(3, word.length / 3));
+    return near.sort((one, other) => one.off - other.off)[0]?.each;
   };
 
   const answer = (box, query) => {
     const [status, list, more] = box.children;
-    const { asked, shown } = search(query);
-    const told = asked.filter(({ word }) => weight(word) === 1);
+    const { asked, telling, shown } = search(query);
     const results = shown.length === 1 ? "1 result" : shown.length ? `${shown.length} results` : "Nothing has these words.";
     status.textContent = asked.length ? results : "";
-    list.replaceChildren();
-    list.append(...shown.map(({ address: href, page, name, top, text }) => {
+    list.replaceChildren(...shown.map(({ address: href, page, name, top, text }) => {
       const link = element("a", { href, textContent: top ? page : `${page} > ${name}` });
-      return element("li", {}, link, element("p", {}, ...marked(quote(text, told), told)));
+      return element("li", {}, link, element("p", {}, ...marked(quote(text, telling), telling)));
     }));
     more.hidden = !asked.length || (shown.length > 0 && !asked.some(({ unknown }) => unknown));
     const better = asked.map((each) => each.better).filter(Boolean).join(" ");
