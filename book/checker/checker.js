@@ -31,7 +31,6 @@
     let files;
     let current;
     let worker = null;
-    let asked = 0;
 
     // The file in the box, and a button for each if there are several.
     function open(name) {
@@ -65,7 +64,7 @@
       form.ariaBusy = "true";
       try {
         worker ??= hire();
-        worker.postMessage({ number: ++asked, files });
+        worker.postMessage(files);
       } catch {
         fail("this browser doesn't start the checker here. Pages that are opened from a disk can't; the website can");
       }
@@ -73,11 +72,7 @@
 
     function hire() {
       const hired = new Worker(`${base}worker.mjs`, { type: "module" });
-      hired.onmessage = ({ data: { number, failed, report } }) => {
-        if (number !== asked) return; // a newer question is on its way
-        if (failed) fail(failed);
-        else show(report);
-      };
+      hired.onmessage = ({ data: { failed, report } }) => (failed ? fail(failed) : show(report));
       hired.onerror = ({ message }) => fail(message || "its files couldn't be loaded");
       return hired;
     }

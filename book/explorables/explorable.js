@@ -28,11 +28,8 @@ const explorable = {
     `<rect x="${x}" y="${y}" width="${Math.max(width, 0)}" height="${height}" class="${style}"/>`,
   text: (x, y, words, style = "", anchor = "middle") =>
     `<text x="${x}" y="${y}" class="${style}" text-anchor="${anchor}">${words.replace("<", "&lt;")}</text>`,
-  // A point without a finite height interrupts a curve.
-  curve(points, style) {
-    const step = ([x, y], i) => `${Number.isFinite(points[i - 1]?.[1]) ? "L" : "M"}${x.toFixed(1)},${y.toFixed(1)}`;
-    return explorable.path(points.map((at, i) => (Number.isFinite(at[1]) ? step(at, i) : "")).join(""), style);
-  },
+  curve: (points, style) =>
+    explorable.path(`M${points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join("L")}`, style),
   // The points of a function between two numbers, for a curve.
   points: (xs, ys, f, [from, to] = xs.domain) => explorable.steps(from, to, 384).map((x) => [xs(x), ys(f(x))]),
   graph: (xs, ys, f, style) => explorable.curve(explorable.points(xs, ys, f), style),
