@@ -92,20 +92,20 @@
     }
 
     // One finding: its code and place, what's said, and the command line's own text of the way, the number and the fix.
-    function card(finding) {
-      const where = `${finding.path}${finding.cell ? `, cell ${finding.cell}` : ""}, line ${finding.line}`;
-      const about = `${base}../../chapters/check/${finding.code.toLowerCase()}.html`;
+    function card({ code: name, level, message, text, path, line, cell }) {
+      const place = `${path}${cell ? `, cell ${cell}` : ""}, line ${line}`;
+      const about = element("a", { href: `${base}../../chapters/check/${name.toLowerCase()}.html`, textContent: name });
       return element(
         "section",
-        { className: `checker-finding ${finding.level}` },
-        element("h2", {}, element("a", { href: about, textContent: finding.code }), " ", pressable(where, () => jump(finding))),
-        element("p", {}, ...withCode(`${finding.message}.`)),
-        element("pre", { tabIndex: 0, textContent: finding.text.split("\n").slice(1, -1).join("\n") }),
+        { className: `checker-finding ${level}` },
+        element("h2", {}, about, " ", pressable(place, () => jump(path, line, cell))),
+        element("p", {}, ...withCode(`${message}.`)),
+        element("pre", { tabIndex: 0, textContent: text.split("\n").slice(1, -1).join("\n") }),
       );
     }
 
     // To a line; of a notebook, in whose file the lines stand otherwise, to the top.
-    function jump({ path, line, cell }) {
+    function jump(path, line, cell) {
       open(path);
       const lines = code.value.split("\n");
       const above = cell ? 0 : line - 1;

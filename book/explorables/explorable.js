@@ -11,7 +11,7 @@
 //   buttons   by what stands on them, if there are any: a function from the state to what one changes in it
 //   numbers   from the state, all that is shown by name: [value, format, its label in the list, if any]
 //   tables    HTML from table(), above the list
-//   height    of the figure in pixels, and scales(width, state): the one of a control's name is that on which it's dragged
+//   height    of the figure in pixels, and scales(width, state): on the one of a control's name the control is dragged
 //   draw      the shapes, from the scales, the state with the values of all numbers, and their texts
 //   grab      which control a pointer at x and y takes hold of, if not always the first
 //   say       a sentence for who doesn't see the figure, from the texts and the values

@@ -58,8 +58,8 @@ const diagnosis = {
     const loss = Number(written);
     if (loss <= 0) {
       const below = loss < -1 ? [] : ["probabilities into NLLLoss"];
-      const causes = loss < 0 ? [...below, "logits into NLLLoss", "target outside [0, 1]"] : ["one column", "lost digits"];
-      return causes.map((cause) => ({ cause }));
+      const negative = [...below, "logits into NLLLoss", "target outside [0, 1]"];
+      return (loss < 0 ? negative : ["one column", "lost digits"]).map((cause) => ({ cause }));
     }
     const pool = diagnosis.tells(classes, facts);
     const rounding = diagnosis.rounding(written, loss);
@@ -85,7 +85,8 @@ const diagnosis = {
       const many = Math.round(1 / Math.max(coincidence, 0.001));
       const match = value && `: ${value.toFixed(4)}${given}. One random number in ${many} matches as well.`;
       const link = element("a", { href: page, textContent: title });
-      return element("li", {}, link, `${match ?? ""} It's that if `, element("code", { textContent: confirm }), `. ${fix}`);
+      const test = element("code", { textContent: confirm });
+      return element("li", {}, link, `${match ?? ""} It's that if `, test, `. ${fix}`);
     }
 
     function show() {
