@@ -17,8 +17,8 @@ const started = start();
 addEventListener("message", async ({ data }) => {
   try {
     const report = await started;
-    postMessage({ number: data.number, report: JSON.parse(report.report(JSON.stringify(data.files))) });
+    postMessage({ report: JSON.parse(report.report(JSON.stringify(data))) });
   } catch (error) {
-    postMessage({ number: data.number, failed: String(error) });
+    postMessage({ failed: String(error) });
   }
 });

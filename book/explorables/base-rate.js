@@ -6,7 +6,7 @@
 "use strict";
 
 {
-  const { axis, clamp, curve, dot, fixed, line, nats, percent, rect, scale, steps, text } = explorable;
+  const { axis, clamp, curve, dot, fixed, graph, line, nats, percent, points, rect, scale, steps, text } = explorable;
   const { expit } = numerics;
   const SHOWN = 7; // nats
   const [TOP, BASE, TRUE, CASES, CALLED] = [26, 150, 200, 268, 324]; // of the figure's axes and bars
@@ -16,54 +16,43 @@
   const ofNo = (x) => ofYes(-x);
 
   // A bar of parts [count, style, label], each with its label, or its last word, if it is wide enough for it.
-  function bar(room, y, title, parts) {
-    const pixels = (room[1] - room[0]) / parts.reduce((sum, [count]) => sum + count, 0);
-    let x = room[0];
+  function bar([left, right], y, title, parts) {
+    const pixels = (right - left) / parts.reduce((sum, [count]) => sum + count, 0);
+    let x = left;
     const drawn = parts.flatMap(([count, style, label]) => {
-      const [left, width] = [x, count * pixels];
+      const width = count * pixels;
       const fits = [label, label.split(" ").at(-1)].find((words) => width > 7 * words.length + 8);
       x += width;
-      return [rect(left, y, width, 22, style), fits ? text(left + width / 2, y + 16, fits, "halo") : ""];
+      return [rect(x - width, y, width, 22, style), fits ? text(x - width / 2, y + 16, fits, "halo") : ""];
     });
-    return [text(room[0], y - 8, title, "title", "start"), ...drawn];
-  }
-
-  // What becomes of a thousand cases; with 1 - p^2 and the like written without a difference.
-  function outcomes({ threshold, prior }) {
-    const [yes, no] = [1000 * expit(prior), 1000 * expit(-prior)];
-    const recall = expit(-threshold) * (1 + expit(threshold));
-    const falseAlarmRate = expit(-threshold) ** 2;
-    return {
-      recall,
-      falseAlarmRate,
-      precision: expit(prior + Math.log(recall / falseAlarmRate)), // the prior odds times the ratio of the rates
-      hits: yes * recall,
-      misses: yes * expit(threshold) ** 2,
-      falseAlarms: no * falseAlarmRate,
-      rejections: no * expit(threshold) * (1 + expit(-threshold)),
-    };
+    return [text(left, y - 8, title, "title", "start"), ...drawn];
   }
 
   explorable.start({
     state: { threshold: 0, prior: 0 },
-    controls: [
-      { name: "threshold", label: "Threshold on the logit", range: [-6, 6, 0.1] },
-      { name: "prior", label: "Base rate of yes", range: [-5, 5, 0.1], number: "base_rate" },
-      { name: "even_odds", label: "Put the threshold at true log-odds of 0",
-        press: ({ prior }) => ({ threshold: 0 - prior }) },
-    ],
-    numbers(state) {
-      const { recall, falseAlarmRate, precision, misses, falseAlarms } = outcomes(state);
-      const there = state.threshold + state.prior;
+    controls: {
+      threshold: { label: "Threshold on the logit", range: [-6, 6, 0.1] },
+      prior: { label: "Base rate of yes", range: [-5, 5, 0.1], number: "base_rate" },
+    },
+    buttons: { "Put the threshold at true log-odds of 0": ({ prior }) => ({ threshold: 0 - prior }) },
+    numbers({ threshold, prior }) {
+      const [p, q] = [expit(threshold), expit(-threshold)]; // so that 1 - p^2 is written without a difference
+      const [yes, no] = [1000 * expit(prior), 1000 * expit(-prior)];
+      const [found, called] = [q * (1 + p), q ** 2];
       return {
-        threshold: [state.threshold, nats(1)],
-        base_rate: [expit(state.prior), percent],
-        recall: [recall, percent, "Recall: of the yes, found"],
-        false_alarm_rate: [falseAlarmRate, percent, "False alarms: of the no, called yes"],
-        precision: [precision, percent, "Precision: of those called yes, right"],
-        mistakes: [misses + falseAlarms, fixed(0), "Mistakes in 1,000"],
-        true_threshold: [there, nats(1), "True log-odds at the threshold"],
-        true_probability: [expit(there), percent, "True probability there"],
+        threshold: [threshold, nats(1)],
+        base_rate: [expit(prior), percent],
+        recall: [found, percent, "Recall: of the yes, found"],
+        false_alarm_rate: [called, percent, "False alarms: of the no, called yes"],
+        // the prior odds times the ratio of the rates
+        precision: [expit(prior + Math.log(found / called)), percent, "Precision: of those called yes, right"],
+        mistakes: [yes * p ** 2 + no * called, fixed(0), "Mistakes in 1,000"],
+        true_threshold: [threshold + prior, nats(1), "True log-odds at the threshold"],
+        true_probability: [expit(threshold + prior), percent, "True probability there"],
+        hits: [yes * found, fixed(0)],
+        false_alarms: [no * called, fixed(0)],
+        misses: [yes * p ** 2, fixed(0)],
+        rejections: [no * p * (1 + q), fixed(0)],
       };
     },
     say: (texts) =>
@@ -72,51 +61,47 @@
       `precision ${texts.precision}, ${texts.mistakes} mistakes in 1,000.`,
 
     height: 352,
-    scales(width) {
-      const room = [12, width - 12];
-      return { room, logOdds: scale([-SHOWN, SHOWN], room), density: scale([0, 0.32], [BASE, TOP + 8]) };
-    },
-    draw({ room, logOdds, density }, { threshold, prior }) {
-      const { precision, ...cases } = outcomes({ threshold, prior });
-      const points = (f, from = -SHOWN) => steps(from, SHOWN, 140).map((x) => [logOdds(x), density(f(x))]);
+    scales: (width, { prior }) => ({
+      threshold: scale([-SHOWN, SHOWN], [12, width - 12]),
+      prior: scale([SHOWN, -SHOWN], [12, width - 12]), // held where the true log-odds are 0
+      trueLogOdds: scale([prior - SHOWN, prior + SHOWN], [12, width - 12]),
+      density: scale([0, 0.32], [BASE, TOP + 8]),
+    }),
+    draw({ threshold: logOdds, trueLogOdds, density }, { threshold, prior, precision, ...values }, texts) {
+      const [[left, right], at, even] = [logOdds.range, logOdds(threshold), trueLogOdds(0)];
       const beyond = (f, style) =>
-        curve([[logOdds(threshold), BASE], ...points(f, threshold), [room[1], BASE]], style);
+        curve([[at, BASE], ...points(logOdds, density, f, [threshold, SHOWN]), [right, BASE]], style);
       const trueTicks = steps(-12, 12, 12).filter((each) => Math.abs(each - prior) < SHOWN - 0.5);
-      const even = logOdds(-prior);
       const shift = `${prior < 0 ? "−" : "+"} ${fixed(1)(Math.abs(prior))}`;
-      const count = (name, style, words) => [cases[name], style, `${words} ${fixed(0)(cases[name])}`];
+      const count = (name, style, words) => [values[name], style, `${words} ${texts[name]}`];
       return [
         beyond(ofNo, "vermillion dashed tint"),
         beyond(ofYes, "blue tint"),
-        curve(points(ofNo), "vermillion dashed thick"),
-        curve(points(ofYes), "blue thick"),
+        graph(logOdds, density, ofNo, "vermillion dashed thick"),
+        graph(logOdds, density, ofYes, "blue thick"),
         text(logOdds(-1.8) - 6, density(ofNo(-1.8)) - 2, "no", "halo", "end"),
         text(logOdds(1.8) + 6, density(ofYes(1.8)) - 2, "yes", "halo", "start"),
         line(even, TOP + 8, even, TRUE, "ink dotted"),
-        line(logOdds(threshold), TOP, logOdds(threshold), TRUE, "ink thick"),
-        ...axis(logOdds, room, BASE, [-6, -4, -2, 0, 2, 4, 6]),
-        text(room[0], BASE + 34, "log-odds of the model", "tick", "start"),
-        ...axis((value) => logOdds(value - prior), room, TRUE, trueTicks),
-        text(room[0], TRUE + 34, `true log-odds: those of the model ${shift}`, "tick", "start"),
-        dot(logOdds(threshold), TOP, "ink filled"),
+        line(at, TOP, at, TRUE, "ink thick"),
+        ...axis(logOdds, BASE, [-6, -4, -2, 0, 2, 4, 6]),
+        text(left, BASE + 34, "log-odds of the model", "tick", "start"),
+        ...axis(trueLogOdds, TRUE, trueTicks),
+        text(left, TRUE + 34, `true log-odds: those of the model ${shift}`, "tick", "start"),
+        dot(at, TOP, "ink filled"),
         dot(even, TRUE, "ink hollow", 6),
-        text(clamp(logOdds(threshold), room[0] + 72, room[1] - 72), 12, "called yes from here →"),
-        ...bar(room, CASES, "of 1,000 cases", [
+        text(clamp(at, left + 72, right - 72), 12, "called yes from here →"),
+        ...bar(logOdds.range, CASES, "of 1,000 cases", [
           count("hits", "blue bar", "hits"),
-          count("falseAlarms", "vermillion dashed tint", "false alarms"),
+          count("false_alarms", "vermillion dashed tint", "false alarms"),
           count("misses", "blue outlined", "misses"),
           count("rejections", "empty", "rightly no"),
         ]),
-        ...bar(room, CALLED, "of those called yes", [
+        ...bar(logOdds.range, CALLED, "of those called yes", [
           [precision, "blue bar", `hits ${percent(precision)}`],
           [1 - precision, "vermillion dashed tint", `false alarms ${percent(1 - precision)}`],
         ]),
       ];
     },
-    grab: (_, x, y) => (y > BASE + 22 && y < TRUE + 24 ? "prior" : y < TRUE && "threshold"),
-    drag: {
-      threshold: ({ logOdds }, x) => logOdds.invert(x),
-      prior: ({ logOdds }, x) => -logOdds.invert(x), // held where the true log-odds are 0
-    },
+    grab: (x, y) => (y > BASE + 22 && y < TRUE + 24 ? "prior" : y < TRUE && "threshold"),
   });
 }

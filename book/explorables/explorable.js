@@ -3,18 +3,17 @@
 // An explorable is a plain description of itself, handed to explorable.start() right after the title of its box:
 //
 //   state     the numbers that the reader can change, by name
-//   controls  each with a name and a label, and one of
+//   controls  by name, each with a label, and either
 //               range    [min, max, step], or a function from the state to them
 //               options  a list of [value, text]
-//               press    a function from the state to what a button changes in it
 //             Where a control's number isn't the state's own, read(number) returns what it changes, show(state) its
 //             number. Beside a range stands what number names, or else its own name
+//   buttons   by what stands on them, if there are any: a function from the state to what one changes in it
 //   numbers   from the state, all that is shown by name: [value, format, its label in the list, if any]
 //   tables    HTML from table(), above the list
-//   height    of the figure in pixels, and scales(width, state), which the functions below get first
-//   draw      the shapes, from the state with the values of all numbers, and their texts
-//   drag      by name of a control, its number where a pointer is, from x and the state
-//   grab      which of them a pointer at x and y takes hold of, if not always the first
+//   height    of the figure in pixels, and scales(width, state): on the one of a control's name the control is dragged
+//   draw      the shapes, from the scales, the state with the values of all numbers, and their texts
+//   grab      which control a pointer at x and y takes hold of, if not always the first
 //   say       a sentence for who doesn't see the figure, from the texts and the values
 //
 // The figure is drawn anew at every change, in pixels of the screen, so that its text is legible on a phone.
@@ -29,30 +28,30 @@ const explorable = {
     `<rect x="${x}" y="${y}" width="${Math.max(width, 0)}" height="${height}" class="${style}"/>`,
   text: (x, y, words, style = "", anchor = "middle") =>
     `<text x="${x}" y="${y}" class="${style}" text-anchor="${anchor}">${words.replace("<", "&lt;")}</text>`,
-  // A point without a finite height interrupts a curve.
-  curve(points, style) {
-    const step = ([x, y], i) => `${Number.isFinite(points[i - 1]?.[1]) ? "L" : "M"}${x.toFixed(1)},${y.toFixed(1)}`;
-    return explorable.path(points.map((at, i) => (Number.isFinite(at[1]) ? step(at, i) : "")).join(""), style);
-  },
-  // Ticks are values, or [value, text].
-  ticks: (values) => values.map((each) => (Array.isArray(each) ? each : [each, explorable.fixed(0)(each)])),
-  axis: (scale, [from, to], y, ticks) => [
-    explorable.line(from, y, to, y, "axis"),
-    ...explorable.ticks(ticks).flatMap(([value, words]) => [
-      explorable.line(scale(value), y, scale(value), y + 5, "axis"),
-      explorable.text(scale(value), y + 18, words, "tick"),
+  curve: (points, style) =>
+    explorable.path(`M${points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join("L")}`, style),
+  // The points of a function between two numbers, for a curve.
+  points: (xs, ys, f, [from, to] = xs.domain) => explorable.steps(from, to, 384).map((x) => [xs(x), ys(f(x))]),
+  graph: (xs, ys, f, style) => explorable.curve(explorable.points(xs, ys, f), style),
+  // Ticks are values, each with its text if that isn't the rounded value.
+  axis: (xs, y, values, words = explorable.fixed(0)) => [
+    explorable.line(xs.range[0], y, xs.range[1], y, "axis"),
+    ...values.flatMap((each) => [
+      explorable.line(xs(each), y, xs(each), y + 5, "axis"),
+      explorable.text(xs(each), y + 18, words(each), "tick"),
     ]),
   ],
-  grid: (scale, [from, to], ticks) =>
-    explorable.ticks(ticks).flatMap(([value, words]) => [
-      explorable.line(from, scale(value), to, scale(value), "faint"),
-      explorable.text(from - 7, scale(value) + 4, words, "tick", "end"),
+  grid: (xs, ys, values, words = explorable.fixed(0)) =>
+    values.flatMap((each) => [
+      explorable.line(xs.range[0], ys(each), xs.range[1], ys(each), "faint"),
+      explorable.text(xs.range[0] - 7, ys(each) + 4, words(each), "tick", "end"),
     ]),
 
-  // A linear scale from numbers to pixels, and back with invert.
-  scale([low, high], [from, to]) {
-    const scale = (value) => from + ((value - low) / (high - low)) * (to - from);
-    return Object.assign(scale, { invert: (pixel) => low + ((pixel - from) / (to - from)) * (high - low) });
+  // A linear scale from a domain of numbers to a range of pixels, and back with invert.
+  scale(domain, range) {
+    const map = (value, [low, high], [from, to]) => from + ((value - low) / (high - low)) * (to - from);
+    const [scale, invert] = [(value) => map(value, domain, range), (pixel) => map(pixel, range, domain)];
+    return Object.assign(scale, { domain, range, invert });
   },
   clamp: (value, low, high) => Math.min(Math.max(value, low), high),
   steps: (from, to, count) => Array.from({ length: count + 1 }, (_, i) => from + ((to - from) * i) / count),
@@ -91,8 +90,7 @@ const explorable = {
     const item = ([name, [, , label]]) => `<div><dt>${label}</dt><dd>${explorable.output(name)}</dd></div>`;
     return labeled.length ? `<dl class="explorable-list">${labeled.map(item).join("")}</dl>` : "";
   },
-  control(box, { name, label, options, press, number = name }) {
-    if (press) return `<button type="button" name="${name}">${label}</button>`;
+  control(box, [name, { label, options, number = name }]) {
     const id = `${box}-${name}`;
     const choices = options?.map(([value, words]) => `<option value="${value}">${words}</option>`).join("");
     const element = options
@@ -102,28 +100,25 @@ const explorable = {
   },
 
   start(spec) {
-    const box = document.currentScript.parentElement;
-    const title = box.querySelector(".explorable-title");
-    const state = { ...spec.state };
-    const controls = Map.groupBy(spec.controls, ({ press }) => (press ? "buttons" : "inputs"));
-    const html = (each) => explorable.control(title.id, each);
+    const title = document.currentScript.parentElement.querySelector(".explorable-title");
+    const { state, controls, buttons = {} } = spec;
+    const movable = Object.entries(controls).map((each) => explorable.control(title.id, each));
+    const pressable = Object.keys(buttons).map((words) => `<button type="button">${words}</button>`);
     title.insertAdjacentHTML(
       "afterend",
       `<div class="explorable-live" role="group" aria-labelledby="${title.id}">
         <svg role="img" style="height: ${spec.height}px"></svg>
-        <div class="explorable-controls">${controls.get("inputs").map(html).join("")}</div>
-        <div class="explorable-buttons">${controls.get("buttons")?.map(html).join("") ?? ""}</div>
+        <div class="explorable-controls">${movable.join("")}</div>
+        <div class="explorable-buttons">${pressable.join("")}</div>
         ${spec.tables ?? ""}
         ${explorable.list(spec.numbers(state))}
         <output class="visually-hidden" aria-live="polite"></output>
       </div>`,
     );
-    box.classList.add("explorable-on");
     const live = title.nextElementSibling;
     const figure = live.querySelector("svg");
     const named = (name) => live.querySelector(`[name=${name}]`);
-    const scales = () => spec.scales(width, state);
-    let width;
+    const scales = () => spec.scales(figure.clientWidth, state);
     let pause;
 
     function show() {
@@ -134,17 +129,16 @@ const explorable = {
         output.dataset.value = values[output.dataset.name];
         output.textContent = texts[output.dataset.name];
       }
-      for (const { name, range, number = name, show } of controls.get("inputs")) {
+      for (const [name, { range, number = name, show }] of Object.entries(controls)) {
         const input = named(name);
         if (range) {
           [input.min, input.max, input.step] = typeof range === "function" ? range(state) : range;
-          input.setAttribute("aria-valuetext", texts[number]);
+          input.ariaValueText = texts[number];
         }
-        const position = show ? show(state) : state[name];
-        if (Number(input.value) !== position) input.value = position;
+        input.value = show ? show(state) : state[name];
       }
-      figure.setAttribute("viewBox", `0 0 ${width} ${spec.height}`);
-      figure.setAttribute("aria-label", spec.say(texts, values));
+      figure.setAttribute("viewBox", `0 0 ${figure.clientWidth} ${spec.height}`);
+      figure.ariaLabel = spec.say(texts, values);
       figure.innerHTML = spec.draw(scales(), values, texts).join("");
     }
 
@@ -153,16 +147,15 @@ const explorable = {
       Object.assign(state, changed);
       show();
       clearTimeout(pause);
-      pause = setTimeout(() => (live.lastElementChild.textContent = figure.getAttribute("aria-label")), 700);
+      pause = setTimeout(() => (live.lastElementChild.textContent = figure.ariaLabel), 700);
     }
     live.addEventListener("input", ({ target: { name, value } }) => {
-      const { range, read } = spec.controls.find((each) => each.name === name);
+      const { range, read } = controls[name];
       const given = range ? Number(value) : value;
       change(read ? read(given, state) : { [name]: given });
     });
-    live.addEventListener("click", ({ target: { name } }) => {
-      const button = controls.get("buttons")?.find((each) => each.name === name);
-      if (button) change(button.press(state));
+    live.addEventListener("click", ({ target }) => {
+      if (target.matches("button")) change(buttons[target.textContent](state));
     });
 
     // To drag in the figure is to move a slider, which knows its steps and ends. A finger that scrolls the page may
@@ -173,26 +166,21 @@ const explorable = {
       const { left, top } = figure.getBoundingClientRect();
       const x = clientX - left;
       if (type === "pointerdown" && button === 0) {
-        held = spec.grab ? spec.grab(scales(), x, clientY - top) : Object.keys(spec.drag)[0];
+        held = spec.grab ? spec.grab(x, clientY - top, scales()) : Object.keys(controls)[0];
         touched = pointerType === "touch" ? x : NaN;
         if (held) figure.setPointerCapture(pointerId);
       }
       const moves = type === "pointerup" || !(Math.abs(x - touched) < 8);
       if (held && moves && type !== "pointercancel") {
         touched = NaN;
-        named(held).value = spec.drag[held](scales(), x, state);
+        named(held).value = scales()[held].invert(x);
         named(held).dispatchEvent(new Event("input", { bubbles: true }));
       }
       if (type === "pointerup" || type === "pointercancel") held = null;
     }
     for (const kind of ["down", "move", "up", "cancel"]) figure.addEventListener(`pointer${kind}`, point);
 
-    new ResizeObserver(measure).observe(figure);
-    measure();
-    function measure() {
-      if (width === figure.clientWidth || !figure.clientWidth) return; // nothing to do, or not shown, as in print
-      width = figure.clientWidth;
-      show();
-    }
+    // It calls at once, before anything is painted, and when the box is not shown, as in print.
+    new ResizeObserver(() => figure.clientWidth && show()).observe(figure);
   },
 };

@@ -13,14 +13,15 @@
 
   explorable.start({
     state: { logit_0: 2, logit_1: 0, logit_2: -1, constant: 0, temperature: 1 },
-    controls: [
-      ...CLASSES.map((i) => ({ name: `logit_${i}`, label: `Logit z of class ${i}`, range: [-4, 4, 0.1] })),
-      { name: "constant", label: "Constant c added to all", range: [-9, 9, 0.1] },
-      { name: "temperature", label: "Temperature T", range: [0.5, 5, 0.1] },
-      { name: "meet", label: "Make logit 0 its own log-odds",
-        press: (state) => ({ constant: -numerics.logsumexp(tempered(state).slice(1)) }) },
-      { name: "equal", label: "All logits equal", press: () => ofClasses((i) => [[`logit_${i}`, 0]]) },
-    ],
+    controls: {
+      ...ofClasses((i) => [[`logit_${i}`, { label: `Logit z of class ${i}`, range: [-4, 4, 0.1] }]]),
+      constant: { label: "Constant c added to all", range: [-9, 9, 0.1] },
+      temperature: { label: "Temperature T", range: [0.5, 5, 0.1] },
+    },
+    buttons: {
+      "Make logit 0 its own log-odds": (state) => ({ constant: -numerics.logsumexp(tempered(state).slice(1)) }),
+      "All logits equal": () => ofClasses((i) => [[`logit_${i}`, 0]]),
+    },
     numbers(state) {
       const raw = tempered(state).map((z) => z + state.constant);
       const [logOdds, probs] = [numerics.classLogOdds(raw), numerics.softmax(raw)];
@@ -40,19 +41,20 @@
       ["Class", "Logit z\u00a0/\u00a0T\u00a0+\u00a0c", "Log-odds", "Probability"],
       CLASSES.map((i) => [String(i), `raw_${i}`, `log_odds_${i}`, `prob_${i}`]),
     ),
-    say(texts) {
-      const row = (i) => ["raw", "log_odds", "prob"].map((name) => texts[`${name}_${i}`]);
-      return CLASSES.map((i) => [i, ...row(i)])
-        .map(([i, raw, logOdds, prob]) => `Class ${i}: logit ${raw}, log-odds ${logOdds}, probability ${prob}.`).join(" ");
-    },
+    say: (texts) =>
+      CLASSES.map((i) => [texts[`raw_${i}`], texts[`log_odds_${i}`], texts[`prob_${i}`]])
+        .map(([raw, logOdds, prob], i) => `Class ${i}: logit ${raw}, log-odds ${logOdds}, probability ${prob}.`).join(" "),
 
     height: FIRST + 2 * ROW + 60,
-    scales(width) {
+    scales(width, { constant, temperature }) {
       const split = 22 + (width - 22) * 0.6;
-      const [room, bars] = [[22, split - 14], [split, width - 76]]; // beside the bars stands "> 99.99%" at most
-      return { narrow: width < 460, room, bars, nats: scale([-18, 18], room), share: scale([0, 1], bars) };
+      const nats = scale([-18, 18], [22, split - 14]);
+      const logits = scale(nats.domain.map((raw) => (raw - constant) * temperature), nats.range);
+      const share = scale([0, 1], [split, width - 76]); // beside the bars stands "> 99.99%" at most
+      return { narrow: width < 460, nats, share, ...ofClasses((i) => [[`logit_${i}`, logits]]) };
     },
-    draw({ narrow, room, bars, nats, share }, values, texts) {
+    draw({ narrow, nats, share }, values, texts) {
+      const [room, bars] = [nats.range, share.range];
       const bottom = FIRST + 2 * ROW + 26;
       return [
         dot(room[0] + 8, 12, "ink hollow", 6),
@@ -76,14 +78,10 @@
             text(bars[1] + 6, y + 5, texts[`prob_${i}`], "", "start"),
           ];
         }),
-        ...axis(nats, room, bottom, narrow ? [-10, 0, 10] : [-15, -10, -5, 0, 5, 10, 15]),
-        ...axis(share, bars, bottom, [0, [0.5, "0.5"], 1]),
+        ...axis(nats, bottom, narrow ? [-10, 0, 10] : [-15, -10, -5, 0, 5, 10, 15]),
+        ...axis(share, bottom, [0, 0.5, 1], String),
       ];
     },
-    grab: ({ room }, x, y) => x < room[1] + 10 && `logit_${clamp(Math.round((y - FIRST) / ROW), 0, 2)}`,
-    drag: ofClasses((i) => [[
-      `logit_${i}`,
-      ({ nats }, x, { constant, temperature }) => (nats.invert(x) - constant) * temperature,
-    ]]),
+    grab: (x, y, { nats }) => x < nats.range[1] + 10 && `logit_${clamp(Math.round((y - FIRST) / ROW), 0, 2)}`,
   });
 }

@@ -26,17 +26,16 @@
 
   explorable.start({
     state: { log_odds: Math.log(4), step: "decibans" },
-    controls: [
-      { name: "probability", label: "Probability", range: [0.001, 0.999, 0.001],
+    controls: {
+      probability: { label: "Probability", range: [0.001, 0.999, 0.001],
         read: (p) => ({ log_odds: logit(p) }), show: ({ log_odds }) => expit(log_odds) },
-      { name: "odds", label: "Odds", range: [-3, 3, 0.1], // in decibans, tenths of the logarithm to base ten
+      odds: { label: "Odds", range: [-3, 3, 0.1], // in decibans, tenths of the logarithm to base ten
         read: (power) => ({ log_odds: power * Math.LN10 }), show: ({ log_odds }) => log_odds / Math.LN10 },
-      { name: "log_odds", label: "Log-odds", range: [-LIMIT, LIMIT, 0.1] },
-      { name: "step", label: "Step",
+      log_odds: { label: "Log-odds", range: [-LIMIT, LIMIT, 0.1] },
+      step: { label: "Step",
         options: Object.entries(STEPS).map(([step, { name, factor }]) => [step, `${name}: odds × ${factor}`]) },
-      { name: "down", label: "One step down", press: move(-1) },
-      { name: "up", label: "One step up", press: move(1) },
-    ],
+    },
+    buttons: { "One step down": move(-1), "One step up": move(1) },
     numbers({ log_odds, step }) {
       const next = log_odds + STEPS[step].size;
       return {
@@ -53,12 +52,14 @@
       `decibans. ${STEPS[step].name} more: odds ${texts.next_odds}, probability ${texts.next_probability}.`,
 
     height: 284,
-    scales(width) {
-      const room = [26, width - 26];
-      return { width, room, probability: scale([0, 1], room), logOdds: scale([-LIMIT, LIMIT], room) };
-    },
-    draw({ width, room, probability, logOdds }, { log_odds: now, step }) {
+    scales: (width) => ({
+      probability: scale([0, 1], [26, width - 26]),
+      odds: scale([-LIMIT / Math.LN10, LIMIT / Math.LN10], [26, width - 26]),
+      log_odds: scale([-LIMIT, LIMIT], [26, width - 26]),
+    }),
+    draw({ probability, log_odds: logOdds }, { log_odds: now, step }) {
       const { size, factor } = STEPS[step];
+      const [start, end] = logOdds.range;
       // A line from a number among the probabilities down to the same number among the odds and the log-odds.
       const rung = (at, style) => {
         const [top, bottom] = [probability(expit(at)), logOdds(at)];
@@ -69,32 +70,27 @@
       const near = now + size <= LIMIT ? now + size : now - size; // the step that is named
       const [left, right] = [logOdds(Math.min(now, near)), logOdds(Math.max(now, near))];
       const y = (ROWS.odds + ROWS.log_odds) / 2 + 6;
-      const odds = width < 460 ? [0.01, 1, 100] : [0.001, 0.01, 0.1, 1, 10, 100, 1000];
+      const odds = end < 434 ? [0.01, 1, 100] : [0.001, 0.01, 0.1, 1, 10, 100, 1000];
       return [
         ...ladder.map((at) => rung(at, "faint")),
         rung(near, "blue dashed"),
         rung(now, "blue thick"),
-        ...axis(probability, room, ROWS.probability, [0, 0.25, 0.5, 0.75, 1].map((p) => [p, String(p)])),
-        ...axis(logOdds, room, ROWS.odds, odds.map((each) => [Math.log(each), each < 1 ? `1/${1 / each}` : String(each)])),
-        ...axis(logOdds, room, ROWS.log_odds, [-6, -4, -2, 0, 2, 4, 6]),
+        ...axis(probability, ROWS.probability, [0, 0.25, 0.5, 0.75, 1], String),
+        ...axis(logOdds, ROWS.odds, odds.map(Math.log), (at) => (at < 0 ? "1/" : "") + fixed(0)(Math.exp(Math.abs(at)))),
+        ...axis(logOdds, ROWS.log_odds, [-6, -4, -2, 0, 2, 4, 6]),
         ...[-30, -20, -10, 0, 10, 20, 30].map((each) =>
           text(logOdds(each / DECIBANS), ROWS.log_odds + 36, fixed(0)(each), "tick")),
-        text(room[1], ROWS.log_odds + 54, "upper line in nats, lower line in decibans", "tick", "end"),
+        text(end, ROWS.log_odds + 54, "upper line in nats, lower line in decibans", "tick", "end"),
         path(`M${left},${y}H${right}M${right - 7},${y - 4}L${right},${y}L${right - 7},${y + 4}`, "blue"),
-        text(clamp((left + right) / 2, room[0] + 40, room[1] - 40), y - 7, `odds × ${factor}`, "halo"),
-        text(room[0], 12, "probability", "title", "start"),
-        text(room[0], ROWS.odds - 12, "odds", "title", "start"),
-        text(room[0], ROWS.log_odds - 12, "log-odds", "title", "start"),
+        text(clamp((left + right) / 2, start + 40, end - 40), y - 7, `odds × ${factor}`, "halo"),
+        text(start, 12, "probability", "title", "start"),
+        text(start, ROWS.odds - 12, "odds", "title", "start"),
+        text(start, ROWS.log_odds - 12, "log-odds", "title", "start"),
         dot(probability(expit(now)), ROWS.probability, "blue filled"),
         dot(logOdds(now), ROWS.odds, "blue filled"),
         dot(logOdds(now), ROWS.log_odds, "blue filled"),
       ];
     },
-    grab: (_, x, y) => (y < BETWEEN ? "probability" : y < 190 ? "odds" : "log_odds"),
-    drag: {
-      probability: ({ probability }, x) => probability.invert(x),
-      odds: ({ logOdds }, x) => logOdds.invert(x) / Math.LN10,
-      log_odds: ({ logOdds }, x) => logOdds.invert(x),
-    },
+    grab: (x, y) => (y < BETWEEN ? "probability" : y < 190 ? "odds" : "log_odds"),
   });
 }

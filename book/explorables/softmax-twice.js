@@ -2,7 +2,7 @@
 "use strict";
 
 {
-  const { axis, curve, dot, fixed, grid, line, nats, scale, short, steps, text } = explorable;
+  const { axis, dot, fixed, graph, grid, line, nats, scale, short, steps, text } = explorable;
   const { expit, softplus } = numerics;
   const COUNTS = [2, 3, 4, 5, 10, 20, 50, 100, 1000];
   const MARGINS = [-5, 15];
@@ -20,11 +20,11 @@
 
   explorable.start({
     state: { classes: 10, margin: 4 },
-    controls: [
-      { name: "margin", label: "Margin of the right class", range: [...MARGINS, 0.1] },
-      { name: "classes", label: "Classes", range: [0, COUNTS.length - 1, 1],
-        read: (place) => ({ classes: COUNTS[place] }), show: (state) => COUNTS.indexOf(state.classes) },
-    ],
+    controls: {
+      margin: { label: "Margin of the right class", range: [...MARGINS, 0.1] },
+      classes: { label: "Classes", range: [0, COUNTS.length - 1, 1],
+        read: (place) => ({ classes: COUNTS[place] }), show: ({ classes }) => COUNTS.indexOf(classes) },
+    },
     numbers({ margin, classes }) {
       const logOdds = logOddsOf(margin, classes);
       const left = gap(margin, classes);
@@ -49,31 +49,30 @@
       `${texts.loss_twice} given probabilities, whose floor is ${texts.floor}.`,
 
     height: HEIGHT,
-    scales(width, { classes }) {
-      const room = [36, width - 12];
-      const highest = loss(MARGINS[0], classes);
-      return { room, margins: scale(MARGINS, room), losses: scale([0, highest], [HEIGHT - 48, 22]), highest };
-    },
-    draw({ room, margins, losses, highest }, { classes, margin, ...values }) {
-      const every = steps(...MARGINS, 160);
+    scales: (width, { classes }) => ({
+      margin: scale(MARGINS, [36, width - 12]),
+      losses: scale([0, loss(MARGINS[0], classes)], [HEIGHT - 48, 22]),
+    }),
+    draw({ margin: margins, losses }, { classes, margin, ...values }) {
+      const [left, right] = margins.range;
+      const highest = losses.domain[1];
       const unit = highest > 8 ? 4 : 2;
       const [base, floor] = [losses(0), losses(values.floor)];
       return [
         text(4, 12, "loss (nats)", "title", "start"),
-        ...grid(losses, room, steps(0, Math.floor(highest / unit) * unit, Math.floor(highest / unit))),
-        ...axis(margins, room, base, [-5, 0, 5, 10, 15]),
-        text((room[0] + room[1]) / 2, HEIGHT - 8, "margin of the right class (nats)", "tick"),
-        line(room[0], floor, room[1], floor, "ink dotted"),
+        ...grid(margins, losses, steps(0, Math.floor(highest / unit) * unit, Math.floor(highest / unit))),
+        ...axis(margins, base, [-5, 0, 5, 10, 15]),
+        text((left + right) / 2, HEIGHT - 8, "margin of the right class (nats)", "tick"),
+        line(left, floor, right, floor, "ink dotted"),
         line(margins(margin), 22, margins(margin), base, "zero"),
-        curve(every.map((each) => [margins(each), losses(loss(gap(each, classes), classes))]), "vermillion dashed thick"),
-        curve(every.map((each) => [margins(each), losses(loss(each, classes))]), "blue thick"),
+        graph(margins, losses, (each) => loss(gap(each, classes), classes), "vermillion dashed thick"),
+        graph(margins, losses, (each) => loss(each, classes), "blue thick"),
         text(margins(-3.9) + 8, losses(loss(-4, classes)) + 2, "given logits", "halo", "start"),
-        text(room[1], floor - 27, "given probabilities:", "halo", "end"),
-        text(room[1], floor - 10, `floor ${fixed(2)(values.floor)}`, "halo", "end"),
+        text(right, floor - 27, "given probabilities:", "halo", "end"),
+        text(right, floor - 10, `floor ${fixed(2)(values.floor)}`, "halo", "end"),
         dot(margins(margin), losses(values.loss), "blue filled"),
         dot(margins(margin), losses(values.loss_twice), "vermillion filled"),
       ];
     },
-    drag: { margin: ({ margins }, x) => margins.invert(x) },
   });
 }

@@ -2,7 +2,7 @@
 "use strict";
 
 {
-  const { axis, clamp, curve, dot, fixed, grid, line, nats, scale, short, steps, text } = explorable;
+  const { axis, clamp, dot, fixed, graph, grid, line, nats, scale, short, text } = explorable;
   const { rounding, softplus } = numerics;
 
   // What each format shows: margins up to a limit, in steps that it holds exactly, and losses down to a power of ten.
@@ -43,12 +43,12 @@
 
   explorable.start({
     state: { format: "float32", margin: 12 },
-    controls: [
-      { name: "margin", label: "Margin of the right class",
+    controls: {
+      margin: { label: "Margin of the right class",
         range: ({ format: name }) => [-FORMATS[name].limit, FORMATS[name].limit, FORMATS[name].step] },
-      { name: "format", label: "Figure shows", options: NAMES.map((name) => [name, name]),
+      format: { label: "Figure shows", options: NAMES.map((name) => [name, name]),
         read: (format, { margin }) => ({ format, margin: clamp(margin, -FORMATS[format].limit, FORMATS[format].limit) }) },
-    ],
+    },
     numbers({ margin }) {
       const exact = softplus(-margin);
       // A number that is off by more than one in a hundred is marked, unless the format has no better one.
@@ -65,37 +65,34 @@
       `${programs.map(({ name, label }) => `${label} ${short(values[`${name}_${format}`])}`).join(", ")}.`,
 
     height: HEIGHT,
-    scales(width, { format }) {
-      const room = [52, width - 12];
-      const { limit, lowest } = FORMATS[format];
-      const powers = scale([lowest, Math.log10(2 * limit)], [LANES.low, LANES.high]);
-      return { room, margins: scale([-limit, limit], room), powers };
-    },
-    draw({ room, margins, powers }, { format, margin, ...values }) {
+    scales: (width, { format }) => ({
+      margin: scale([-FORMATS[format].limit, FORMATS[format].limit], [52, width - 12]),
+      powers: scale([FORMATS[format].lowest, Math.log10(2 * FORMATS[format].limit)], [LANES.low, LANES.high]),
+    }),
+    draw({ margin: margins, powers }, { format, margin, ...values }) {
       const { limit, ticks, decades, epsilon } = FORMATS[format];
-      const height = (value, place) =>
+      const [left, right] = margins.range;
+      const heights = (place) => (value) =>
         value === 0 ? LANES.zero + 6 * place : value === Infinity ? LANES.top : powers(Math.log10(value));
-      const every = steps(-limit, limit, 384);
-      const label = Math.min(margins(limit / 3), room[1] - 118);
+      const label = Math.min(margins(limit / 3), right - 118);
       const wall = margins(-Math.log(epsilon));
       return [
         text(4, 12, "loss (nats)", "title", "start"),
-        ...grid(powers, room, decades.map((power) => [power, power ? `1e${fixed(0)(power)}` : "1"])),
-        text(room[0] - 6, LANES.top + 4, "∞", "tick", "end"),
-        text(room[0] - 6, LANES.zero + 10, "0", "tick", "end"),
+        ...grid(margins, powers, decades, (power) => (power ? `1e${fixed(0)(power)}` : "1")),
+        text(left - 6, LANES.top + 4, "∞", "tick", "end"),
+        text(left - 6, LANES.zero + 10, "0", "tick", "end"),
         line(margins(margin), LANES.top, margins(margin), LANES.zero + 20, "zero"),
         ...programs.toReversed().map(({ loss, place, style, stroke }) =>
-          curve(every.map((at) => [margins(at), height(loss(at, rounding[format]), place)]), `${style} ${stroke}`)),
-        text(room[0], LANES.top - 9, "log of softmax: ∞", "halo", "start"),
+          graph(margins, heights(place), (at) => loss(at, rounding[format]), `${style} ${stroke}`)),
+        text(left, LANES.top - 9, "log of softmax: ∞", "halo", "start"),
         text(wall - 8, LANES.zero - 10, "log of softmax", "halo", "end"),
         text(wall - 8, LANES.zero + 8, "and fused: exactly 0", "halo", "end"),
         text(label, powers(-margins.invert(label) * Math.LOG10E) - 8, "from the log-odds", "halo", "start"),
         ...programs.map(({ name, place, style }) =>
-          dot(margins(margin), height(values[`${name}_${format}`], place), `${style} filled`, 8 - 1.5 * place)),
-        ...axis(margins, room, LANES.zero + 26, ticks),
-        text((room[0] + room[1]) / 2, HEIGHT - 8, "margin of the right class (nats)", "tick"),
+          dot(margins(margin), heights(place)(values[`${name}_${format}`]), `${style} filled`, 8 - 1.5 * place)),
+        ...axis(margins, LANES.zero + 26, ticks),
+        text((left + right) / 2, HEIGHT - 8, "margin of the right class (nats)", "tick"),
       ];
     },
-    drag: { margin: ({ margins }, x) => margins.invert(x) },
   });
 }

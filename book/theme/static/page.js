@@ -1,6 +1,20 @@
 // What every page does besides being read. Each part stands alone, and a page without scripts only lacks these comforts.
 "use strict";
 
+// What the scripts of single pages use too.
+const element = (name, properties, ...children) => {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+};
+const pressable = (textContent, onclick, properties) =>
+  element("button", { type: "button", textContent, onclick, ...properties });
+// What the reader chose, where there is storage: elsewhere it is forgotten with the page.
+const choices = {
+  get(name) { try { return localStorage.getItem(name); } catch { return null; } },
+  set(name, value) { try { localStorage.setItem(name, value); } catch { /* forgotten */ } },
+};
+
 // The theme: what the system says, or what the reader chose. The page's first lines apply it before anything is drawn.
 // From "auto" the button leads to the theme that is not shown, so that a first press never seems to do nothing.
 {
@@ -10,8 +24,8 @@
   button.addEventListener("click", () => {
     const turns = matchMedia("(prefers-color-scheme: dark)").matches ? ["auto", "light", "dark"] : ["auto", "dark", "light"];
     dataset.choice = turns[(turns.indexOf(dataset.choice) + 1) % turns.length];
-    try { localStorage.setItem("theme", dataset.choice); } catch { /* no storage: until the next page */ }
-    document.dispatchEvent(new Event("theme-chosen"));
+    choices.set("theme", dataset.choice);
+    applyTheme();
     show();
   });
   show();
@@ -28,7 +42,7 @@
   });
   const load = (form) => {
     if (document.querySelector("script[src$='search.js']")) return;
-    document.head.append(...form.dataset.scripts.split(" ").map((src) => Object.assign(document.createElement("script"), { src, async: false })));
+    document.head.append(...form.dataset.scripts.split(" ").map((src) => element("script", { src, async: false })));
   };
   for (const form of document.querySelectorAll("form.search")) {
     form.q.addEventListener("focus", () => load(form));
@@ -39,10 +53,9 @@
 // A link within the page closes the list that it was chosen from, and so does the keyboard when it leaves the list, which
 // would hide where it has gone.
 for (const popover of document.querySelectorAll("[popover]")) {
-  const hide = () => { if (popover.matches(":popover-open")) popover.hidePopover(); };
-  popover.addEventListener("click", (event) => { if (event.target.closest("a")) hide(); });
+  popover.addEventListener("click", ({ target }) => target.closest("a") && popover.hidePopover());
   document.addEventListener("focusin", ({ target }) => {
-    if (!popover.contains(target) && target.matches(":focus-visible")) hide();
+    if (!popover.contains(target) && target.matches(":focus-visible")) popover.hidePopover();
   });
 }
 
@@ -54,43 +67,32 @@ for (const popover of document.querySelectorAll("[popover]")) {
     const typed = lines.filter((line) => prompt.test(line));
     return (typed.length ? typed.map((line) => line.replace(prompt, "")) : lines).join("\n");
   };
-  const announce = document.createElement("p");
-  announce.className = "visually-hidden";
-  announce.role = "status";
+  const announce = element("p", { className: "visually-hidden", role: "status" });
   document.querySelector("main").append(announce);
   for (const pre of document.querySelectorAll("article div.highlight > pre")) {
     if (pre.closest(".cell_output")) continue;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "copy";
     const call = (word) => {
       button.textContent = word;
       button.ariaLabel = `${word} code: ${code(pre).trim().split("\n", 1)}`; // one of many on a page
     };
-    call("Copy");
-    button.addEventListener("click", async () => {
+    const button = pressable("", async () => {
       await navigator.clipboard.writeText(code(pre));
       call("Copied");
       announce.textContent = "Copied";
       setTimeout(() => { call("Copy"); announce.textContent = ""; }, 1500);
-    });
+    }, { className: "copy" });
+    call("Copy");
     pre.before(button);
   }
 }
 
-// One switch hides the code of the chapters, for those who read them as prose.
-{
-  const button = document.getElementById("code-switch");
-  const show = (hidden) => {
-    document.documentElement.classList.toggle("hide-code", hidden);
-    button?.setAttribute("aria-pressed", hidden);
-  };
-  button?.addEventListener("click", () => {
-    const hidden = !document.documentElement.classList.contains("hide-code");
-    try { localStorage.setItem("hide-code", hidden ? "yes" : ""); } catch { /* no storage: until the next page */ }
-    show(hidden);
+// One switch hides the code of a chapter, for those who read it as prose: the style asks whether it is pressed.
+for (const button of document.querySelectorAll("#code-switch")) {
+  button.ariaPressed = Boolean(choices.get("hide-code"));
+  button.addEventListener("click", () => {
+    button.ariaPressed = button.ariaPressed !== "true";
+    choices.set("hide-code", button.ariaPressed === "true" ? "yes" : "");
   });
-  try { show(Boolean(localStorage.getItem("hide-code"))); } catch { /* no storage */ }
 }
 
 // A box that scrolls can be reached, and so scrolled, with the keyboard.
@@ -117,19 +119,14 @@ for (const popover of document.querySelectorAll("[popover]")) {
   if (page) follow(page);
   const links = new Map();
   for (const link of document.querySelectorAll("#page-contents a")) {
-    const section = document.getElementById(decodeURIComponent(link.hash.slice(1)));
-    if (section) links.set(section, link);
+    links.set(document.getElementById(decodeURIComponent(link.hash.slice(1))), link);
   }
   const visible = new Set();
   const mark = new IntersectionObserver((entries) => {
     for (const entry of entries) visible[entry.isIntersecting ? "add" : "delete"](entry.target);
     const current = [...links.keys()].findLast((section) => visible.has(section));
-    for (const [section, link] of links) {
-      if (section === current) {
-        link.setAttribute("aria-current", "true");
-        follow(link);
-      } else link.removeAttribute("aria-current");
-    }
+    for (const [section, link] of links) link.ariaCurrent = section === current ? "true" : null;
+    if (current) follow(links.get(current));
   }, { rootMargin: "-10% 0px -80%" });
   for (const section of links.keys()) mark.observe(section);
 }

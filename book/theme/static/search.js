@@ -85,22 +85,13 @@
     }).filter(({ score }) => score > 0).sort((one, other) => other.score - one.score);
     const shown = results.filter(({ score, page }, at) =>
       score > results[0].score / 12 && results.slice(0, at).filter((each) => each.page === page).length < 3).slice(0, 20);
-    return { asked, shown };
+    return { asked, telling, shown };
   };
 
+  // A pattern for every word that is shown; splitting at it leaves the words, as every second part.
   const marked = (text, asked) => {
-    const parent = document.createElement("p");
-    let end = 0;
-    const hits = asked.flatMap(({ shown }) => [...text.matchAll(shown)]).sort((one, other) => one.index - other.index);
-    for (const { 0: word, index } of hits) {
-      if (index < end) continue;
-      const mark = document.createElement("mark");
-      mark.textContent = word;
-      parent.append(text.slice(end, index), mark);
-      end = index + word.length;
-    }
-    parent.append(text.slice(end));
-    return parent;
+    const any = new RegExp(`(${asked.map(({ shown }) => shown.source).join("|") || "$^"})`, "giu");
+    return text.split(any).map((part, at) => (at % 2 ? element("mark", { textContent: part }) : part));
   };
   // The stretch of the text in which most of the words first meet.
   const quote = (text, asked) => {
@@ -124,34 +115,25 @@
   // An unknown word's nearest among headings and index entries, at most two letters off. No number is near another.
   const nearest = (word) => {
     const known = new Set(words(places.flatMap(({ head, entries }) => [head, ...entries]).join(" ")));
-    const off = new Map([...known].map((each) => [each, distance(word, each)]));
-    return [...known].filter((each) => off.get(each) < Math.min(3, word.length / 3)).sort((one, other) => off.get(one) - off.get(other))[0];
+    const near = [...known].map((each) => ({ each, off: distance(word, each) })).filter(({ off }) => off < Math.min(3, word.length / 3));
+    return near.sort((one, other) => one.off - other.off)[0]?.each;
   };
 
   const answer = (box, query) => {
     const [status, list, more] = box.children;
-    list.replaceChildren();
-    more.hidden = true;
-    status.textContent = "";
-    if (!words(query).length) return;
-    const { asked, shown } = search(query);
-    const told = asked.filter(({ word }) => weight(word) === 1);
-    status.textContent = shown.length === 1 ? "1 result" : shown.length ? `${shown.length} results` : "Nothing has these words.";
-    list.append(...shown.map(({ address, page, name, top, text }) => {
-      const item = document.createElement("li");
-      const link = document.createElement("a");
-      link.href = address;
-      link.textContent = top ? page : `${page} > ${name}`;
-      item.append(link, marked(quote(text, told), told));
-      return item;
+    const { asked, telling, shown } = search(query);
+    const results = shown.length === 1 ? "1 result" : shown.length ? `${shown.length} results` : "Nothing has these words.";
+    status.textContent = asked.length ? results : "";
+    list.replaceChildren(...shown.map(({ address: href, page, name, top, text }) => {
+      const link = element("a", { href, textContent: top ? page : `${page} > ${name}` });
+      return element("li", {}, link, element("p", {}, ...marked(quote(text, telling), telling)));
     }));
-    if (shown.length && !asked.some(({ unknown }) => unknown)) return;
+    more.hidden = !asked.length || (shown.length > 0 && !asked.some(({ unknown }) => unknown));
     const better = asked.map((each) => each.better).filter(Boolean).join(" ");
     const link = more.querySelector("a");
     link.textContent = better;
     link.search = new URLSearchParams({ q: better });
     link.parentElement.hidden = !better || better === asked.map(({ typed }) => typed).join(" ");
-    more.hidden = false;
   };
   for (const form of document.querySelectorAll("form.search")) {
     const here = form.closest("article");
