@@ -1,0 +1,150 @@
+"""When a kernel is called, in how many threads, and with which memory; what it computes is in test_kernels.py."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import logitkit as lk
+from logitkit import kernels
+from logitkit.kernels import _compiled
+
+
+def test_a_kernel_is_called_for_enough_numbers_and_never_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "why_off", lambda: None)
+    monkeypatch.setattr(kernels, "WORTH_A_KERNEL", 3)
+    assert [kernels.suit(np.zeros(n)) for n in (0, 2, 3)] == [False, False, True]
+    monkeypatch.setattr(kernels, "WORTH_A_KERNEL", 0)
+    assert [kernels.suit(np.zeros(n)) for n in (0, 1)] == [False, True]
+    monkeypatch.setattr(kernels, "why_off", lambda: "a test says so")
+    assert not kernels.suit(np.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [("3", "2", 3), ("1", "2", 1), ("0", "2", 2), ("-1", "2", 2), ("two", "2", 2), ("", "1", 1), ("", "none", None)],
+)
+def test_number_of_threads_is_the_first_that_is_set(
+    ours: str, theirs: str, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGITKIT_THREADS", ours)
+    monkeypatch.setenv("OMP_NUM_THREADS", theirs)
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert kernels.threads.__wrapped__() == (expected or processors)
+
+
+@pytest.mark.parametrize(("count", "expected"), [(5, 5), (None, 1)])
+def test_all_processors_count_where_a_system_does_not_say_which_are_ours(
+    count: int | None, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOGITKIT_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: count)
+    assert kernels.threads.__wrapped__() == expected
+
+
+def test_configuration_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(kernels, "threads", lambda: 7)
+    for why in ("why_off", "why_off_on_gpu"):
+        monkeypatch.setattr(kernels, why, lambda why=why: f"{why} says so")
+    lk.show_config()
+    off = "backend  NumPy: why_off says so\nthreads  7\non CUDA  PyTorch: why_off_on_gpu says so\n"
+    assert capsys.readouterr().out == f"logitkit {lk.__version__}\n{off}"
+    for why in ("why_off", "why_off_on_gpu"):
+        monkeypatch.setattr(kernels, why, lambda: None)
+    lk.show_config()
+    on = "backend  Numba, compiled kernels\nthreads  7\non CUDA  Triton, compiled kernels\n"
+    assert capsys.readouterr().out == f"logitkit {lk.__version__}\n{on}"
+
+
+@pytest.mark.parametrize(
+    ("version", "why"), [("2.9.1", "too old"), ("3.4.0", "too old"), ("3.5.0", None), ("3.10.1", None), ("4.0.0", None)]
+)
+def test_triton_may_be_too_old(version: str, why: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    triton = ModuleType("triton")
+    triton.__dict__.update(__version__=version, __spec__=ModuleSpec("triton", None))
+    monkeypatch.setitem(sys.modules, "triton", triton)
+    monkeypatch.delenv("LOGITKIT_KERNELS", raising=False)
+    said = kernels.why_off_on_gpu.__wrapped__()
+    assert said == (why and f"Triton {version} is too old; PyTorch 2.9 or newer brings one that isn't")
+    monkeypatch.setenv("LOGITKIT_KERNELS", "0")
+    assert kernels.why_off_on_gpu.__wrapped__() == kernels.why_off.__wrapped__() == "LOGITKIT_KERNELS is 0"
+
+
+class Pool:
+    """Does the work as soon as it's submitted, or never."""
+
+    def __init__(self, works: bool) -> None:
+        self.works, self.submitted = works, 0
+
+    def submit(self, work: Callable[[], None]) -> Future[None]:
+        self.submitted += 1
+        future: Future[None] = Future()
+        if self.works:
+            future.set_running_or_notify_cancel()
+            try:
+                future.set_result(work())
+            except ArithmeticError as error:
+                future.set_exception(error)
+        return future
+
+
+@pytest.mark.parametrize("works", [True, False], ids=["helpful", "busy"])
+@pytest.mark.parametrize(
+    ("rows", "width", "most", "others", "parts"),
+    [
+        (20, 5, None, 2, [(0, 4), (4, 8), (8, 12), (12, 16), (16, 20)]),
+        (20, 5, 2, 1, [(0, 5), (5, 10), (10, 15), (15, 20)]),
+        (3, 7, None, 1, [(0, 1), (1, 2), (2, 3)]),
+        (2, 100, None, 1, [(0, 1), (1, 2)]),
+        (19, 1, None, 0, [(0, 19)]),
+        (20, 1, None, 1, [(0, 5), (5, 10), (10, 15), (15, 20)]),
+        (1, 100, None, 0, [(0, 1)]),
+        (0, 100, None, 0, [(0, 0)]),
+    ],
+)
+def test_rows_are_cut_for_as_many_threads_as_they_are_worth(
+    rows: int,
+    width: int,
+    most: int | None,
+    others: int,
+    parts: list[tuple[int, int]],
+    works: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool, done = Pool(works), []
+    for name, value in {"WORTH_A_THREAD": 10, "PARTS": 2, "threads": lambda: 3, "_pool": lambda: pool}.items():
+        monkeypatch.setattr(kernels, name, value)
+    monkeypatch.setattr(_compiled, "noted", lambda *given: done.append(given), raising=False)
+    kernels.run("noted", rows, width, "argument", most_threads=most)
+    assert done == [(first, last, "argument") for first, last in parts]
+    assert pool.submitted == others
+
+
+def test_an_error_in_another_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_pool", lambda: Pool(works=True))
+    monkeypatch.setattr(kernels, "threads", lambda: 2)
+    monkeypatch.setattr(_compiled, "failing", lambda first, last: 1 // (first > 0), raising=False)
+    with pytest.raises(ZeroDivisionError):
+        kernels.run("failing", 2, kernels.WORTH_A_THREAD)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_kernels_see_the_memory_itself_unless_it_must_be_converted(dtype: type) -> None:
+    values = np.zeros((2, 3), dtype)
+    for array in (values, np.frombuffer(values.tobytes(), dtype).reshape(2, 3)):
+        flat = kernels._flat(array)
+        assert flat.shape == (6,)
+        assert flat.dtype == (np.float32 if dtype is np.float16 else dtype)
+        assert flat.flags.writeable
+        assert np.shares_memory(flat, array) == (dtype is not np.float16)
+    assert not isinstance(kernels._flat(values).base, kernels._Unprotected)  # which costs more than a look at a flag
+    assert not np.shares_memory(kernels._flat(values[:, ::2]), values)
