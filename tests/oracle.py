@@ -119,6 +119,11 @@ def kl_divergence(target: Row, p: Row) -> Any:
     return mp.fsum(t * mp.log(t / q) for t, q in zip(target, p, strict=True) if t != 0)
 
 
+def generalized_kl_divergence(t: list[Any], p: list[Any]) -> Any:
+    """The same where the sides don't add up to one exactly."""
+    return kl_divergence(t, p) - mp.fsum(t) + mp.fsum(p)
+
+
 def ulps(got: Any, expected: Sequence[Any], floors: Sequence[float] | None = None) -> np.ndarray:
     """Distance from the exact results, in units of the last place of the exact result rounded to the dtype.
 

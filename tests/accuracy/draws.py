@@ -94,6 +94,12 @@ def binary_targets(dtype: type) -> Iterator[Arguments]:
     yield HARD_TARGETS[0].astype(dtype), HARD_TARGETS[1].astype(dtype)
 
 
+def hard_binary_targets(dtype: type) -> Iterator[Arguments]:
+    x = _reals(dtype)
+    yield np.zeros_like(x), x
+    yield np.ones_like(x), x
+
+
 def rows(dtype: type, classes: tuple[int, ...] = FULL_ROWS) -> Iterator[Arguments]:
     rng = np.random.default_rng(4)
     vanishing = -np.log(float(np.finfo(dtype).smallest_subnormal))

@@ -31,6 +31,13 @@ def gradient_floor(target: np.ndarray) -> list[float]:
     return list(VANISHED * np.minimum(wide, 1 - wide))
 
 
+def divergence_floor(dtype: type, expected: list[Any], z: np.ndarray, target: np.ndarray) -> list[float]:
+    """The last digits of log p and log t count as often as p and t differ, and their squares as often as t has them."""
+    log_p, t = lk.log_softmax(z.astype(np.float64)), target.astype(np.float64)
+    digits = 2.0**-50 * (np.abs(np.log(np.where(t == 0, 1, t))) + np.abs(log_p))
+    return [float((np.abs(np.exp(log_p) - t) * digits + t * digits**2).sum())]
+
+
 def _bound_of_logits(features: np.ndarray, weight: np.ndarray) -> float:
     """The largest error that a product in float64 may have."""
     return 2.0**-53 * features.size * float((np.abs(features) @ np.abs(weight).T).max())

@@ -14,6 +14,7 @@ import logitkit as lk
 from tests import oracle
 from tests.accuracy.draws import (
     binary_targets,
+    hard_binary_targets,
     layers,
     negative_numbers,
     probabilities,
@@ -26,6 +27,7 @@ from tests.accuracy.draws import (
 from tests.accuracy.floors import (
     VANISHED,
     difference_floor,
+    divergence_floor,
     gradient_floor,
     linear_grad_floor,
     linear_loss_floor,
@@ -233,5 +235,20 @@ PROMISES = (
         one_by_one(oracle.binary_cross_entropy_grad),
         {"PyTorch": grad_on_tensors(lambda x, t: F.binary_cross_entropy_with_logits(x, t, reduction="sum"))},
         lambda dtype, expected, target, x: gradient_floor(target),
+    ),
+    Promise(
+        "focal_loss",
+        _rounded_once(5),
+        hard_binary_targets,
+        lambda t, x: lk.focal_loss(t, logits=x, reduction="none"),
+        one_by_one(lambda y, x: oracle.focal_loss(int(y), x, 2)),
+    ),
+    Promise(
+        "kl_divergence",
+        _rounded_once(1),
+        rows_with_distribution,
+        lambda z, t: lk.kl_divergence(target_probs=t, logits=z),
+        lambda z, t: [oracle.generalized_kl_divergence(t, oracle.softmax(z))],
+        floors=divergence_floor,
     ),
 )
