@@ -11,18 +11,17 @@ from torch.autograd import Function
 
 from logitkit import kernels
 from logitkit._arrays import Floats
-from logitkit.torch._inputs import is_plain, widened
+from logitkit.torch._inputs import is_plain
 
 Composite = Callable[[Tensor], Tensor]
-Pullback = Callable[[Tensor], Tensor]
-Kernel = Callable[[Tensor, bool], tuple[Tensor, Pullback | None]]
+# Returns the value and, if told that a derivative is wanted, the slopes: what a cotangent is to be multiplied by.
+Kernel = Callable[[Tensor, bool], tuple[Tensor, Floats]]
 
 
 def with_kernel(composite: Composite, kernel: Kernel, x: Tensor, *others: Tensor) -> Tensor:
     """Return composite(x), computed by the kernel if x and what else it uses are ordinary tensors on a CPU.
 
-    The kernel is told whether a derivative is wanted, and returns the value with the function that makes the derivative
-    of a cotangent. The others must not need one.
+    The others must not need a derivative.
     """
     ordinary = x.is_cpu and is_plain(x, *others) and not any(t.requires_grad for t in others)
     if not ordinary or not x.numel() or kernels.why_off() is not None:
@@ -35,21 +34,27 @@ def with_kernel(composite: Composite, kernel: Kernel, x: Tensor, *others: Tensor
 class _WithKernel(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, composite: Composite, kernel: Kernel) -> Tensor:
-        ctx.composite, ctx.kernel = composite, kernel
+        ctx.composite, ctx.kernel, ctx.shape, ctx.dtype = composite, kernel, x.shape, x.dtype
         ctx.save_for_backward(x)
-        value, ctx.pullback = kernel(x.detach(), ctx.needs_input_grad[0])
+        value, slopes = kernel(x.detach(), ctx.needs_input_grad[0])
+        ctx.slopes = slopes if ctx.needs_input_grad[0] else None
         return value
 
     @staticmethod
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
-        # The first backward pass may have the derivative's memory; the next one computes it anew.
-        pullback, ctx.pullback = ctx.pullback, None
+        # The first backward pass may have the slopes' memory; the next one computes them anew.
+        slopes, ctx.slopes = ctx.slopes, None
         if torch.is_grad_enabled() or not is_dense(cotangent):
             (x,) = ctx.saved_tensors
             return by_composite(ctx.composite, x, cotangent), None, None
-        if pullback is None:
-            pullback = ctx.kernel(ctx.saved_tensors[0].detach(), True)[1]
-        return pullback(cotangent), None, None
+        if slopes is None:
+            slopes = ctx.kernel(ctx.saved_tensors[0].detach(), True)[1]
+        result = torch.from_numpy(slopes.reshape(ctx.shape))
+        if cotangent.dim():
+            result.mul_(of_each(cotangent, result))
+        elif (factor := cotangent.item()) != 1:
+            result.mul_(factor)
+        return result.to(ctx.dtype), None, None
 
 
 def by_composite(composite: Composite, x: Tensor, cotangent: Tensor) -> Tensor:
@@ -67,25 +72,6 @@ def is_dense(cotangent: Tensor) -> bool:
     return is_plain(cotangent) and any(map(keys.has, dense))
 
 
-def times(slopes: Floats, like: Tensor) -> Pullback:
-    """Return the function that multiplies derivatives, in place, by a cotangent for all of them, each row or each."""
-    result = torch.from_numpy(slopes.reshape(like.shape))
-
-    def pullback(cotangent: Tensor) -> Tensor:
-        if cotangent.dim():
-            result.mul_(cotangent.reshape(cotangent.shape + (1,) * (result.dim() - cotangent.dim())))
-        elif (factor := cotangent.item()) != 1:
-            result.mul_(factor)
-        return result.to(like.dtype)
-
-    return pullback
-
-
-def elementwise(composite: Composite, kernel: str, x: Tensor) -> Tensor:
-    """Return an elementwise function of a tensor, by its kernel where that computes it."""
-
-    def compute(x: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
-        values, slopes = kernels.elementwise(kernel, widened(x).numpy(), grad, torch.get_num_threads())
-        return torch.from_numpy(values).to(x.dtype), times(slopes, x) if grad else None
-
-    return with_kernel(composite, compute, x)
+def of_each(cotangent: Tensor, slopes: Tensor) -> Tensor:
+    """Return the cotangent of all slopes, of each row or of each slope in a shape that broadcasts to the slopes'."""
+    return cotangent.reshape(cotangent.shape + (1,) * (slopes.dim() - cotangent.dim()))

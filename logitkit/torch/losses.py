@@ -19,7 +19,6 @@ from logitkit.formulas.binary import loss_of_logits, zero_safe_product
 from logitkit.torch import _device
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks
-from logitkit.torch._eager import Pullback, times, with_kernel
 from logitkit.torch._inputs import (
     overridable,
     require_class_weights,
@@ -32,6 +31,7 @@ from logitkit.torch._inputs import (
     require_tensor,
     widened,
 )
+from logitkit.torch._operators import Operator, Ways
 from logitkit.torch._rows import surprisal_of_class, surprisals, total
 
 
@@ -113,23 +113,36 @@ def cross_entropy(
         rows, target = rows[None], target[None]
     elif logits.dim() > 2:
         rows, target = rows.movedim(1, -1), target.movedim(1, -1) if distributions else target
-    goal = ClassTarget(target, rows.shape[-1], weight, ignore_index, label_smoothing)
+    losses = _CROSS_ENTROPY(
+        rows, target, weight, require_integer(ignore_index, "ignore_index"), label_smoothing, reduction
+    )
+    return losses[0] if axis == 0 and reduction == "none" else losses
+
+
+def _ways_of_cross_entropy(
+    rows: Tensor, target: Tensor, weight: Tensor | None, ignored: int, smoothing: float, reduction: str
+) -> Ways:
+    goal = ClassTarget(target, rows.shape[-1], weight, ignored, smoothing)
+    dtype = torch.promote_types(rows.dtype, target.dtype) if goal.is_distribution else rows.dtype
 
     def composite(rows: Tensor) -> Tensor:
-        losses = goal.losses_of_all(rows)
-        return reduced(losses if axis else losses[0], goal.divisor(), reduction).to(dtype)
+        return reduced(goal.losses_of_all(rows), goal.divisor(), reduction).to(dtype)
 
-    def kernel(rows: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
-        losses, grads, divisor = goal.by_kernel(rows, grad, reduction == "mean")
+    def kernel(rows: Tensor, grad: bool) -> tuple[Tensor, Floats]:
+        losses, slopes, divisor = goal.by_kernel(rows, grad, reduction == "mean")
         if reduction == "none":
-            value = torch.from_numpy(losses.reshape(rows.shape[:-1] if axis else ())).to(dtype)
-        else:
-            with np.errstate(all="ignore"):  # a sum beyond the largest number is inf
-                value = torch.scalar_tensor(losses.sum() / divisor, dtype=dtype)
-        return value, times(grads, rows) if grad else None
+            return torch.from_numpy(losses.reshape(rows.shape[:-1])).to(dtype), slopes
+        with np.errstate(all="ignore"):  # a sum beyond the largest number is inf
+            return torch.scalar_tensor(losses.sum() / divisor, dtype=dtype), slopes
 
-    dtype = torch.promote_types(logits.dtype, target.dtype) if distributions else logits.dtype
-    return with_kernel(composite, kernel, rows, target, *goal.shared)
+    return Ways(composite, kernel, rows.shape[:-1] if reduction == "none" else (), dtype)
+
+
+_CROSS_ENTROPY = Operator(
+    "cross_entropy",
+    _ways_of_cross_entropy,
+    *("Tensor target", "Tensor? weight", "int ignored", "float smoothing", "str reduction"),
+)
 
 
 @overridable
@@ -196,9 +209,15 @@ def binary_cross_entropy_with_logits(
     logits = autocast_to_float32(require_floats(input))
     if require_tensor(target, "target").shape != input.shape:
         raise ValueError(f"target must have the shape of input, {tuple(input.shape)}, but has {tuple(target.shape)}")
+    return _BINARY_CROSS_ENTROPY(logits, target, weight, pos_weight, reduction)
+
+
+def _ways_of_binary_cross_entropy(
+    logits: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: str
+) -> Ways:
     dtype = torch.promote_types(logits.dtype, target.dtype) if target.is_floating_point() else logits.dtype
     factors = {
-        name: require_factor(factor, name, input.shape)
+        name: require_factor(factor, name, logits.shape)
         for name, factor in (("weight", weight), ("pos_weight", pos_weight))
         if factor is not None
     }
@@ -216,18 +235,24 @@ def binary_cross_entropy_with_logits(
         losses = _device.binary_cross_entropy(losses_of, logits, target, factors, reduction)
         return reduced(losses, logits.numel(), reduction).to(dtype)
 
-    def kernel(logits: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
+    def kernel(logits: Tensor, grad: bool) -> tuple[Tensor, Floats]:
         operands = [widened(t.detach()).numpy() for t in (logits, proportions())]
         names = "weight", "pos_weight"
         operands += [factors[name].numpy().astype(np.float64) if name in factors else np.ones(1) for name in names]
         divisor, summed = logits.numel() if reduction == "mean" else 1, reduction != "none"
         factor = 1 / max(1, divisor) if grad else None  # without losses there's nothing to differentiate
         losses, slopes, _ = kernels.binary_cross_entropy(operands, 0.0, summed, factor, torch.get_num_threads())
-        return torch.from_numpy(np.asarray(losses / divisor)).to(dtype), times(slopes, logits) if grad else None
+        return torch.from_numpy(np.asarray(losses / divisor)).to(dtype), slopes
 
-    if dtype != logits.dtype:
-        return composite(logits)
-    return with_kernel(composite, kernel, logits, target, *factors.values())
+    shape = logits.shape if reduction == "none" else ()
+    return Ways(composite, kernel if dtype == logits.dtype else None, shape, dtype)
+
+
+_BINARY_CROSS_ENTROPY = Operator(
+    "binary_cross_entropy",
+    _ways_of_binary_cross_entropy,
+    *("Tensor target", "Tensor? weight", "Tensor? pos_weight", "str reduction"),
+)
 
 
 def _binary_losses(logits: Tensor, target: Tensor, pos_weight: Tensor | float = 1.0) -> Tensor:
