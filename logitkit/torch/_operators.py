@@ -20,6 +20,11 @@ from logitkit._arrays import Floats
 from logitkit.torch._eager import Composite, Kernel, by_composite, of_each, with_kernel
 from logitkit.torch._inputs import widened
 
+# Numbers from which on compiled code had better call an operator: on fewer its own loops take less time than the call.
+WORTH_AN_OPERATOR = 1 << 10
+# Whether the compiler can say that it exports, differentiates or maps, and that a length isn't known.
+KNOWS_ENOUGH = torch.__version__ >= "2.13"
+
 
 class Ways(NamedTuple):
     """How to compute a function of a tensor, and what its value is like."""
@@ -58,7 +63,7 @@ class Operator:
         ways, others = self.ways_of(x, *arguments), [a for a in arguments if isinstance(a, Tensor)]
         if ways.kernel is None:
             return ways.composite(x)
-        if is_compiled_for_cpu(x, *others) and not any(t.requires_grad for t in others):
+        if is_worth_an_operator(x, *others) and not any(t.requires_grad for t in others):
             value: Tensor = self.operator(x, *arguments)
             return value
         return with_kernel(ways.composite, ways.kernel, x, *others)
@@ -73,17 +78,19 @@ class Operator:
         *arguments, wanted = arguments
         x, shape = x.detach(), x.shape if wanted else (0,)
         ways = self.ways_of(x, *arguments)
-        try:
-            if x.numel():
-                value, slopes = ways.kernel(x, wanted)
-                return value, torch.from_numpy(slopes.reshape(shape))
-        except ValueError:  # a target without meaning, for which compiled code returns NaN
-            pass
-        with Unread(), torch.enable_grad():
-            leaf = x.requires_grad_(wanted)
-            value = ways.composite(leaf)
-            slopes = torch.autograd.grad(value.sum(), leaf)[0] if wanted else x.new_empty(0)
-            return value.detach(), widened(slopes).contiguous()
+        # PyTorch switches autograd off within an operator; the composite needs it, also for rows that a kernel leaves.
+        with torch._C._SetExcludeDispatchKeyGuard(torch._C.DispatchKey.AutogradFunctionality, False):
+            try:
+                if x.numel():
+                    value, slopes = ways.kernel(x, wanted)
+                    return value, torch.from_numpy(slopes.reshape(shape))
+            except ValueError:  # a target without meaning, for which compiled code returns NaN
+                pass
+            with Unread(), torch.enable_grad():
+                leaf = x.requires_grad_(wanted)
+                value = ways.composite(leaf)
+                slopes = torch.autograd.grad(value.sum(), leaf)[0] if wanted else x.new_empty(0)
+                return value.detach().contiguous(), widened(slopes).contiguous()
 
     def without_numbers(self, x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
         """Return tensors like those of `value_and_slopes`, without their numbers."""
@@ -119,13 +126,16 @@ class Unread(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def is_compiled_for_cpu(*tensors: Tensor) -> bool:
-    """Whether PyTorch compiles a call with ordinary tensors on a CPU, to run it where kernels are on."""
-    if not torch.compiler.is_compiling() or torch.compiler.is_exporting() or not kernels_are_on():
+def is_worth_an_operator(x: Tensor, *others: Tensor) -> bool:
+    """Whether PyTorch compiles a call with ordinary tensors on a CPU, which it had better leave to a kernel."""
+    if not torch.compiler.is_compiling() or not KNOWS_ENOUGH or torch.compiler.is_exporting() or not kernels_are_on():
         return False
     if torch._C._functorch.get_dynamic_layer_stack_depth() or forward_ad._current_level >= 0:
         return False
-    return all(t.is_cpu and type(t).__torch_dispatch__ is Tensor.__torch_dispatch__ for t in tensors)
+    if not all(t.is_cpu and type(t).__torch_dispatch__ is Tensor.__torch_dispatch__ for t in (x, *others)):
+        return False
+    # A length that depends on values is not known, and taken for a large one.
+    return not torch.fx.experimental.symbolic_shapes.guard_or_false(x.numel() < WORTH_AN_OPERATOR)
 
 
 @torch.compiler.assume_constant_result  # what it asks of the environment can't be traced

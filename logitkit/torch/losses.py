@@ -236,7 +236,7 @@ def _ways_of_binary_cross_entropy(
         return reduced(losses, logits.numel(), reduction).to(dtype)
 
     def kernel(logits: Tensor, grad: bool) -> tuple[Tensor, Floats]:
-        operands = [widened(t.detach()).numpy() for t in (logits, proportions())]
+        operands = [widened(t).numpy() for t in (logits, proportions())]
         names = "weight", "pos_weight"
         operands += [factors[name].numpy().astype(np.float64) if name in factors else np.ones(1) for name in names]
         divisor, summed = logits.numel() if reduction == "mean" else 1, reduction != "none"
@@ -411,7 +411,8 @@ class ClassTarget:
     def by_kernel(self, rows: Tensor, grad: bool, mean: bool) -> tuple[Float64s, Floats, float]:
         """Return the losses of ordinary rows, their derivatives over the divisor of their mean, and that divisor."""
         before = rows.dim() - 2  # the last dimension before the classes
-        logits, target = (widened(t.detach()).flatten(0, before).numpy() for t in (rows, self.target))
+        operands = (t.flatten(0, before) if before else t for t in (rows, self.target))
+        logits, target = (widened(t).numpy() for t in operands)
         weights = None if self.weight is None else self.weight.numpy().astype(np.float64)
         if not mean:
             divisor = 1.0
