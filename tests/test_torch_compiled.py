@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ import logitkit.torch as lt
 from logitkit import kernels
 from logitkit.torch import _operators
 from tests import oracle
+from tests.accuracy.floors import last_place_of_operands
 from tests.twins import (
     CLASSES,
     ELEMENTWISE,
@@ -55,7 +57,10 @@ def fixed(pair: Pair) -> Pair:
 
 PAIRS = {
     **{f"{name}, mean": fixed(pair) for name, pair in class_pairs("mean").items()},
-    **{f"{name}, none": fixed(pair) for name, pair in class_pairs("none").items()},
+    **{
+        f"{name}, none": fixed(class_pairs("none")[name])
+        for name in ("indices, some ignored", "distributions, smoothed, weighted", "binary, both")
+    },
     "indices, sum": fixed(class_pairs("sum")["indices, weighted"]),
     "binary, sum": fixed(class_pairs("sum")["binary, both"]),
     "one row": Pair(lt.cross_entropy, F.cross_entropy, logits(CLASSES), torch.tensor(1)),
@@ -85,10 +90,9 @@ class TestOperators:
     def test_are_what_compiled_code_calls(self, name: str) -> None:
         assert len(operators_in(PAIRS[name].twin, *PAIRS[name].tensors)) == 1
 
-    @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-    def test_agree_with_pytorch(self, name: str, backend: str) -> None:
+    def test_agree_with_pytorch(self, name: str) -> None:
         pair = PAIRS[name]
-        compiled = torch.compile(pair.ours, fullgraph=True, backend=backend)
+        compiled = torch.compile(pair.ours, fullgraph=True, backend="aot_eager")
         Pair(compiled, pair.theirs, *pair.tensors, **pair.options).assert_agree()
 
     def test_can_be_differentiated_again_where_compiled_code_can(self, name: str) -> None:
@@ -132,14 +136,14 @@ class TestDigits:
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     def test_losses_of_classes(self, dtype: torch.dtype) -> None:
         z = torch.tensor([[m, 0.25, -1.0] for m in self.MARGINS], dtype=dtype, requires_grad=True)
-        y = torch.tensor([0, 0, 0, 0, 0, 0, 0])
-        shares = torch.tensor([0.25, 0.5, 0.25], dtype=dtype).expand(7, 3)
+        y = torch.zeros(7).long()
+        goal = torch.tensor([0.25, 0.5, 0.25], dtype=dtype).expand(7, 3)
 
         def losses(z: Tensor) -> tuple[Tensor, ...]:
             return (
                 lt.cross_entropy(z, y, reduction="none"),
                 lt.cross_entropy(z, y, reduction="none", label_smoothing=0.25),
-                lt.cross_entropy(z, shares, reduction="none"),
+                lt.cross_entropy(z, goal, reduction="none"),
             )
 
         targets = oracle.one_hot(0, 3), oracle.smoothed(oracle.one_hot(0, 3), 0.25), oracle.exact([0.25, 0.5, 0.25])
@@ -147,8 +151,10 @@ class TestDigits:
             rows = [oracle.exact(row) for row in z.detach().numpy()]
             assert oracle.ulps(result.detach().numpy(), [oracle.cross_entropy(target, row) for row in rows]).max() < 3
             slopes = grad(result.sum(), z, retain_graph=True)[0].numpy()
-            for slope, row in zip(slopes, rows, strict=True):
-                assert oracle.ulps(slope, oracle.cross_entropy_grad(target, row)).max() < 6
+            for slope, row, given in zip(slopes, rows, z.detach().numpy(), strict=True):
+                expected, shares = oracle.cross_entropy_grad(target, row), np.array(target, float)
+                floors = None if 1 in target else last_place_of_operands(given.dtype.type, expected, given, shares)
+                assert oracle.ulps(slope, expected, floors).max() < 6
 
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     def test_functions_of_log_odds(self, dtype: torch.dtype) -> None:
