@@ -45,12 +45,12 @@ class Operator:
 
     libraries: ClassVar[dict[str, Library]] = {}
 
-    def __init__(self, name: str, ways_of: Callable[..., Ways], *arguments: str) -> None:
+    def __init__(self, name: str, ways_of: Callable[..., Ways], arguments: str = "") -> None:
         self.ways_of = ways_of
         if name in self.libraries:  # the module that defines it is executed again
             self.libraries[name]._destroy()
         library = self.libraries[name] = Library("logitkit", "FRAGMENT")
-        takes, both = ", ".join(("Tensor x", *arguments)), f"{name}_and_slopes"
+        takes, both = f"Tensor x{arguments and ', '}{arguments}", f"{name}_and_slopes"
         library.define(f"{name}({takes}) -> Tensor", tags=torch.Tag.pt2_compliant_tag)
         library.define(f"{both}({takes}, bool wanted) -> (Tensor, Tensor)", tags=torch.Tag.pt2_compliant_tag)
         library.impl(name, self.differentiable, "CompositeImplicitAutograd")
@@ -75,27 +75,23 @@ class Operator:
 
     def value_and_slopes(self, x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
         """Return the value and, if the last argument says that they're wanted, the slopes."""
-        *arguments, wanted = arguments
+        *given, wanted = arguments
         x, shape = x.detach(), x.shape if wanted else (0,)
-        ways = self.ways_of(x, *arguments)
+        ways = self.ways_of(x, *given)
         # PyTorch switches autograd off within an operator; the composite needs it, also for rows that a kernel leaves.
         with torch._C._SetExcludeDispatchKeyGuard(torch._C.DispatchKey.AutogradFunctionality, False):
             try:
-                if x.numel():
+                if ways.kernel is not None and x.numel():
                     value, slopes = ways.kernel(x, wanted)
                     return value, torch.from_numpy(slopes.reshape(shape))
             except ValueError:  # a target without meaning, for which compiled code returns NaN
                 pass
-            with Unread(), torch.enable_grad():
-                leaf = x.requires_grad_(wanted)
-                value = ways.composite(leaf)
-                slopes = torch.autograd.grad(value.sum(), leaf)[0] if wanted else x.new_empty(0)
-                return value.detach().contiguous(), widened(slopes).contiguous()
+            return unread(ways.composite, x, wanted)
 
     def without_numbers(self, x: Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
         """Return tensors like those of `value_and_slopes`, without their numbers."""
-        *arguments, wanted = arguments
-        ways = self.ways_of(x, *arguments)
+        *given, wanted = arguments
+        ways = self.ways_of(x, *given)
         slopes = x.new_empty(x.shape if wanted else (0,), dtype=widened(x).dtype)
         return x.new_empty(ways.shape, dtype=ways.dtype), slopes
 
@@ -118,11 +114,17 @@ class _WithSlopes(Function):
         return result, *[None] * (len(ctx.needs_input_grad) - 1)
 
 
-class Unread(TorchDispatchMode):
-    """Within it no values are looked at, as in compiled code."""
+def unread(composite: Composite, x: Tensor, wanted: bool) -> tuple[Tensor, Tensor]:
+    """Return what the composite makes of targets whose values it can't look at, and its slopes if they're wanted."""
+    with _Unread(), torch.enable_grad():
+        leaf = x.detach().requires_grad_(wanted)
+        value = composite(leaf)
+        slopes = torch.autograd.grad(value.sum(), leaf)[0] if wanted else x.new_empty(0)
+        return value.detach().contiguous(), widened(slopes).contiguous()
 
+
+class _Unread(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Compute as without it."""
         return func(*args, **(kwargs or {}))
 
 

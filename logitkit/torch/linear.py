@@ -10,8 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from logitkit.torch._blocks import in_blocks
-from logitkit.torch._inputs import overridable, require_floats, require_scale, widened
-from logitkit.torch.losses import ClassTarget, legacy_reduction, mixes_precision, reduced
+from logitkit.torch._inputs import (
+    legacy_reduction,
+    mixes_precision,
+    overridable,
+    require_floats,
+    require_scale,
+    widened,
+)
+from logitkit.torch.losses import ClassTarget, reduced
 
 # Logits in a block: enough for the matrix product to run at full speed, few beside those of a large batch.
 BLOCK = 1 << 22

@@ -20,6 +20,8 @@ from logitkit.torch import _device
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks
 from logitkit.torch._inputs import (
+    autocast_to_float32,
+    legacy_reduction,
     overridable,
     require_class_weights,
     require_classes,
@@ -119,7 +121,7 @@ def cross_entropy(
     return losses[0] if axis == 0 and reduction == "none" else losses
 
 
-def _ways_of_cross_entropy(
+def _ways_of_classes(
     rows: Tensor, target: Tensor, weight: Tensor | None, ignored: int, smoothing: float, reduction: str
 ) -> Ways:
     goal = ClassTarget(target, rows.shape[-1], weight, ignored, smoothing)
@@ -140,8 +142,8 @@ def _ways_of_cross_entropy(
 
 _CROSS_ENTROPY = Operator(
     "cross_entropy",
-    _ways_of_cross_entropy,
-    *("Tensor target", "Tensor? weight", "int ignored", "float smoothing", "str reduction"),
+    _ways_of_classes,
+    "Tensor target, Tensor? weight, int ignored, float smoothing, str reduction",
 )
 
 
@@ -212,7 +214,7 @@ def binary_cross_entropy_with_logits(
     return _BINARY_CROSS_ENTROPY(logits, target, weight, pos_weight, reduction)
 
 
-def _ways_of_binary_cross_entropy(
+def _ways_of_binary(
     logits: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: str
 ) -> Ways:
     dtype = torch.promote_types(logits.dtype, target.dtype) if target.is_floating_point() else logits.dtype
@@ -249,9 +251,7 @@ def _ways_of_binary_cross_entropy(
 
 
 _BINARY_CROSS_ENTROPY = Operator(
-    "binary_cross_entropy",
-    _ways_of_binary_cross_entropy,
-    *("Tensor target", "Tensor? weight", "Tensor? pos_weight", "str reduction"),
+    "binary_cross_entropy", _ways_of_binary, "Tensor target, Tensor? weight, Tensor? pos_weight, str reduction"
 )
 
 
@@ -445,27 +445,3 @@ def reduced(losses: Tensor, divisor: Tensor | int, reduction: str) -> Tensor:
     # A sum without dimensions could not be divided where no sample at all is mapped.
     result = losses.reshape(math.prod(losses.shape)).sum(dim=0, keepdim=True)
     return (result if reduction == "sum" else result / divisor).squeeze(0)
-
-
-def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """Return the reduction, which PyTorch's two deprecated arguments override."""
-    if size_average is not None or reduce is not None:
-        reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"reduction must be 'none', 'mean' or 'sum', not {reduction!r}")
-    return reduction
-
-
-def autocast_to_float32(logits: Tensor) -> Tensor:
-    """Return the logits, in float32 where an autocast region would have PyTorch's own loss take it."""
-    return widened(logits) if mixes_precision(logits.device.type) else logits
-
-
-def mixes_precision(device: str) -> bool:
-    """Whether an autocast region is on for the device, if there can be one."""
-    return _may_mix_precision(device) and torch.is_autocast_enabled(device)
-
-
-@torch.compiler.assume_constant_result  # a compiler before PyTorch 2.13's cannot trace the question
-def _may_mix_precision(device: str) -> bool:
-    return torch.amp.is_autocast_available(device)

@@ -26,6 +26,8 @@ from logitkit.formulas.binary import zero_safe_product
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import places_of_blocks, rows_in_block
 from logitkit.torch._inputs import (
+    legacy_reduction,
+    mixes_precision,
     overridable,
     require_class_weights,
     require_classes,
@@ -35,7 +37,7 @@ from logitkit.torch._inputs import (
     widened,
 )
 from logitkit.torch._rows import difference_with_error
-from logitkit.torch.losses import legacy_reduction, mixes_precision, reduced
+from logitkit.torch.losses import reduced
 
 
 @overridable
