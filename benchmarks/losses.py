@@ -34,6 +34,7 @@ DTYPES = (np.float32, np.float64)
 SHAPES = ((65_536, 10), (4_096, 1_000), (512, 32_000), (64, 128_256), (32, 10))
 NUMBERS = 4_000_000
 SLOW = "without `fast`"  # logitkit with its kernels switched off
+COMPILED = "itself, compiled"  # the twin under torch.compile, whose times are to be compared with PyTorch's
 COPY = "one copy"  # reading the input and writing as much: what no gradient can be faster than
 
 F_cross_entropy, F_binary = functional.cross_entropy, functional.binary_cross_entropy_with_logits
@@ -66,7 +67,8 @@ def class_calls(logits: np.ndarray, target: np.ndarray) -> Iterator[tuple[str, d
     }
     yield "cross_entropy and gradient", {"logitkit": ours, SLOW: ours, "SciPy": scipy_loss_and_grad, **peers}
     twin = with_backward(lt.cross_entropy, z, labels)
-    yield "twin of cross_entropy, with backward", {"logitkit": twin, SLOW: twin, **peers}
+    compiled_twin = with_backward(torch.compile(lt.cross_entropy, dynamic=True), z, labels)
+    yield "twin of cross_entropy, with backward", {"logitkit": twin, SLOW: twin, **peers, COMPILED: compiled_twin}
     shares = torch.softmax(torch.randn_like(z), dim=1)
     for option, goal, smoothing in (("label smoothing", labels, 0.1), ("distributions", shares, 0.0)):
         twin, peer = (
@@ -163,7 +165,7 @@ def quartiles(values: list[float]) -> list[float]:
     return [round(q, 3) for q in statistics.quantiles(values, n=4, method="inclusive")]
 
 
-PEERS = (SLOW, "SciPy", "PyTorch", "PyTorch, compiled", COPY)
+PEERS = (SLOW, "SciPy", "PyTorch", "PyTorch, compiled", COMPILED, COPY)
 WEIGHED = ("logitkit", "SciPy", "PyTorch")
 
 

@@ -1,4 +1,4 @@
-"""The extra "fast": formulas compiled to machine code, for NumPy and for PyTorch's eager tensors.
+"""The extra "fast": formulas compiled to machine code, for NumPy and for PyTorch's tensors.
 
 Numba compiles for a CPU. Triton, which PyTorch brings along where it's built for a GPU, compiles for that.
 

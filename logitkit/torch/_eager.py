@@ -73,7 +73,7 @@ def times(slopes: Floats, like: Tensor) -> Pullback:
 
     def pullback(cotangent: Tensor) -> Tensor:
         if cotangent.dim():
-            result.mul_(cotangent.reshape(cotangent.shape + (1,) * (result.dim() - cotangent.dim())))
+            result.mul_(of_each(cotangent, result))
         elif (factor := cotangent.item()) != 1:
             result.mul_(factor)
         return result.to(like.dtype)
@@ -81,14 +81,9 @@ def times(slopes: Floats, like: Tensor) -> Pullback:
     return pullback
 
 
-def elementwise(composite: Composite, kernel: str, x: Tensor) -> Tensor:
-    """Return an elementwise function of a tensor, by its kernel where that computes it."""
-
-    def compute(x: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
-        values, slopes = kernels.elementwise(kernel, widened(x).numpy(), grad, torch.get_num_threads())
-        return torch.from_numpy(values).to(x.dtype), times(slopes, x) if grad else None
-
-    return with_kernel(composite, compute, x)
+def of_each(cotangent: Tensor, slopes: Tensor) -> Tensor:
+    """Return the cotangent of all slopes, of each row or of each slope in a shape that broadcasts to the slopes'."""
+    return cotangent.reshape(cotangent.shape + (1,) * (slopes.dim() - cotangent.dim()))
 
 
 def rowwise(composite: Composite, kernel: str, x: Tensor, dim: int) -> Tensor:

@@ -63,6 +63,30 @@ def widened(values: Tensor) -> Tensor:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
+def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+    """Return the reduction, which PyTorch's two deprecated arguments override."""
+    if size_average is not None or reduce is not None:
+        reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"reduction must be 'none', 'mean' or 'sum', not {reduction!r}")
+    return reduction
+
+
+def autocast_to_float32(logits: Tensor) -> Tensor:
+    """Return the logits, in float32 where an autocast region would have PyTorch's own loss take it."""
+    return widened(logits) if mixes_precision(logits.device.type) else logits
+
+
+def mixes_precision(device: str) -> bool:
+    """Whether an autocast region is on for the device, if there can be one."""
+    return _may_mix_precision(device) and torch.is_autocast_enabled(device)
+
+
+@torch.compiler.assume_constant_result  # a compiler before PyTorch 2.13's cannot trace the question
+def _may_mix_precision(device: str) -> bool:
+    return torch.amp.is_autocast_available(device)
+
+
 def require_tensor(value: Any, name: str) -> Tensor:
     """Return the value, if it is a tensor."""
     if not isinstance(value, Tensor):

@@ -10,9 +10,17 @@ from torch import Tensor
 
 from logitkit._targets import require_layer_options
 from logitkit.torch._blocks import rows_in_block
-from logitkit.torch._inputs import is_plain, overridable, require_floats, require_scale, widened
+from logitkit.torch._inputs import (
+    is_plain,
+    legacy_reduction,
+    mixes_precision,
+    overridable,
+    require_floats,
+    require_scale,
+    widened,
+)
 from logitkit.torch._layer import LayerLoss
-from logitkit.torch.losses import ClassTarget, legacy_reduction, mixes_precision
+from logitkit.torch.losses import ClassTarget
 
 # Logits in a block: enough for the matrix product to run at full speed, few beside those of a large batch.
 BLOCK = 3 << 20

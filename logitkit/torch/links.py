@@ -10,8 +10,8 @@ from torch import Tensor
 
 from logitkit.formulas import binary
 from logitkit.torch import _namespace as xp
-from logitkit.torch._eager import elementwise
 from logitkit.torch._inputs import overridable, require_floats, widened
+from logitkit.torch._operators import Operator, elementwise
 
 
 @overridable
@@ -53,12 +53,15 @@ def logit(input: Tensor, eps: float | None = None) -> Tensor:
     probs = widened(require_floats(input))
     if eps is not None:
         probs = probs.clamp(eps, 1 - eps)
-    return elementwise(_logit, "logit", probs).to(input.dtype)
+    return _LOGIT(probs).to(input.dtype)
 
 
 def _logit(probs: Tensor) -> Tensor:
     result: Tensor = binary.logit(_nan_unless((probs >= 0) & (probs <= 1), probs), xp)
     return result
+
+
+_LOGIT = Operator("logit", elementwise(_logit, "logit"))
 
 
 @overridable
@@ -95,12 +98,15 @@ def log1mexp(input: Tensor) -> Tensor:
     >>> lt.log1mexp(torch.tensor([-1e-20, -0.5]))
     tensor([-46.0517,  -0.9328])
     """
-    return elementwise(_log1mexp, "log1mexp", widened(require_floats(input))).to(input.dtype)
+    return _LOG1MEXP(widened(require_floats(input))).to(input.dtype)
 
 
 def _log1mexp(log_probs: Tensor) -> Tensor:
     result: Tensor = binary.log1mexp(_nan_unless(log_probs <= 0, log_probs), xp)
     return result
+
+
+_LOG1MEXP = Operator("log1mexp", elementwise(_log1mexp, "log1mexp"))
 
 
 @overridable
@@ -142,16 +148,19 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
     >>> print(f"{lt.softplus(torch.tensor(20.5, dtype=torch.float64)).item():.11f}")
     20.50000000125
     """
-
-    def composite(input: Tensor) -> Tensor:
-        values = widened(input)
-        # max(x, 0) is not multiplied by beta and divided again: beta x may overflow.
-        linear = torch.where((values < 0) == (beta > 0), 0, values)
-        curved = torch.log1p(torch.exp(abs(beta) * binary.minus_abs(values, xp)))
-        return (linear + curved / beta).to(input.dtype)
-
     values = require_floats(input)
-    return elementwise(composite, "softplus", values) if beta == 1 else composite(values)
+    return _SOFTPLUS(values) if beta == 1 else _softplus(values, beta)
+
+
+def _softplus(input: Tensor, beta: float = 1.0) -> Tensor:
+    values = widened(input)
+    # max(x, 0) is not multiplied by beta and divided again: beta x may overflow.
+    linear = torch.where((values < 0) == (beta > 0), 0, values)
+    curved = torch.log1p(torch.exp(abs(beta) * binary.minus_abs(values, xp)))
+    return (linear + curved / beta).to(input.dtype)
+
+
+_SOFTPLUS = Operator("softplus", elementwise(_softplus, "softplus"))
 
 
 def _nan_unless(valid: Tensor, values: Tensor) -> Tensor:

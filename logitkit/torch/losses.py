@@ -19,9 +19,10 @@ from logitkit.formulas.binary import loss_of_logits, zero_safe_product
 from logitkit.torch import _device
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks
-from logitkit.torch._eager import Pullback, times, with_kernel
 from logitkit.torch._inputs import (
     as_classes,
+    autocast_to_float32,
+    legacy_reduction,
     overridable,
     require_class_weights,
     require_classes,
@@ -34,6 +35,7 @@ from logitkit.torch._inputs import (
     require_tensor,
     widened,
 )
+from logitkit.torch._operators import Operator, Ways
 from logitkit.torch._rows import surprisal_of_class, surprisals, total
 
 
@@ -115,23 +117,36 @@ def cross_entropy(
         rows, target = rows[None], target[None]
     elif logits.dim() > 2:
         rows, target = rows.movedim(1, -1), target.movedim(1, -1) if distributions else target
-    goal = ClassTarget(target, rows.shape[-1], weight, ignore_index, label_smoothing)
+    losses = _CROSS_ENTROPY(
+        rows, target, weight, require_integer(ignore_index, "ignore_index"), label_smoothing, reduction
+    )
+    return losses[0] if axis == 0 and reduction == "none" else losses
+
+
+def _ways_of_classes(
+    rows: Tensor, target: Tensor, weight: Tensor | None, ignored: int, smoothing: float, reduction: str
+) -> Ways:
+    goal = ClassTarget(target, rows.shape[-1], weight, ignored, smoothing)
+    dtype = torch.promote_types(rows.dtype, target.dtype) if goal.is_distribution else rows.dtype
 
     def composite(rows: Tensor) -> Tensor:
-        losses = goal.losses_of_all(rows)
-        return reduced(losses if axis else losses[0], goal.divisor(), reduction).to(dtype)
+        return reduced(goal.losses_of_all(rows), goal.divisor(), reduction).to(dtype)
 
-    def kernel(rows: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
-        losses, grads, divisor = goal.by_kernel(rows, grad, reduction == "mean")
+    def kernel(rows: Tensor, grad: bool) -> tuple[Tensor, Floats]:
+        losses, slopes, divisor = goal.by_kernel(rows, grad, reduction == "mean")
         if reduction == "none":
-            value = torch.from_numpy(losses.reshape(rows.shape[:-1] if axis else ())).to(dtype)
-        else:
-            with np.errstate(all="ignore"):  # a sum beyond the largest number is inf
-                value = torch.scalar_tensor(losses.sum() / divisor, dtype=dtype)
-        return value, times(grads, rows) if grad else None
+            return torch.from_numpy(losses.reshape(rows.shape[:-1])).to(dtype), slopes
+        with np.errstate(all="ignore"):  # a sum beyond the largest number is inf
+            return torch.scalar_tensor(losses.sum() / divisor, dtype=dtype), slopes
 
-    dtype = torch.promote_types(logits.dtype, target.dtype) if distributions else logits.dtype
-    return with_kernel(composite, kernel, rows, target, *goal.shared)
+    return Ways(composite, kernel, rows.shape[:-1] if reduction == "none" else (), dtype)
+
+
+_CROSS_ENTROPY = Operator(
+    "cross_entropy",
+    _ways_of_classes,
+    "Tensor target, Tensor? weight, int ignored, float smoothing, str reduction",
+)
 
 
 @overridable
@@ -200,9 +215,15 @@ def binary_cross_entropy_with_logits(
         raise ValueError(f"target must have the shape of input, {tuple(input.shape)}, but has {tuple(target.shape)}")
     if target.is_complex():
         raise ValueError(f"target must hold real numbers, not {target.dtype}")
+    return _BINARY_CROSS_ENTROPY(logits, target, weight, pos_weight, reduction)
+
+
+def _ways_of_binary(
+    logits: Tensor, target: Tensor, weight: Tensor | None, pos_weight: Tensor | None, reduction: str
+) -> Ways:
     dtype = torch.promote_types(logits.dtype, target.dtype) if target.is_floating_point() else logits.dtype
     factors = {
-        name: require_factor(factor, name, input.shape)
+        name: require_factor(factor, name, logits.shape)
         for name, factor in (("weight", weight), ("pos_weight", pos_weight))
         if factor is not None
     }
@@ -220,18 +241,22 @@ def binary_cross_entropy_with_logits(
         losses = _device.binary_cross_entropy(losses_of, logits, target, factors, reduction)
         return reduced(losses, logits.numel(), reduction).to(dtype)
 
-    def kernel(logits: Tensor, grad: bool) -> tuple[Tensor, Pullback | None]:
-        operands = [widened(t.detach()).numpy() for t in (logits, proportions())]
+    def kernel(logits: Tensor, grad: bool) -> tuple[Tensor, Floats]:
+        operands = [widened(t).numpy() for t in (logits, proportions())]
         names = "weight", "pos_weight"
         operands += [factors[name].numpy().astype(np.float64) if name in factors else np.ones(1) for name in names]
         divisor, summed = logits.numel() if reduction == "mean" else 1, reduction != "none"
         factor = 1 / max(1, divisor) if grad else None  # without losses there's nothing to differentiate
         losses, slopes, _ = kernels.binary_cross_entropy(operands, 0.0, summed, factor, torch.get_num_threads())
-        return torch.from_numpy(np.asarray(losses / divisor)).to(dtype), times(slopes, logits) if grad else None
+        return torch.from_numpy(np.asarray(losses / divisor)).to(dtype), slopes
 
-    if dtype != logits.dtype:
-        return composite(logits)
-    return with_kernel(composite, kernel, logits, target, *factors.values())
+    shape = logits.shape if reduction == "none" else ()
+    return Ways(composite, kernel if dtype == logits.dtype else None, shape, dtype)
+
+
+_BINARY_CROSS_ENTROPY = Operator(
+    "binary_cross_entropy", _ways_of_binary, "Tensor target, Tensor? weight, Tensor? pos_weight, str reduction"
+)
 
 
 def _binary_losses(logits: Tensor, target: Tensor, pos_weight: Tensor | float = 1.0) -> Tensor:
@@ -376,7 +401,8 @@ class ClassTarget:
     def by_kernel(self, rows: Tensor, grad: bool, mean: bool) -> tuple[Float64s, Floats, float]:
         """Return the losses of ordinary rows, their derivatives over the divisor of their mean, and that divisor."""
         before = rows.dim() - 2  # the last dimension before the classes
-        logits, target = (widened(t.detach()).flatten(0, before).numpy() for t in (rows, self.target))
+        operands = (t.flatten(0, before) if before else t for t in (rows, self.target))
+        logits, target = (widened(t).numpy() for t in operands)
         weights = None if self.weight is None else self.weight.numpy().astype(np.float64)
         if not mean:
             divisor = 1.0
@@ -409,27 +435,3 @@ def reduced(losses: Tensor, divisor: Tensor | int, reduction: str) -> Tensor:
     # A sum without dimensions could not be divided where no sample at all is mapped.
     result = losses.reshape(math.prod(losses.shape)).sum(dim=0, keepdim=True)
     return (result if reduction == "sum" else result / divisor).squeeze(0)
-
-
-def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """Return the reduction, which PyTorch's two deprecated arguments override."""
-    if size_average is not None or reduce is not None:
-        reduction = "none" if reduce is False else "sum" if size_average is False else "mean"
-    if reduction not in ("none", "mean", "sum"):
-        raise ValueError(f"reduction must be 'none', 'mean' or 'sum', not {reduction!r}")
-    return reduction
-
-
-def autocast_to_float32(logits: Tensor) -> Tensor:
-    """Return the logits, in float32 where an autocast region would have PyTorch's own loss take it."""
-    return widened(logits) if mixes_precision(logits.device.type) else logits
-
-
-def mixes_precision(device: str) -> bool:
-    """Whether an autocast region is on for the device, if there can be one."""
-    return _may_mix_precision(device) and torch.is_autocast_enabled(device)
-
-
-@torch.compiler.assume_constant_result  # a compiler before PyTorch 2.13's cannot trace the question
-def _may_mix_precision(device: str) -> bool:
-    return torch.amp.is_autocast_available(device)

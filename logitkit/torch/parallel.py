@@ -27,6 +27,8 @@ from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import places_of_blocks, rows_in_block
 from logitkit.torch._inputs import (
     as_classes,
+    legacy_reduction,
+    mixes_precision,
     overridable,
     require_class_weights,
     require_classes,
@@ -36,7 +38,7 @@ from logitkit.torch._inputs import (
     widened,
 )
 from logitkit.torch._rows import difference_with_error
-from logitkit.torch.losses import legacy_reduction, mixes_precision, reduced
+from logitkit.torch.losses import reduced
 
 
 @overridable
