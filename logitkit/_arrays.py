@@ -140,12 +140,12 @@ def by_row(
     """
     shape = arrays[0].shape
     row_shape, classes = shape[:axis] + shape[axis + 1 :], shape[axis]
-    rows = math.prod(row_shape)
+    rows, last = math.prod(row_shape), axis == len(shape) - 1
 
     def table(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if array.ndim < len(shape):
             return array.ravel()
-        return (array if axis == len(shape) - 1 else np.moveaxis(array, axis, -1)).reshape(rows, classes)
+        return (array if last else np.moveaxis(array, axis, -1)).reshape(rows, classes)
 
     tables = [table(a) for a in arrays]
     order: Literal["F", "C"] = "F" if classes <= FEW_CLASSES else "C"
@@ -170,10 +170,12 @@ def by_row(
                 if place == len(results):
                     results.append(np.empty((rows, *value.shape[1:]), np.float64 if value.ndim == 1 else dtype))
                 results[place][block] = value
+
+    def like_the_input(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if table.ndim == 1:
+            return table.reshape(row_shape)
+        full = table.astype(dtype, copy=False).reshape(*row_shape, classes)
+        return full if last else np.moveaxis(full, -1, axis)
+
     with np.errstate(all="ignore"):
-        return tuple(
-            r.reshape(row_shape)
-            if r.ndim == 1
-            else np.moveaxis(r.astype(dtype, copy=False).reshape(*row_shape, classes), -1, axis)
-            for r in results
-        )
+        return tuple(map(like_the_input, results))

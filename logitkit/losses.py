@@ -531,7 +531,7 @@ def _expectation(
 ) -> Float64s:
     """Return the weighted mean of the surprisal -log p under the target of each row."""
     if targets.hard:
-        own = np.take_along_axis(surprisal, labels[:, None], axis=-1)[:, 0]
+        own = surprisal[np.arange(len(labels)), labels]
         values = zero_safe_product(targets.weight[labels], own, np)
     else:
         values = _total_of_shares(targets.shares(labels), surprisal, logits)
@@ -563,7 +563,7 @@ def hard_gradient(row: Shifted, labels: npt.NDArray[np.intp]) -> Float64s:
     """Return the derivative of -log softmax(z) of one class of each row with respect to z."""
     total = 1 + row.rest
     grad = row.exps / total
-    np.put_along_axis(grad, labels[:, None], -row.of_class(labels).rivals / total, axis=-1)
+    grad[np.arange(len(labels)), labels] = (-row.of_class(labels).rivals / total)[:, 0]
     return grad
 
 

@@ -336,9 +336,8 @@ class Shifted(NamedTuple):
 
     def of_class(self, labels: npt.NDArray[np.intp]) -> Shifted:
         """Return the same rows with one class of each alone, as a column."""
-        difference, error, exps = (
-            np.take_along_axis(values, labels[:, None], axis=-1) for values in (self.difference, self.error, self.exps)
-        )
+        own = np.arange(len(labels))[:, None], labels[:, None]
+        difference, error, exps = self.difference[own], self.error[own], self.exps[own]
         return self._replace(difference=difference, error=error, exps=exps)
 
 

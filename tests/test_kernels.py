@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import product
@@ -24,8 +25,8 @@ from logitkit import kernels
 from tests.cases import Array
 
 INF, NAN = np.inf, np.nan
-# Around the number of lanes, of classes of a short row, and of lanes in a long one.
-CLASSES = (1, 2, 10, 64, 65, 129, 1000)
+# Around the number of lanes, of classes of a short row, of lanes in a long one, and of a part of it.
+CLASSES = (1, 2, 10, 64, 65, 129, 1000, 1025, 2100)
 SCALES: dict[str, Callable[[Array], Array]] = {
     "logits": lambda z: z,
     "probs": partial(special.softmax, axis=1),
@@ -95,6 +96,42 @@ def test_loss_and_gradient_are_those_of_the_formulas(dtype: Any, monkeypatch: py
             finite = np.isfinite(expected)
             np.testing.assert_array_equal(got[~finite], expected[~finite])
             np.testing.assert_array_max_ulp(got[finite], expected[finite], units)
+
+
+def soft_targets(z: Array, labels: Array) -> Iterator[tuple[Array, float]]:
+    shares = lk.softmax(np.random.default_rng(4).normal(0, 2, z.shape))
+    shares[:, ::3] = 0
+    shares[:, 1 % shares.shape[1]] += 1 - shares.sum(axis=1)
+    yield labels, 0.1
+    yield shares.astype(z.dtype), 0.0
+    yield shares.astype(z.dtype), 0.2
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_soft_loss_and_gradient_are_those_of_the_formulas(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for z, labels in batches(dtype):
+        for target, smoothing in soft_targets(z, labels):
+
+            def call(z: Array = z, target: Array = target, smoothing: float = smoothing) -> Any:
+                options = {"weight": np.linspace(0, 2, z.shape[1]) + 0.5, "label_smoothing": smoothing}
+                with np.errstate(over="ignore"):
+                    return lk.cross_entropy_value_and_grad(target, logits=z, reduction="none", **options)
+
+            for got, expected in zip(call(), by_formula(call, monkeypatch), strict=True):
+                finite = np.isfinite(expected)
+                np.testing.assert_array_equal(got[~finite], expected[~finite])
+                np.testing.assert_array_max_ulp(got[finite], expected[finite], 1)
+
+
+def test_nan_of_any_payload_stays_nan() -> None:
+    for dtype, bits in ((np.float32, (1, 0x7A2, 0x3FFFFF, 0x7FFFFF)), (np.float64, (1, 0x7A2, 2**51 - 1, 2**52 - 1))):
+        size = np.dtype(dtype).itemsize
+        quiet_or_not = np.array(bits, f"u{size}") | np.array(np.inf, dtype).view(f"u{size}")
+        for x in (quiet_or_not.view(dtype), -quiet_or_not.view(dtype)):
+            for function in (lk.expit, lk.softplus, lk.log_expit):
+                assert np.isnan(function(x)).all()
+            rows = np.stack([x, np.zeros_like(x)], axis=1)
+            assert np.isnan(lk.cross_entropy([1, 1, 0, 0], logits=rows, reduction="none")).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -207,14 +244,15 @@ def test_centered_logits_are_those_of_the_formula(dtype: Any, monkeypatch: pytes
         z[0], z[1] = 1, z[1] * 1e-3 + 100  # a row whose every number is the mean, and one near it
         if dtype is np.float64:
             z[2] *= 2.0**1000
-        for call in (partial(lk.center, z), partial(lk.logits_from_probs, special.softmax(z, axis=1))):
+        probs = special.softmax(z, axis=1)
+        # A logarithm that's rounded otherwise shows where it's near the mean.
+        rounding = 4 * np.finfo(np.float64).eps * -np.log(probs[probs > 0].min())
+        for call, near in ((partial(lk.center, z), 0.0), (partial(lk.logits_from_probs, probs), rounding)):
             computed.clear()
             got, expected = call(), by_formula(call, monkeypatch)
             assert computed == ["center"]
             finite = np.isfinite(expected)
             np.testing.assert_array_equal(got[~finite], expected[~finite])
-            # A logarithm that's rounded otherwise shows where it's near the mean.
-            near = 0 if call.func is lk.center else 4 * np.finfo(np.float64).eps * abs(expected[finite]).max(initial=0)
             np.testing.assert_allclose(got[finite], expected[finite], rtol=4 * np.finfo(dtype).eps, atol=near)
 
 
@@ -301,6 +339,49 @@ def test_number_of_threads_does_not_show(shape: tuple[int, int], monkeypatch: py
     for *values, slope in results[1:]:
         assert values == [*results[0][:-1]]
         np.testing.assert_array_equal(slope, results[0][-1])
+
+
+def _call_in_threads(kernel: Callable[..., None], rows: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from logitkit.kernels import _compiled
+
+    monkeypatch.setattr(_compiled, "of_a_test", kernel, raising=False)
+    kernels.run("of_a_test", rows, kernels.WORTH_A_THREAD, most_threads=threads)
+
+
+@pytest.mark.parametrize("rows", [2, 3, 31, 64, 1001])
+@pytest.mark.parametrize("threads", [1, 2, 9])  # nine are more than the helpers that any call has here
+def test_each_row_is_computed_once(rows: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = np.zeros(rows, int)
+
+    def kernel(first: int, last: int) -> None:
+        computed[first:last] += 1
+
+    for _ in range(50):
+        _call_in_threads(kernel, rows, threads, monkeypatch)
+    assert (computed == 50).all()
+
+
+def test_a_part_that_fails_in_another_thread_fails_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    caller, failed = threading.current_thread(), threading.Event()
+
+    def kernel(first: int, last: int) -> None:
+        if threading.current_thread() is not caller:
+            failed.set()
+            raise MemoryError("of the helper")
+        assert failed.wait(60)
+
+    with pytest.raises(MemoryError, match="of the helper"):
+        _call_in_threads(kernel, 100, 2, monkeypatch)
+    test_each_row_is_computed_once(100, 2, monkeypatch)  # the helper is still there
+
+
+def test_helpers_do_not_hold_up_the_end_of_the_process() -> None:
+    code = """import atexit, numpy as np, logitkit as lk
+def call():
+    print(lk.cross_entropy(np.zeros(100_000, int), logits=np.zeros((100_000, 4))))
+call()
+atexit.register(call)"""
+    assert len({*run(code, LOGITKIT_THREADS="2").split()}) == 1
 
 
 def test_nothing_is_compiled_anew_for_arrays_that_may_not_be_written_to() -> None:
@@ -420,6 +501,18 @@ class TestTwin:
             slope = grad(lt.log_softmax(z, 1)[0, label], z)[0]
             expected = grad(-lt.cross_entropy(z, torch.tensor([label])), z)[0]
             torch.testing.assert_close(slope, expected, rtol=1e-15, atol=0)
+
+    def test_soft_targets_of_long_rows_in_float64(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for z, labels in batches(np.float64):
+            for target, smoothing in soft_targets(z, labels):
+                goal, logits = torch.from_numpy(target), torch.from_numpy(z).requires_grad_()
+
+                def call(logits: torch.Tensor = logits, goal: torch.Tensor = goal, smoothing: float = smoothing) -> Any:
+                    loss = lt.cross_entropy(logits, goal, label_smoothing=smoothing, reduction="none")
+                    return loss, *grad(loss.sum(), logits)
+
+                for g, e in zip(call(), by_formula(call, monkeypatch), strict=True):
+                    torch.testing.assert_close(g, e, rtol=1e-14, atol=1e-15, equal_nan=True)
 
     def test_gradient_of_a_retained_graph_is_computed_anew(self) -> None:
         z = torch.tensor([[1.0, 2.0, 0.5]], requires_grad=True)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib.util import find_spec
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,8 @@ OLDEST_TRITON = 3, 5
 WORTH_A_KERNEL = 1 << 12
 # The scales of a distribution, in the order of their numbers in kernels.
 SCALES = "logits", "probs", "log_probs"
-# Numbers for which one more thread is worth waking, and parts of each thread's share: one held up by another program
-# leaves the rest to the others.
-WORTH_A_THREAD, PARTS = 1 << 16, 8
+# Numbers for which one more thread is worth waking, and the least part of a thread's share that it takes at once.
+WORTH_A_THREAD, PARTS = 1 << 16, 16
 
 
 @cache
@@ -284,24 +284,57 @@ def run(kernel: str, rows: int, width: int, *arguments: Any, most_threads: int |
     workers = min(most_threads or threads(), rows * width // WORTH_A_THREAD, rows)
     if workers <= 1:
         return function(0, rows, *arguments)
-    step = -(-rows // (PARTS * workers))
-    starts = iter(range(0, rows, step))
+    parts, tickets, outcomes = iter(_parts(rows, workers)), [None] * (workers - 1), SimpleQueue[BaseException | None]()
 
     def work() -> None:
-        for start in starts:  # whichever thread is free takes the next part
-            function(start, min(start + step, rows), *arguments)
+        for part in parts:  # whichever thread is free takes the next part
+            function(*part, *arguments)
 
-    others = [_pool().submit(work) for _ in range(workers - 1)]
+    def help_out() -> None:
+        try:
+            tickets.pop()
+        except IndexError:  # the caller has done it all
+            return
+        try:
+            work()
+            outcomes.put(None)
+        except BaseException as error:
+            outcomes.put(error)
+
+    for _ in range(workers - 1):
+        _helpers().put(help_out)
     work()
-    for other in others:
-        if not other.cancel():  # it never began, and nothing is left for it
-            other.result()
+    for _ in range(workers - 1):
+        try:
+            tickets.pop()  # one helper never began
+        except IndexError:
+            if (error := outcomes.get()) is not None:
+                raise error from None
+
+
+def _parts(rows: int, workers: int) -> list[tuple[int, int]]:
+    """Return the first and last rows of parts, ever smaller: whoever is held up leaves the rest to the others."""
+    parts, start, least = [], 0, -(-rows // (PARTS * workers))
+    while start < rows:
+        stop = min(rows, start + max(least, (rows - start) // (2 * workers)))
+        parts.append((start, stop))
+        start = stop
+    return parts
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max(1, threads() - 1), thread_name_prefix="logitkit")
+def _helpers() -> SimpleQueue[Callable[[], None]]:
+    """Return where threads wait for what they're to call: with futures, a call takes 0.06 ms longer."""
+    calls = SimpleQueue[Callable[[], None]]()
+
+    def serve() -> None:
+        while True:
+            calls.get()()
+
+    for _ in range(max(1, threads() - 1)):
+        Thread(target=serve, name="logitkit", daemon=True).start()
+    return calls
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_pool.cache_clear)  # a fork doesn't bring the threads along
+    os.register_at_fork(after_in_child=_helpers.cache_clear)  # a fork doesn't bring the threads along

@@ -1,12 +1,12 @@
 """The formulas as scalar loops. One file, since the cache on disk only notices a change to the file of the kernel.
 
-The work is done in tiles of LANES columns: of short rows each lane holds one, of long rows all lanes hold one. Either
-way a step treats all lanes alike, so that a compiler vectorizes it without leave to reorder sums. A result depends
-neither on the width of the processor's vectors nor on the number of threads.
+The work is done in tiles of LANES columns: of short rows each lane holds one, of long rows all lanes hold a part of
+one. Either way a step treats all lanes alike, so that a compiler vectorizes it without leave to reorder sums. A result
+depends neither on the width of the processor's vectors nor on the number of threads.
 
 `left` marks the rows that a kernel leaves to the formulas for NumPy or PyTorch: those that hold NaN, certainty or
-nothing but masks, and in float64 those whose loss or gradient would be subnormal. Every kernel takes the first and the
-last of the rows that it works on.
+nothing but masks, probabilities that don't add up to one, and in float64 those whose loss or gradient would be
+subnormal. Every kernel takes the first and the last of the rows that it works on.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from logitkit.kernels._compiler import compiled, inlined
 
 # Numbers that a step treats alike, and classes up to which each lane has a row of its own.
 LANES, SHORT = 64, 64
-# Numbers whose buffers stay in the fastest cache.
-CHUNK = 512
+# Numbers whose buffers stay in the fastest cache, and those of a long row, which needs fewer.
+CHUNK, PART = 512, 1024
 # 1.5 * 2^52: adding it rounds to a whole number, which is then in the last bits.
 ROUNDER = 6755399441055744.0
 LOG2, LOG2_E = 0.6931471805599453, 1.4426950408889634
@@ -46,13 +46,20 @@ def power_of_two(shifted):
 
 @inlined
 def exp(x):
-    """Return exp(x) of x <= 0 within 0.6 units in the last place, subnormal results and NaN included."""
+    """Return exp(x) of x <= 0 within 0.9 units in the last place, subnormal results and NaN included."""
+    return exp_of_sum(x, 0.0)
+
+
+@inlined
+def exp_of_sum(x, error):
+    """Return exp(x + error) as exactly, of an error of at most half a unit in the last place of x."""
     x = -746.0 if x < -746.0 else x
-    shifted = x * LOG2_E + ROUNDER
-    k = shifted - ROUNDER
+    # Far down 2^k is subnormal: times 2^128 it isn't, and the last product rounds once.
+    shifted = x * LOG2_E + (ROUNDER + 128.0)
+    k = shifted - (ROUNDER + 128.0)
     # exp(x) = 2^k exp(r), |r| <= log(2)/2. The first difference is exact, the second's error is kept.
     a = x - k * LOG2_HIGH
-    b = k * LOG2_LOW
+    b = k * LOG2_LOW - error
     r = a - b
     r2 = r * r
     low = (0.5000000000000001 + 0.16666666666666669 * r) + (0.04166666666662413 + 0.008333333333330062 * r) * r2
@@ -61,23 +68,24 @@ def exp(x):
     ) * r2
     top = 2.7620088445409746e-07 + 2.510038549551032e-08 * r
     curve = r2 * (low + (r2 * r2) * (high + (r2 * r2) * top))
-    line = 1.0 + r
-    e = line + ((r - (line - 1.0)) + (((a - r) - b) + curve))
-    # Far down 2^k is subnormal: the last product rounds once.
-    deep = x < -700.0
-    return e * power_of_two(shifted + (128.0 if deep else 0.0)) * (2.0**-128 if deep else 1.0)
+    e = 1.0 + (r + (((a - r) - b) + curve))
+    return e * power_of_two(shifted) * 2.0**-128
 
 
 @inlined
 def exp_narrow(x):
-    """Return exp(x) of x <= 0 within 2.3e-10 of itself, for results in float32, where nothing is left below -708."""
-    x = -708.0 if x < -708.0 else x
-    shifted = x * LOG2_E + ROUNDER
-    r = x - (shifted - ROUNDER) * (LOG2_HIGH + LOG2_LOW)
+    """Return exp(x) of x <= 707 within 2.4e-10 of itself, for results in float32, where nothing is left below -707."""
+    y = x * LOG2_E
+    y = -1021.0 if y < -1021.0 else y
+    shifted = y + ROUNDER
+    r = y - (shifted - ROUNDER)
     r2 = r * r
-    low = (1.0 + r) + (0.500000001346581 + 0.16666666681623232 * r) * r2
-    high = (0.041666464925285904 + 0.0083333109254809 * r) + (0.0013933649996309251 + 0.00019890990824673654 * r) * r2
-    return (low + (r2 * r2) * high) * power_of_two(shifted)
+    low, middle = 1.0 + 0.6931471838169052 * r, 0.24022650920784555 + 0.05550400375180382 * r
+    high, top = 0.00961805691909896 + 0.0013341951116775809 * r, 0.00015461367722169576 + 1.3359805043672711e-05 * r
+    curve = low + r2 * (middle + r2 * (high + r2 * top))
+    # Times 2^k: k is added to the exponent.
+    bits = np.float64(curve).view(np.int64) + (np.float64(shifted).view(np.int64) << np.int64(52))
+    return np.int64(bits).view(np.float64)
 
 
 @inlined
@@ -160,7 +168,9 @@ def holds_float64(values):
 @inlined
 def expit_of(x, exact):
     """Return the probability of log-odds."""
-    e = exponential(-abs(x), exact)
+    if not exact:  # rounded to float32, the result doesn't show the rounding errors of the sum and the quotient
+        return 1.0 / (1.0 + exp_narrow(700.0 if x < -700.0 else -x))
+    e = exp(-abs(x))
     smaller = e / (1.0 + e)
     return e - e * smaller if x < 0.0 else 1.0 - smaller
 
@@ -307,9 +317,15 @@ def rows_of_tile(classes):
 
 
 @inlined
+def padded(size):
+    """Return the room for numbers that fill all lanes."""
+    return -(-size // LANES) * LANES
+
+
+@inlined
 def size_of_tile(classes):
     """Return how many numbers a tile has."""
-    return classes * LANES if is_short(classes) else -(-classes // LANES) * LANES
+    return classes * LANES if is_short(classes) else padded(classes)
 
 
 @inlined
@@ -321,10 +337,13 @@ def place_in_tile(row, label, classes):
 @compiled
 def load(values, classes, start, rows, padding, tile):
     """Copy rows into a tile; where it has room for more, it holds the padding."""
-    tile[:] = padding
     if not is_short(classes):
         copy(values[start * classes : (start + 1) * classes], tile)
+        for j in range(classes, tile.size):
+            tile[j] = padding
         return
+    if rows < LANES:
+        tile[:] = padding
     for row in range(rows):
         own = values[(start + row) * classes : (start + row + 1) * classes]
         for j in range(classes):
@@ -367,11 +386,8 @@ def largest_of(z):
 
 
 @compiled
-def find_tops(z, classes, tops):
+def find_tops(z, tops):
     """Write the largest logit of each lane's row; NaN may be passed over, to show in a sum."""
-    if not is_short(classes):
-        tops[:] = largest_of(z)
-        return
     tops[:] = -np.inf
     for j in range(0, z.size, LANES):
         for lane in range(LANES):
@@ -380,120 +396,191 @@ def find_tops(z, classes, tops):
 
 
 @compiled
-def find_places(z, tops, classes, rows, places):
-    """Write where the tile holds the largest logit of each row."""
+def find_place(z, top):
+    """Return where the largest number is."""
+    largest = z.dtype.type(top)
+    for begin in range(0, z.size, LANES):
+        part, hits = z[begin : begin + LANES], np.int32(0)
+        for j in range(part.size):  # a loop with a way out wouldn't be vectorized
+            hits |= np.int32(part[j] == largest)
+        if hits:
+            for j in range(part.size):
+                if part[j] == largest:
+                    return begin + j
+    return 0
+
+
+@compiled
+def find_places(z, tops, rows, places):
+    """Write where a tile of short rows holds the largest logit of each."""
     for row in range(rows):
-        places[row] = place_in_tile(row, 0, classes)
-        for j in range(classes):
-            place = place_in_tile(row, j, classes)
-            if z[place] == tops[row]:
-                places[row] = place
+        places[row] = row
+        for j in range(row, z.size, LANES):
+            if z[j] == tops[row]:
+                places[row] = j
                 break
 
 
+@inlined
+def exp_of_difference(z, top, exact, careful):
+    """Return exp(z - top) of z <= top; in float64 the difference's rounding error counts."""
+    if exact:
+        difference, error = two_sum(np.float64(z), -top)
+        return exp_of_sum(difference, 0.0 if difference < -746.0 else error)
+    return exp(z - top) if careful else exp_narrow(z - top)
+
+
 @compiled
-def exponentiate(z, tops, classes, careful, exps, errors):
-    """Write exp(z - top) and, if there's room, what it loses to the rounding of the difference."""
-    if not is_short(classes):
-        exps_of_row(z, tops[0], careful, exps, errors)
-        exps[z.size :] = 0.0
-        errors[z.size :] = 0.0
-        return
+def exponentiate(z, tops, exact, careful, exps):
+    """Write exp(z - top) of a tile of short rows."""
     for j in range(0, z.size, LANES):
-        if errors.size:
-            for lane in range(LANES):
-                difference, error = two_sum(z[j + lane], -tops[lane])
-                exps[j + lane] = exp(difference)
-                errors[j + lane] = exps[j + lane] * (0.0 if difference == -np.inf else error)
+        values, e = z[j : j + LANES], exps[j : j + LANES]
+        if exact:
+            for lane in range(values.size):
+                e[lane] = exp_of_difference(values[lane], tops[lane], True, True)
         elif careful:
-            for lane in range(LANES):
-                exps[j + lane] = exp(z[j + lane] - tops[lane])
+            for lane in range(values.size):
+                e[lane] = exp_of_difference(values[lane], tops[lane], False, True)
         else:
-            for lane in range(LANES):
-                exps[j + lane] = exp_narrow(z[j + lane] - tops[lane])
+            for lane in range(values.size):
+                e[lane] = exp_of_difference(values[lane], tops[lane], False, False)
 
 
 @compiled
-def exps_of_row(z, top, careful, exps, errors):
-    """Write the same of a row, which may lack the last numbers of its tile."""
-    if errors.size:
+def exps_of_row(z, top, careful, exps):
+    """Write exp(z - top) of a long row or of a part of it, and 0 where there's room for more."""
+    if holds_float64(z):
         for j in range(z.size):
-            difference, error = two_sum(np.float64(z[j]), -top)
-            exps[j] = exp(difference)
-            errors[j] = exps[j] * (0.0 if difference == -np.inf else error)
+            exps[j] = exp_of_difference(z[j], top, True, True)
     elif careful:
         for j in range(z.size):
-            exps[j] = exp(z[j] - top)
+            exps[j] = exp_of_difference(z[j], top, False, True)
     else:
         for j in range(z.size):
-            exps[j] = exp_narrow(z[j] - top)
+            exps[j] = exp_of_difference(z[j], top, False, False)
+    for j in range(z.size, exps.size):
+        exps[j] = 0.0
 
 
 @compiled
-def add_up(tile, errors, classes, sums, lows):
-    """Write the sum of each lane's row; with errors, of both, as if added exactly."""
-    sums[:] = 0.0
-    lows[:] = 0.0
-    if errors.size:
-        for j in range(0, tile.size, LANES):
-            values, lost = tile[j : j + LANES], errors[j : j + LANES]
-            for lane in range(values.size):
-                sums[lane], error = two_sum(sums[lane], values[lane])
-                lows[lane] += lost[lane] + (error if sums[lane] < np.inf else 0.0)
-    else:
-        # Four steps at a time, each sum goes to memory and back a quarter as often.
-        even = tile.size - tile.size % (4 * LANES)
-        for j in range(0, even, 4 * LANES):
-            a, b, c, d = tile[j:], tile[j + LANES :], tile[j + 2 * LANES :], tile[j + 3 * LANES :]
+def add(tile, exact, sums, lows):
+    """Add a tile to the sums of its lanes; if exact, what these lose to rounding goes to the lows."""
+    # Four steps at a time, each sum goes to memory and back a quarter as often.
+    even = tile.size - tile.size % (4 * LANES)
+    for j in range(0, even, 4 * LANES):
+        a, b, c, d = tile[j:], tile[j + LANES :], tile[j + 2 * LANES :], tile[j + 3 * LANES :]
+        if exact:
+            for lane in range(LANES):
+                total, error = two_sum(sums[lane], a[lane])
+                total, second = two_sum(total, b[lane])
+                total, third = two_sum(total, c[lane])
+                sums[lane], fourth = two_sum(total, d[lane])
+                lows[lane] += (error + second) + (third + fourth)
+        else:
             for lane in range(LANES):
                 sums[lane] += (a[lane] + b[lane]) + (c[lane] + d[lane])
-        for j in range(even, tile.size, LANES):
-            for lane in range(LANES):
-                sums[lane] += tile[j + lane]
-    join_lanes(classes, sums, lows)
+    for j in range(even, tile.size, LANES):
+        values = tile[j : j + LANES]
+        if exact:
+            for lane in range(values.size):
+                sums[lane], error = two_sum(sums[lane], values[lane])
+                lows[lane] += error
+        else:
+            for lane in range(values.size):
+                sums[lane] += values[lane]
 
 
 @compiled
-def join_lanes(classes, sums, lows):
-    """Write the sum of the lanes to the first one, if all hold one row; add what sums have lost."""
-    half = 0 if is_short(classes) else LANES // 2
+def total_of(sums, lows, exact):
+    """Return the sum of all lanes, which are overwritten."""
+    half = LANES // 2
     while half:  # one by one, each sum would wait for the one before
-        for lane in range(half):
-            sums[lane], error = two_sum(sums[lane], sums[lane + half])
-            lows[lane] += lows[lane + half] + (error if sums[lane] < np.inf else 0.0)
+        if exact:
+            for lane in range(half):
+                sums[lane], error = two_sum(sums[lane], sums[lane + half])
+                lows[lane] += lows[lane + half] + error
+        else:
+            for lane in range(half):
+                sums[lane] += sums[lane + half]
         half //= 2
+    return with_low(sums[0], lows[0], exact)
+
+
+@inlined
+def with_low(total, low, exact):
+    """Return a sum and what it has lost, of which nothing is known if it's infinite."""
+    return total + (low if exact & (abs(total) < np.inf) else 0.0)
+
+
+@compiled
+def add_up(tile, exact, classes, sums, lows):
+    """Write the sum of each row of a tile; if exact, as if added exactly."""
+    sums[:] = 0.0
+    lows[:] = 0.0
+    add(tile, exact, sums, lows)
+    if not is_short(classes):
+        sums[0] = total_of(sums, lows, exact)
+        return
     for lane in range(LANES):
-        sums[lane] += lows[lane]
+        sums[lane] = with_low(sums[lane], lows[lane], exact)
+
+
+@compiled
+def split(z, top, place, careful, exps, sums, lows):
+    """Write exp(z - top) of a long row, all or the last part; return one, written as 0, and the sum of the others."""
+    own, exact = 0.0, holds_float64(z)
+    sums[:] = 0.0
+    lows[:] = 0.0
+    for begin in range(0, z.size, PART):
+        part = z[begin : begin + PART]
+        here = begin if exps.size > PART else 0
+        e = exps[here : here + padded(part.size)]
+        exps_of_row(part, top, careful, e)
+        if begin <= place < begin + part.size:
+            own, e[place - begin] = e[place - begin], 0.0
+        add(e, exact, sums, lows)
+    return own, total_of(sums, lows, exact)
 
 
 @compiled
 def cross_entropy(first, last, z, classes, labels, ignored, weights, divisor, losses, grad, left):
     """Write the loss of each row's class, 0 where that is the ignored one, and if asked for its gradient."""
-    exact, most, factor = holds_float64(z), rows_of_tile(classes), 1.0 / divisor
-    exps = np.empty(size_of_tile(classes))
-    errors = np.empty(exps.size if exact else 0)
-    tile = np.empty(exps.size if is_short(classes) else 0)
+    exact, short, factor = holds_float64(z), is_short(classes), 1.0 / divisor
+    exps = np.empty(size_of_tile(classes) if short or grad.size else PART)
+    tile = np.empty(exps.size if short else 0)
     # One allocation each: of parts of one array a compiler can't tell that they don't overlap.
-    places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
-    lows, owns, scales = np.empty(LANES), np.empty(LANES), np.empty(LANES)
-    for start in range(first, last, most):
-        rows = min(most, last - start)
-        if is_short(classes):
-            load(z, classes, start, rows, 0.0, tile)
-            find_tops(tile, classes, tops)
-            exponentiate(tile, tops, classes, False, exps, errors)
-        else:
-            values = z[start * classes : (start + 1) * classes]
-            find_tops(values, classes, tops)
-            exponentiate(values, tops, classes, False, exps, errors)
+    own_classes, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
+    lows, owns, scales, sums = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    for start in range(first, last, LANES):
+        rows = min(LANES, last - start)
         for row in range(rows):
             label = labels[start + row]
-            place = place_in_tile(row, label if 0 <= label < classes else 0, classes)
-            places[row], owns[row], exps[place] = place, exps[place], 0.0
-            if exact:
-                owns[row] += errors[place]
-                errors[place] = 0.0
-        add_up(exps, errors, classes, rests, lows)
+            inside = 0 <= label < classes
+            left[start + row] = not inside and label != ignored
+            own_classes[row] = label if inside else 0
+            weight = weights[own_classes[row]] if weights.size else 1.0
+            scales[row] = weight if inside and label != ignored else 0.0
+        if short:
+            load(z, classes, start, rows, 0.0, tile)
+            find_tops(tile, tops)
+            exponentiate(tile, tops, exact, False, exps)
+            for row in range(rows):
+                place = own_classes[row] * LANES + row
+                owns[row], exps[place] = exps[place], 0.0
+            add_up(exps, exact, classes, rests, lows)
+            for row in range(rows):
+                exps[own_classes[row] * LANES + row] = -rests[row]
+                lows[row] = scales[row] * factor / (rests[row] + owns[row])
+            if grad.size:
+                store(exps, lows, classes, start, rows, grad)
+        else:
+            for row in range(rows):
+                values, own_class = z[(start + row) * classes : (start + row + 1) * classes], own_classes[row]
+                tops[row] = largest_of(values)
+                owns[row], rests[row] = split(values, tops[row], own_class, False, exps, sums, lows)
+                if grad.size:
+                    exps[own_class], lows[0] = -rests[row], scales[row] * factor / (rests[row] + owns[row])
+                    store(exps, lows, classes, start + row, 1, grad)
         for row in range(rows):
             # All terms are positive: of a largest logit only the others count, of another the sum is above one.
             lows[row] = rests[row] if owns[row] == 1.0 else (rests[row] - 1.0) + owns[row]
@@ -501,43 +588,38 @@ def cross_entropy(first, last, z, classes, labels, ignored, weights, divisor, lo
             lows[row] = log1p_of_sum(lows[row])
         for row in range(rows):
             i, rest, whole = start + row, rests[row], rests[row] + owns[row]
-            kept = 0 <= labels[i] < classes and labels[i] != ignored
-            label = labels[i] if kept else 0
-            weight = weights[label] if weights.size else 1.0
-            difference, error = two_sum(np.float64(z[i * classes + label]), -tops[row])
+            difference, error = two_sum(np.float64(z[i * classes + own_classes[row]]), -tops[row])
             loss = (lows[row] - difference) - (error if exact and difference > -np.inf else 0.0)
-            losses[i] = weight * loss if kept and weight != 0.0 else 0.0
-            scales[row] = weight * factor / whole if kept else 0.0
-            left[i] = not (abs(tops[row]) < np.inf and whole < np.inf) or (exact and rest < SUBNORMAL_SUM)
-            left[i] |= not kept and labels[i] != ignored
-            exps[places[row]] = -rest
-        if grad.size:
-            for j in range(errors.size):
-                exps[j] += errors[j]
-            store(exps, scales, classes, start, rows, grad)
+            losses[i] = scales[row] * loss if scales[row] != 0.0 else 0.0
+            left[i] |= not (abs(tops[row]) < np.inf and whole < np.inf) or (exact and rest < SUBNORMAL_SUM)
 
 
 @compiled
-def look(z, classes, start, rows, careful, tile, exps, errors, tops, places, rests, logs, left):
+def look(z, classes, start, rows, careful, tile, exps, tops, places, rests, logs, left):
     """Load rows; write their largest logits, the exponentials and sum of the others, and log(1 + that sum).
 
-    The largest logit's own exponential, which is 1, is 0 among the others.
+    The largest logit's own exponential, which is 1, is 0 among the others. Of a long row, only what there's room for is
+    loaded and kept.
     """
-    load(z, classes, start, rows, 0.0 if is_short(classes) else -np.inf, tile)
-    values = tile if is_short(classes) else tile[:classes]
-    find_tops(values, classes, tops)
-    find_places(values, tops, classes, rows, places)
-    exponentiate(values, tops, classes, careful, exps, errors)
-    for row in range(rows):
-        exps[places[row]] = 0.0
-        if errors.size:
-            errors[places[row]] = 0.0
-    add_up(exps, errors, classes, rests, logs)
-    for j in range(errors.size):
-        exps[j] += errors[j]
+    exact = holds_float64(z)
+    if is_short(classes):
+        load(z, classes, start, rows, 0.0, tile)
+        find_tops(tile, tops)
+        find_places(tile, tops, rows, places)
+        exponentiate(tile, tops, exact, careful, exps)
+        for row in range(rows):
+            exps[places[row]] = 0.0
+        add_up(exps, exact, classes, rests, logs)
+    else:
+        if tile.size:
+            load(z, classes, start, rows, -np.inf, tile)
+        values = z[start * classes : (start + 1) * classes]
+        tops[0] = largest_of(values)
+        places[0] = find_place(values, tops[0])
+        rests[0] = split(values, tops[0], places[0], careful, exps, rests, logs)[1]
     for row in range(rows):
         left[start + row] = not (abs(tops[row]) < np.inf and rests[row] < np.inf)
-        left[start + row] |= errors.size > 0 and rests[row] < SUBNORMAL_SUM
+        left[start + row] |= exact and rests[row] < SUBNORMAL_SUM
         rests[row] = 0.0 if rests[row] < SUBNORMAL_SUM else rests[row]  # of masks alone it may be tiny in float32
     for row in range(rows):
         logs[row] = log1p_of_sum(rests[row])
@@ -546,13 +628,13 @@ def look(z, classes, start, rows, careful, tile, exps, errors, tops, places, res
 @compiled
 def softmax(first, last, z, classes, out, left):
     """Write the probabilities of the classes of each row."""
-    most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
-    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
+    most, exps = rows_of_tile(classes), np.empty(size_of_tile(classes))
+    tile = np.empty(exps.size if is_short(classes) else 0)
     places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
     logs, scales = np.empty(LANES), np.empty(LANES)
     for start in range(first, last, most):
         rows = min(most, last - start)
-        look(z, classes, start, rows, False, tile, exps, errors, tops, places, rests, logs, left)
+        look(z, classes, start, rows, False, tile, exps, tops, places, rests, logs, left)
         for row in range(rows):
             exps[places[row]], scales[row] = 1.0, 1.0 / (1.0 + rests[row])
         store(exps, scales, classes, start, rows, out)
@@ -561,13 +643,13 @@ def softmax(first, last, z, classes, out, left):
 @compiled
 def log_softmax(first, last, z, classes, out, left):
     """Write the log-probabilities of the classes of each row."""
-    most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
-    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
+    most, exps = rows_of_tile(classes), np.empty(size_of_tile(classes))
+    tile = np.empty(exps.size if is_short(classes) else 0)
     places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
     logs = np.empty(LANES)
     for start in range(first, last, most):
         rows = min(most, last - start)
-        look(z, classes, start, rows, False, tile, exps, errors, tops, places, rests, logs, left)
+        look(z, classes, start, rows, False, tile, exps, tops, places, rests, logs, left)
         for row in range(rows):
             begin, end = (start + row) * classes, (start + row + 1) * classes
             values, own, top, log = z[begin:end], out[begin:end], tops[row], logs[row]
@@ -579,13 +661,13 @@ def log_softmax(first, last, z, classes, out, left):
 @compiled
 def logsumexp(first, last, z, classes, limit, out, left):
     """Write the logsumexp of each row; left is one that's small beside the logarithm that it's the difference from."""
-    most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
-    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
+    most, exps = rows_of_tile(classes), np.empty(size_of_tile(classes) if is_short(classes) else PART)
+    tile = np.empty(exps.size if is_short(classes) else 0)
     places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
     logs = np.empty(LANES)
     for start in range(first, last, most):
         rows = min(most, last - start)
-        look(z, classes, start, rows, True, tile, exps, errors, tops, places, rests, logs, left)
+        look(z, classes, start, rows, True, tile, exps, tops, places, rests, logs, left)
         for row in range(rows):
             i = start + row
             high, low = log1p_in_two(rests[row])
@@ -597,16 +679,16 @@ def logsumexp(first, last, z, classes, limit, out, left):
 @compiled
 def class_log_odds(first, last, z, classes, limit, out, left):
     """Write the log-odds of the classes of each row; left is a row with one near 0, or with a certain class."""
-    most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
-    exps, errors = np.empty(tile.size), np.empty(0)  # float64 doesn't come here
+    most, exps = rows_of_tile(classes), np.empty(size_of_tile(classes))
+    tile = np.empty(exps.size if is_short(classes) else 0)
     places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
-    logs, near = np.empty(LANES), np.empty(tile.size)
+    logs, near = np.empty(LANES), np.empty(exps.size)
     for start in range(first, last, most):
         rows = min(most, last - start)
-        look(z, classes, start, rows, True, tile, exps, errors, tops, places, rests, logs, left)
+        look(z, classes, start, rows, True, tile, exps, tops, places, rests, logs, left)
         if not is_short(classes):
             rests[:] = rests[0]
-        for j in range(0, tile.size, LANES):
+        for j in range(0, exps.size, LANES):
             e, log = exps[j : j + LANES], near[j : j + LANES]
             for lane in range(e.size):
                 others = rests[lane] - e[lane]
@@ -626,47 +708,82 @@ def class_log_odds(first, last, z, classes, limit, out, left):
 
 @compiled
 def load_shares(labels, target, weights, smoothing, classes, start, rows, shares):
-    """Write what each class weighs in the loss of a row: its weight times its share of the target, smoothed."""
+    """Write what each class weighs in the loss of short rows: its weight times its share of the target, smoothed."""
     spread = smoothing / classes
     if labels.size:
         shares[:] = spread
         for row in range(rows):
             label = labels[start + row]
-            shares[place_in_tile(row, label if 0 <= label < classes else 0, classes)] += 1.0 - smoothing
+            shares[(label if 0 <= label < classes else 0) * LANES + row] += 1.0 - smoothing
     else:
         load(target, classes, start, rows, 0.0, shares)
         if smoothing > 0.0:
             for j in range(shares.size):
                 shares[j] = (1.0 - smoothing) * shares[j] + spread
-    width = LANES if is_short(classes) else 1
     for j in range(weights.size):
-        for lane in range(width):
-            shares[j * width + lane] *= weights[j]
-    if not is_short(classes):
-        shares[classes:] = 0.0
+        for lane in range(LANES):
+            shares[j * LANES + lane] *= weights[j]
 
 
 @compiled
-def expect(tile, tops, shares, errors, classes, totals, costs, lows):
-    """Turn logits into share times (top - z), where 0 times inf is 0; write the sum of each row, and of its shares."""
-    # In slices, and with both branches computed, a compiler sees that the lanes can be treated as one.
-    if errors.size:
-        for j in range(0, tile.size, LANES):
-            z, q, lost = tile[j : j + LANES], shares[j : j + LANES], errors[j : j + LANES]
-            for lane in range(z.size):
-                difference, error = two_sum(tops[lane], -z[lane])
-                cost, slip = q[lane] * difference, q[lane] * error
-                z[lane] = 0.0 if q[lane] == 0.0 else cost
-                lost[lane] = slip if difference < np.inf else 0.0
+def shares_of_part(labels, target, weights, smoothing, classes, row, begin, size, shares):
+    """Write the same of a part of a long row, and 0 where there's room for more."""
+    spread = smoothing / classes
+    if labels.size:
+        for j in range(size):
+            shares[j] = spread
+        label = labels[row] if 0 <= labels[row] < classes else 0
+        if begin <= label < begin + size:
+            shares[label - begin] += 1.0 - smoothing
     else:
-        for j in range(0, tile.size, LANES):
-            z, q = tile[j : j + LANES], shares[j : j + LANES]
+        values = target[row * classes + begin : row * classes + begin + size]
+        if smoothing > 0.0:
+            for j in range(size):
+                shares[j] = (1.0 - smoothing) * values[j] + spread
+        else:
+            copy(values, shares)
+    if weights.size:
+        factors = weights[begin : begin + size]
+        for j in range(size):
+            shares[j] *= factors[j]
+    for j in range(size, shares.size):
+        shares[j] = 0.0
+
+
+@inlined
+def cost_of(share, z, top, exact):
+    """Return share times (top - z), where 0 times inf is 0."""
+    difference, error = two_sum(top, -z)
+    cost = share * difference
+    if exact:
+        cost += share * (error if difference < np.inf else 0.0)
+    return 0.0 if share == 0.0 else cost
+
+
+@compiled
+def expect(tile, tops, shares, exact, classes, totals, costs, lows):
+    """Turn logits of short rows into share times (top - z); write the sum of each row, and of its shares."""
+    # In slices, and with both branches computed, a compiler sees that the lanes can be treated as one.
+    for j in range(0, tile.size, LANES):
+        z, q = tile[j : j + LANES], shares[j : j + LANES]
+        if exact:
             for lane in range(z.size):
-                cost = q[lane] * (tops[lane] - z[lane])
-                z[lane] = 0.0 if q[lane] == 0.0 else cost
-    add_up(tile, errors, classes, costs, lows)
-    errors[:] = 0.0  # the sum of the shares is added up as exactly, since a gradient is a difference from it
-    add_up(shares, errors, classes, totals, lows)
+                z[lane] = cost_of(q[lane], z[lane], tops[lane], True)
+        else:
+            for lane in range(z.size):
+                z[lane] = cost_of(q[lane], z[lane], tops[lane], False)
+    # In float64 the sum of the shares is added up as exactly, since a gradient is a difference from it.
+    add_up(tile, exact, classes, costs, lows)
+    add_up(shares, exact, classes, totals, lows)
+
+
+@compiled
+def costs_of_part(z, top, shares, costs):
+    """Write the same of a part of a long row, and 0 where there's room for more."""
+    for j in range(z.size):
+        costs[j] = cost_of(shares[j], np.float64(z[j]), top, holds_float64(z))
+    for j in range(z.size, costs.size):
+        costs[j] = 0.0
 
 
 @inlined
@@ -677,7 +794,7 @@ def pull_and_push(e, q, total, whole):
 
 @compiled
 def slopes_of_tile(exps, shares, totals, wholes):
-    """Turn exponentials into slopes."""
+    """Turn exponentials of short rows into slopes."""
     for j in range(0, exps.size, LANES):
         e, q = exps[j : j + LANES], shares[j : j + LANES]
         for lane in range(e.size):
@@ -686,16 +803,25 @@ def slopes_of_tile(exps, shares, totals, wholes):
 
 
 @compiled
-def count_small(exps, shares, totals, wholes, limit, classes, several, small):
-    """Write how many slopes of each row are small beside their operands."""
-    several[:] = 0.0
-    small[:] = 0.0
-    for j in range(0, exps.size, LANES):
+def slopes_of_part(exps, shares, total, whole, scale, out):
+    """Write the slopes of a part of a long row, times the scale."""
+    for j in range(out.size):
+        pull, push = pull_and_push(exps[j], shares[j], total, whole)
+        out[j] = scale * (pull - push)
+
+
+@compiled
+def count_shares(shares, several):
+    """Count in each lane the shares that aren't 0."""
+    for j in range(0, shares.size, LANES):
         q = shares[j : j + LANES]
         for lane in range(q.size):
             several[lane] += 0.0 if q[lane] == 0.0 else 1.0
-    if not is_short(classes):
-        several[:] = several.sum()
+
+
+@compiled
+def count_small(exps, shares, totals, wholes, limit, several, small):
+    """Count in each lane the slopes that are small beside their operands."""
     for j in range(0, exps.size, LANES):
         e, q = exps[j : j + LANES], shares[j : j + LANES]
         for lane in range(e.size):
@@ -703,8 +829,6 @@ def count_small(exps, shares, totals, wholes, limit, classes, several, small):
             # Of the only share the others' sum is exactly 0, of one that's nearly all it has lost its digits.
             lost = (several[lane] > 1.0) & (totals[lane] - q[lane] < limit * totals[lane])
             small[lane] += 1.0 if lost | is_small(pull, push, limit) else 0.0
-    if not is_short(classes):
-        small[:] = small.sum()
 
 
 @compiled
@@ -712,36 +836,73 @@ def soft_cross_entropy(
     first, last, z, classes, labels, ignored, target, weights, smoothing, divisor, limit, losses, grad, left
 ):
     """Write the loss of each row under a distribution or a smoothed class, and if asked for its gradient."""
-    most, factor = rows_of_tile(classes), 1.0 / divisor
-    tile = np.empty(size_of_tile(classes))
-    exps, shares = np.empty(tile.size), np.empty(tile.size)
-    errors = np.empty(tile.size if holds_float64(z) else 0)
+    exact, short, most, factor = holds_float64(z), is_short(classes), rows_of_tile(classes), 1.0 / divisor
+    exps = np.empty(size_of_tile(classes) if short or grad.size else PART)
+    tile, shares = np.empty(exps.size if short else 0), np.empty(exps.size if short else PART)
+    terms = np.empty(PART)
     places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
     logs, lows, scales, wholes = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
-    totals, costs, several, small = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.zeros(LANES)
+    totals, costs, several, small = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    tops_shares, lows_of_costs = np.empty(LANES), np.empty(LANES)
     for start in range(first, last, most):
         rows = min(most, last - start)
-        look(z, classes, start, rows, limit > 0.0, tile, exps, errors, tops, places, rests, logs, left)
-        load_shares(labels, target, weights, smoothing, classes, start, rows, shares)
-        expect(tile, tops, shares, errors, classes, totals, costs, lows)
-        if grad.size:
-            for lane in range(LANES):
-                row = lane if is_short(classes) else 0
-                wholes[lane], totals[lane] = 1.0 + rests[row], totals[row]
+        look(z, classes, start, rows, limit > 0.0, tile, exps, tops, places, rests, logs, left)
+        several[:] = 0.0
+        small[:] = 0.0
+        if short:
+            load_shares(labels, target, weights, smoothing, classes, start, rows, shares)
+            expect(tile, tops, shares, exact, classes, totals, costs, lows)
+            for row in range(rows):
+                tops_shares[row] = shares[places[row]]
             if limit > 0.0:
-                count_small(exps, shares, totals, wholes, limit, classes, several, small)
-            slopes_of_tile(exps, shares, totals, wholes)
+                count_shares(shares, several)
+        else:
+            totals[:], costs[:], lows[:], lows_of_costs[:] = 0.0, 0.0, 0.0, 0.0
+            for begin in range(0, classes, PART):
+                part = z[start * classes + begin : start * classes + min(begin + PART, classes)]
+                q, own_costs = shares[: padded(part.size)], terms[: padded(part.size)]
+                shares_of_part(labels, target, weights, smoothing, classes, start, begin, part.size, q)
+                costs_of_part(part, tops[0], q, own_costs)
+                add(q, exact, totals, lows)
+                add(own_costs, exact, costs, lows_of_costs)
+                if begin <= places[0] < begin + part.size:
+                    tops_shares[0] = q[places[0] - begin]
+                if limit > 0.0:
+                    count_shares(q, several)
+            totals[0], costs[0] = total_of(totals, lows, exact), total_of(costs, lows_of_costs, exact)
+            several[:] = several.sum()
         for row in range(rows):
-            i, place = start + row, places[row]
-            kept = labels.size == 0 or (0 <= labels[i] < classes and labels[i] != ignored)
-            losses[i] = logs[row] * totals[row] + costs[row] if kept else 0.0
-            left[i] |= labels.size > 0 and not kept and labels[i] != ignored
-            if grad.size:
-                pull, push = totals[row] - shares[place], shares[place] * rests[row]
-                exps[place], scales[row] = pull - push, factor / wholes[row] if kept else 0.0
-                left[i] |= kept and (small[row] > 0.0 or is_small(pull, push, limit))
-        if grad.size:
+            kept = labels.size == 0 or (0 <= labels[start + row] < classes and labels[start + row] != ignored)
+            losses[start + row] = logs[row] * totals[row] + costs[row] if kept else 0.0
+            left[start + row] |= not kept and labels[start + row] != ignored
+            wholes[row] = 1.0 + rests[row]
+            scales[row] = factor / wholes[row] if kept else 0.0
+        if not grad.size:
+            continue
+        if short:
+            if limit > 0.0:
+                count_small(exps, shares, totals, wholes, limit, several, small)
+            slopes_of_tile(exps, shares, totals, wholes)
+            for row in range(rows):
+                exps[places[row]] = (totals[row] - tops_shares[row]) - tops_shares[row] * rests[row]
             store(exps, scales, classes, start, rows, grad)
+        else:
+            totals[:], wholes[:] = totals[0], wholes[0]
+            for begin in range(0, classes, PART):
+                out = grad[start * classes + begin : start * classes + min(begin + PART, classes)]
+                e, q = exps[begin : begin + padded(out.size)], shares[: padded(out.size)]
+                if classes > PART:
+                    shares_of_part(labels, target, weights, smoothing, classes, start, begin, out.size, q)
+                if limit > 0.0:
+                    count_small(e, q, totals, wholes, limit, several, small)
+                slopes_of_part(e, q, totals[0], wholes[0], scales[0], out)
+            slope = (totals[0] - tops_shares[0]) - tops_shares[0] * rests[0]
+            grad[start * classes + places[0]] = scales[0] * slope
+            small[0] = small.sum()
+        if limit > 0.0:
+            for row in range(rows):
+                pull, push = totals[row] - tops_shares[row], tops_shares[row] * rests[row]
+                left[start + row] |= scales[row] != 0.0 and (small[row] > 0.0 or is_small(pull, push, limit))
 
 
 @inlined
@@ -814,14 +975,14 @@ def exp_minus_line(x):
 
 
 @compiled
-def load_distribution(values, scale, tolerance, classes, start, rows, logs, probs, errors, left):
+def load_distribution(values, scale, tolerance, classes, start, rows, logs, probs, left):
     """Write the log-probabilities and the probabilities of rows on one of the three scales.
 
     Left are rows that don't add up to one within the tolerance, and those that `look` leaves.
     """
     places, tops, rests, sums = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES), np.empty(LANES)
     if scale == LOGITS:
-        look(values, classes, start, rows, True, logs, probs, errors, tops, places, rests, sums, left)
+        look(values, classes, start, rows, True, logs, probs, tops, places, rests, sums, left)
         for row in range(rows):
             probs[places[row]] = 1.0
         if not is_short(classes):
@@ -843,7 +1004,7 @@ def load_distribution(values, scale, tolerance, classes, start, rows, logs, prob
         load(values, classes, start, rows, -np.inf, logs)
         for j in range(logs.size):
             probs[j] = exp(logs[j])
-    add_up(probs, errors[:0], classes, sums, tops)
+    add_up(probs, False, classes, sums, tops)
     for row in range(rows):
         left[start + row] = not abs(sums[row] - 1.0) <= tolerance
 
@@ -856,13 +1017,12 @@ def kl_divergence(
     most = rows_of_tile(classes)
     of_target, logs = np.empty(size_of_tile(classes)), np.empty(size_of_tile(classes))
     shares, probs = np.empty(logs.size), np.empty(logs.size)
-    errors = np.empty(logs.size if holds_float64(z) else 0)
     totals, lows = np.empty(LANES), np.empty(LANES)
     for start in range(first, last, most):
         rows = min(most, last - start)
         of_rows = classes, start, rows
-        load_distribution(target, target_scale, target_tolerance, *of_rows, of_target, shares, errors, left_of_target)
-        load_distribution(z, scale, tolerance, *of_rows, logs, probs, errors, left)
+        load_distribution(target, target_scale, target_tolerance, *of_rows, of_target, shares, left_of_target)
+        load_distribution(z, scale, tolerance, *of_rows, logs, probs, left)
         for j in range(0, logs.size, LANES):
             log_t, t = of_target[j : j + LANES], shares[j : j + LANES]
             log_p, p = logs[j : j + LANES], probs[j : j + LANES]
@@ -872,8 +1032,7 @@ def kl_divergence(
                 near, far = t[lane] * exp_minus_line(ratio), (p[lane] - t[lane]) - t[lane] * ratio
                 term = near if abs(ratio) < 0.5 else far
                 p[lane] = p[lane] if t[lane] == 0.0 else term
-        errors[:] = 0.0  # in float64 the terms are added as if exactly
-        add_up(probs, errors, classes, totals, lows)
+        add_up(probs, holds_float64(z), classes, totals, lows)
         for row in range(rows):
             losses[start + row] = totals[row]
 
@@ -882,17 +1041,16 @@ def kl_divergence(
 def log_softmax_gradient(first, last, z, classes, cotangents, out, left):
     """Write the gradient of each row's log-probabilities, given what each of them counts for."""
     most, tile = rows_of_tile(classes), np.empty(size_of_tile(classes))
-    exps, errors = np.empty(tile.size), np.empty(tile.size if holds_float64(z) else 0)
-    places, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
-    logs, owns, sums, ones = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.ones(LANES)
+    exps, places, tops = np.empty(tile.size), np.empty(LANES, np.intp), np.empty(LANES)
+    rests, logs, owns = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    sums, ones = np.empty(LANES), np.ones(LANES)
     for start in range(first, last, most):
         rows = min(most, last - start)
-        look(z, classes, start, rows, False, tile, exps, errors, tops, places, rests, logs, left)
+        look(z, classes, start, rows, False, tile, exps, tops, places, rests, logs, left)
         load(cotangents, classes, start, rows, 0.0, tile)
         for row in range(rows):
             owns[row], tile[places[row]] = tile[places[row]], 0.0
-        errors[:] = 0.0
-        add_up(tile, errors, classes, sums, logs)
+        add_up(tile, holds_float64(z), classes, sums, logs)
         for row in range(rows):
             # c - p sum(c), of the largest logit without the terms that are equal.
             whole = 1.0 + rests[row]
@@ -980,8 +1138,7 @@ def cross_entropy_of(
     """Write the loss of rows of probabilities or log-probabilities; left are those that don't add up to one."""
     most, hard = rows_of_tile(classes), (labels.size > 0) & (smoothing == 0.0)
     logs, probs = np.empty(size_of_tile(classes)), np.empty(size_of_tile(classes))
-    shares, errors = np.empty(0 if hard else logs.size), np.empty(logs.size if holds_float64(values) else 0)
-    sums, lows = np.empty(LANES), np.empty(LANES)
+    shares, sums, lows = np.empty(0 if hard else logs.size), np.empty(LANES), np.empty(LANES)
     for start in range(first, last, most):
         rows = min(most, last - start)
         if scale == PROBS:
@@ -990,7 +1147,7 @@ def cross_entropy_of(
             load(values, classes, start, rows, -np.inf, logs)
             for j in range(logs.size):
                 probs[j] = exp_narrow(logs[j])
-        add_up(probs, errors[:0], classes, sums, lows)
+        add_up(probs, False, classes, sums, lows)
         for row in range(rows):
             left[start + row] = not abs(sums[row] - 1.0) <= tolerance
         if hard:
@@ -1003,14 +1160,16 @@ def cross_entropy_of(
                 weight = weights[label] if weights.size else 1.0
                 losses[i] = weight * surprisal if kept and weight != 0.0 else 0.0
             continue
-        load_shares(labels, target, weights, smoothing, classes, start, rows, shares)
+        if is_short(classes):
+            load_shares(labels, target, weights, smoothing, classes, start, rows, shares)
+        else:
+            shares_of_part(labels, target, weights, smoothing, classes, start, 0, classes, shares)
         if scale == PROBS:
             for j in range(logs.size):
                 logs[j] = log(probs[j])
         for j in range(logs.size):
             logs[j] = 0.0 if shares[j] == 0.0 else shares[j] * (0.0 - logs[j])
-        errors[:] = 0.0
-        add_up(logs, errors, classes, sums, lows)
+        add_up(logs, holds_float64(values), classes, sums, lows)
         for row in range(rows):
             losses[start + row] = 0.0 if labels.size > 0 and labels[start + row] == ignored else sums[row]
 
@@ -1025,7 +1184,7 @@ def center(first, last, z, classes, scale, tolerance, out, left):
         rows = min(most, last - start)
         load(z, classes, start, rows, -np.inf if scale == LOGITS else 0.0, tile)
         if scale == PROBS:
-            add_up(tile, tile[:0], classes, sums, lows)
+            add_up(tile, False, classes, sums, lows)
             for row in range(rows):
                 left[start + row] = not abs(sums[row] - 1.0) <= tolerance
             for j in range(tile.size):
