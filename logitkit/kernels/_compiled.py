@@ -5,8 +5,8 @@ way a step treats all lanes alike, so that a compiler vectorizes it without leav
 neither on the width of the processor's vectors nor on the number of threads.
 
 `left` marks the rows that a kernel leaves to the formulas for NumPy or PyTorch: those that hold NaN, certainty or
-nothing but masks, and in float64 those whose loss or gradient would be subnormal. Every kernel takes the first and the
-last of the rows that it works on.
+nothing but masks, probabilities that don't add up to one, and in float64 those whose loss or gradient would be
+subnormal. Every kernel takes the first and the last of the rows that it works on.
 """
 
 from __future__ import annotations
