@@ -1094,7 +1094,8 @@ def log1mexp(first, last, x, out, slopes):
     for i in range(x.size):
         out[i] = log1mexp_of(np.float64(x[i]))
     for i in range(slopes.size):
-        slopes[i] = -exp(np.float64(x[i])) / complement_of_exp(np.float64(x[i])) if x[i] <= 0.0 else np.nan
+        slope = -abs(exp(np.float64(x[i])) / complement_of_exp(np.float64(x[i])))  # the complement of 1 may be -0
+        slopes[i] = slope if x[i] <= 0.0 else np.nan
 
 
 @compiled
