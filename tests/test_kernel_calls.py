@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from concurrent.futures import Future
 from importlib.machinery import ModuleSpec
+from queue import SimpleQueue
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import logitkit as lk
+import logitkit.torch as lt
 from logitkit import kernels
 from logitkit.kernels import _compiled
 
@@ -79,62 +81,36 @@ def test_triton_may_be_too_old(version: str, why: str | None, monkeypatch: pytes
     assert kernels.why_off_on_gpu.__wrapped__() == kernels.why_off.__wrapped__() == "LOGITKIT_KERNELS is 0"
 
 
-class Pool:
-    """Does the work as soon as it's submitted, or never."""
-
-    def __init__(self, works: bool) -> None:
-        self.works, self.submitted = works, 0
-
-    def submit(self, work: Callable[[], None]) -> Future[None]:
-        self.submitted += 1
-        future: Future[None] = Future()
-        if self.works:
-            future.set_running_or_notify_cancel()
-            try:
-                future.set_result(work())
-            except ArithmeticError as error:
-                future.set_exception(error)
-        return future
-
-
-@pytest.mark.parametrize("works", [True, False], ids=["helpful", "busy"])
 @pytest.mark.parametrize(
-    ("rows", "width", "most", "others", "parts"),
-    [
-        (20, 5, None, 2, [(0, 4), (4, 8), (8, 12), (12, 16), (16, 20)]),
-        (20, 5, 2, 1, [(0, 5), (5, 10), (10, 15), (15, 20)]),
-        (3, 7, None, 1, [(0, 1), (1, 2), (2, 3)]),
-        (2, 100, None, 1, [(0, 1), (1, 2)]),
-        (19, 1, None, 0, [(0, 19)]),
-        (20, 1, None, 1, [(0, 5), (5, 10), (10, 15), (15, 20)]),
-        (1, 100, None, 0, [(0, 1)]),
-        (0, 100, None, 0, [(0, 0)]),
-    ],
+    ("rows", "width", "most", "others"),
+    [(20, 5, None, 2), (20, 5, 2, 1), (3, 7, None, 1), (2, 100, None, 1), (19, 1, None, 0), (1, 100, None, 0)],
 )
-def test_rows_are_cut_for_as_many_threads_as_they_are_worth(
-    rows: int,
-    width: int,
-    most: int | None,
-    others: int,
-    parts: list[tuple[int, int]],
-    works: bool,
-    monkeypatch: pytest.MonkeyPatch,
+def test_as_many_threads_are_asked_as_the_rows_are_worth(
+    rows: int, width: int, most: int | None, others: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool, done = Pool(works), []
-    for name, value in {"WORTH_A_THREAD": 10, "PARTS": 2, "threads": lambda: 3, "_pool": lambda: pool}.items():
+    asked: SimpleQueue[Any] = SimpleQueue()
+    done: list[tuple[Any, ...]] = []
+    for name, value in {"WORTH_A_THREAD": 10, "threads": lambda: 3, "_helpers": lambda: asked}.items():
         monkeypatch.setattr(kernels, name, value)
     monkeypatch.setattr(_compiled, "noted", lambda *given: done.append(given), raising=False)
     kernels.run("noted", rows, width, "argument", most_threads=most)
-    assert done == [(first, last, "argument") for first, last in parts]
-    assert pool.submitted == others
+    assert asked.qsize() == others
+    assert [row for first, last, _ in done for row in range(first, last)] == [*range(rows)]
+    assert {argument for *_, argument in done} == {"argument"}
+    count = len(done)
+    while asked.qsize():
+        asked.get()()  # a thread that comes too late finds nothing to do
+    assert len(done) == count
 
 
-def test_an_error_in_another_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_pool", lambda: Pool(works=True))
-    monkeypatch.setattr(kernels, "threads", lambda: 2)
-    monkeypatch.setattr(_compiled, "failing", lambda first, last: 1 // (first > 0), raising=False)
-    with pytest.raises(ZeroDivisionError):
-        kernels.run("failing", 2, kernels.WORTH_A_THREAD)
+@pytest.mark.parametrize("workers", [2, 3, 16])
+@pytest.mark.parametrize("rows", [2, 31, 1000])
+def test_parts_become_smaller_down_to_a_share_of_a_threads(rows: int, workers: int) -> None:
+    sizes = [stop - start for start, stop in kernels._parts(rows, workers)]
+    assert sum(sizes) == rows
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] == max(1, rows // (2 * workers))
+    assert all(size == -(-rows // (kernels.PARTS * workers)) for size in sizes[-3:-1])
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -148,3 +124,20 @@ def test_kernels_see_the_memory_itself_unless_it_must_be_converted(dtype: type) 
         assert np.shares_memory(flat, array) == (dtype is not np.float16)
     assert not isinstance(kernels._flat(values).base, kernels._Unprotected)  # which costs more than a look at a flag
     assert not np.shares_memory(kernels._flat(values[:, ::2]), values)
+
+
+def test_no_slopes_are_computed_where_no_derivative_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted: list[bool] = []
+    computed = kernels.elementwise
+
+    def noted(kernel: str, values: Any, grad: bool, threads: int) -> Any:
+        wanted.append(grad)
+        return computed(kernel, values, grad, threads)
+
+    monkeypatch.setattr(kernels, "elementwise", noted)
+    leaf = torch.zeros(3, requires_grad=True)
+    with torch.no_grad():
+        assert not lt.softplus(leaf).requires_grad
+    lt.softplus(leaf.detach())
+    lt.softplus(leaf).sum().backward()
+    assert wanted == [False, False, True]

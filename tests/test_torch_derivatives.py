@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.autograd import grad, gradcheck, gradgradcheck
 
 import logitkit.torch as lt
+from logitkit import kernels
 from tests.twins import ALL, CLASSES, INF, ROWS, logits, proportions
 
 
@@ -76,3 +78,14 @@ def test_derivatives_at_the_ends_of_the_domain() -> None:
     ):
         leaf = torch.tensor(x, requires_grad=True)
         assert grad(function(leaf), leaf)[0] == slope
+
+
+@pytest.mark.parametrize("p", [-math.inf, -0.5, -0.0, 0.0, 1.0, 1.5, math.inf, math.nan])
+def test_slope_of_logit_at_its_ends_and_beyond(p: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = math.inf if p in (0, 1) else math.nan
+    for why in (kernels.why_off(), "a test asks for the composite"):
+        monkeypatch.setattr(kernels, "why_off", lambda why=why: why)
+        probs = torch.tensor([p], requires_grad=True)
+        lt.logit(probs).backward()
+        assert probs.grad is not None
+        torch.testing.assert_close(probs.grad.abs(), torch.tensor([expected]), equal_nan=True)

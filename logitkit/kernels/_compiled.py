@@ -220,7 +220,7 @@ def logit(first, last, x, out, slopes):
     for i in range(slopes.size):
         p = np.float64(x[i])
         slope = 1.0 / (p * (1.0 - p))
-        slopes[i] = np.nan if slope < 0.0 else abs(slope)
+        slopes[i] = abs(slope) if 0.0 <= p <= 1.0 else np.nan
 
 
 @inlined
@@ -550,7 +550,8 @@ def cross_entropy(first, last, z, classes, labels, ignored, weights, divisor, lo
     tile = np.empty(exps.size if short else 0)
     # One allocation each: of parts of one array a compiler can't tell that they don't overlap.
     own_classes, tops, rests = np.empty(LANES, np.intp), np.empty(LANES), np.empty(LANES)
-    lows, owns, scales, sums = np.empty(LANES), np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    lows, owns, sums = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    scales, factors = np.empty(LANES), np.empty(LANES)
     for start in range(first, last, LANES):
         rows = min(LANES, last - start)
         for row in range(rows):
@@ -560,6 +561,8 @@ def cross_entropy(first, last, z, classes, labels, ignored, weights, divisor, lo
             own_classes[row] = label if inside else 0
             weight = weights[own_classes[row]] if weights.size else 1.0
             scales[row] = weight if inside and label != ignored else 0.0
+            # The mean of nothing is NaN, its gradient 0.
+            factors[row] = weight * factor if inside and label != ignored else 0.0
         if short:
             load(z, classes, start, rows, 0.0, tile)
             find_tops(tile, tops)
@@ -570,7 +573,7 @@ def cross_entropy(first, last, z, classes, labels, ignored, weights, divisor, lo
             add_up(exps, exact, classes, rests, lows)
             for row in range(rows):
                 exps[own_classes[row] * LANES + row] = -rests[row]
-                lows[row] = scales[row] * factor / (rests[row] + owns[row])
+                lows[row] = factors[row] / (rests[row] + owns[row])
             if grad.size:
                 store(exps, lows, classes, start, rows, grad)
         else:
@@ -579,7 +582,7 @@ def cross_entropy(first, last, z, classes, labels, ignored, weights, divisor, lo
                 tops[row] = largest_of(values)
                 owns[row], rests[row] = split(values, tops[row], own_class, False, exps, sums, lows)
                 if grad.size:
-                    exps[own_class], lows[0] = -rests[row], scales[row] * factor / (rests[row] + owns[row])
+                    exps[own_class], lows[0] = -rests[row], factors[row] / (rests[row] + owns[row])
                     store(exps, lows, classes, start + row, 1, grad)
         for row in range(rows):
             # All terms are positive: of a largest logit only the others count, of another the sum is above one.

@@ -27,6 +27,8 @@ def with_kernel(composite: Composite, kernel: Kernel, x: Tensor, *others: Tensor
     ordinary = x.is_cpu and is_plain(x, *others) and all(t.is_cpu and not t.requires_grad for t in others)
     if not ordinary or not x.numel() or kernels.why_off() is not None:
         return composite(x)
+    if not (x.requires_grad and torch.is_grad_enabled()):
+        return kernel(x.detach(), False)[0]
     # Function.apply would first look for the transforms of torch.func, for longer than a kernel takes on a small batch.
     result: Tensor = super(Function, _WithKernel).apply(x, composite, kernel)
     return result
@@ -37,7 +39,7 @@ class _WithKernel(Function):
     def forward(ctx: Any, x: Tensor, composite: Composite, kernel: Kernel) -> Tensor:
         ctx.composite, ctx.kernel = composite, kernel
         ctx.save_for_backward(x)
-        value, ctx.pullback = kernel(x.detach(), ctx.needs_input_grad[0])
+        value, ctx.pullback = kernel(x.detach(), True)
         return value
 
     @staticmethod

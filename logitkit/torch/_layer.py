@@ -159,7 +159,7 @@ class LayerLoss:
 class _InBlocks(Function):
     @staticmethod
     def forward(ctx: Any, loss: LayerLoss, step: int, early: bool, *operands: Tensor) -> Tensor:
-        ctx.loss, ctx.step = loss, step
+        ctx.loss, ctx.step, ctx.early = loss, step, early
         ctx.save_for_backward(*operands)
         wanted = [early and wanted for wanted in ctx.needs_input_grad[3:]]
         losses, grads = loss.in_blocks(step, [t.detach() for t in operands], wanted)
@@ -178,11 +178,12 @@ class _InBlocks(Function):
             return None, None, None, *(next(found) if w else None for w in wanted)
         if loss.reduction == "mean":
             cotangent = cotangent / loss.goal.divisor()
-        if grads is None:
-            each = cotangent.expand(len(operands[0]))
-            grads = loss.in_blocks(ctx.step, [t.detach() for t in operands], wanted, each)[1]
-        else:
+        detached = [t.detach() for t in operands]
+        if ctx.early:
+            grads = loss.in_blocks(ctx.step, detached, wanted)[1] if grads is None else grads
             grads = [g if g is None else g.mul_(cotangent) for g in grads]
+        else:
+            grads = loss.in_blocks(ctx.step, detached, wanted, cotangent.expand(len(operands[0])))[1]
         return None, None, None, *(g if g is None else g.to(t.dtype) for g, t in zip(grads, operands, strict=True))
 
 
