@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad, grad, gradcheck
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.overrides import TorchFunctionMode
 from torch.testing._internal.two_tensor import TwoTensor
 
 import logitkit.torch as lt
@@ -44,6 +46,7 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "distributions": lambda z: lt.cross_entropy(z, SHARES),
     "binary": lambda z: lt.binary_cross_entropy_with_logits(z, YES),
     "layer": lambda z: lt.linear_cross_entropy(z, LAYER, LABELS),
+    "layer, smoothed": lambda z: lt.linear_cross_entropy(z, LAYER, LABELS, label_smoothing=0.1),
     "log_softmax": lambda z: lt.log_softmax(z, 1)[:, 0].sum(),
     "class_log_odds": lambda z: lt.class_log_odds(z).sum(),
 }
@@ -207,15 +210,50 @@ class TestEveryTransform:
         expected = slope(Z) if mode == "real" else LOSSES[name](Z)
         torch.testing.assert_close(graph(Z), expected, rtol=1e-12, atol=1e-14)
 
+    def test_functionalized(self, name: str) -> None:
+        slope = torch.func.grad(LOSSES[name])
+        torch.testing.assert_close(torch.func.functionalize(slope)(Z), slope(Z), rtol=1e-12, atol=1e-14)
+
+    @pytest.mark.filterwarnings("ignore:.*torch.jit", "ignore::torch.jit.TracerWarning")
+    def test_traced_module_can_be_saved(self, name: str, tmp_path: Path) -> None:
+        if name in ("smoothed", "class_log_odds"):
+            pytest.skip("PyTorch's deprecated tracer makes a length float32, and can't save `and` of two truths")
+
+        class Module(torch.nn.Module):
+            def forward(self, z: Tensor) -> Tensor:
+                return LOSSES[name](z)
+
+        torch.jit.save(torch.jit.trace(Module(), (0.5 * Z,)), tmp_path / "module.pt")
+        slopes = []
+        for loss in (torch.jit.load(tmp_path / "module.pt"), LOSSES[name]):
+            z = Z.clone().requires_grad_()
+            slopes.append(grad(loss(z), z)[0])
+        torch.testing.assert_close(*slopes, rtol=1e-12, atol=1e-14)
+
+    def test_modes_see_the_call_itself(self, name: str) -> None:
+        class Mode(TorchFunctionMode):
+            seen: ClassVar[list[Any]] = []
+
+            def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+                self.seen.append(func)
+                return func(*args, **(kwargs or {}))
+
+        with Mode():
+            value = LOSSES[name](Z)
+        assert value == LOSSES[name](Z)
+        assert Mode.seen[0] in [getattr(lt, twin) for twin in lt.__all__]
+
     def test_no_sample_at_all(self, name: str) -> None:
-        assert torch.vmap(LOSSES[name])(torch.zeros(0, ROWS, CLASSES, dtype=torch.float64)).shape == (0,)
+        none = torch.zeros(0, ROWS, CLASSES, dtype=torch.float64)
+        assert torch.vmap(LOSSES[name])(none).shape == (0,)
+        assert torch.vmap(torch.func.grad(LOSSES[name]))(none).shape == none.shape
 
     def test_logits_may_be_overwritten_before_the_backward_pass(self, name: str) -> None:
         leaf = Z.clone().requires_grad_()
         expected = grad(LOSSES[name](leaf), leaf)[0]
         copy = leaf * 1
         loss = LOSSES[name](copy)
-        if name != "layer":  # a product of matrices needs its operands
+        if "layer" not in name:  # a product of matrices needs its operands
             with torch.no_grad():
                 copy.zero_()
         torch.testing.assert_close(grad(loss, leaf)[0], expected)
@@ -230,6 +268,19 @@ class TestEveryTransform:
         both = LOSSES[name](TwoTensor(Z, 2 * Z))
         torch.testing.assert_close(both.a, LOSSES[name](Z))
         torch.testing.assert_close(both.b, LOSSES[name](2 * Z))
+
+
+@pytest.mark.parametrize("name", ["distributions", "binary", "layer"])
+def test_wrapped_target_of_plain_logits_is_not_lost(name: str) -> None:
+    calls: dict[str, Callable[[Tensor], Tensor]] = {
+        "distributions": lambda y: lt.cross_entropy(Z, y, label_smoothing=0.1),
+        "binary": lambda y: lt.binary_cross_entropy_with_logits(Z, y),
+        "layer": lambda w: lt.linear_cross_entropy(Z, w, LABELS),
+    }
+    first, second = (LAYER, 2 * LAYER) if name == "layer" else (SHARES, SHARES.flip(1))
+    both = calls[name](TwoTensor(first, second))
+    torch.testing.assert_close(both.a, calls[name](first))
+    torch.testing.assert_close(both.b, calls[name](second))
 
 
 def test_module_with_a_loss_can_be_traced_symbolically() -> None:
