@@ -22,8 +22,8 @@ from logitkit.torch._inputs import widened
 
 # Numbers from which on compiled code had better call an operator: on fewer its own loops take less time than the call.
 WORTH_AN_OPERATOR = 1 << 10
-# Whether the compiler can say that it exports, differentiates or maps, and that a length isn't known.
-KNOWS_ENOUGH = torch.__version__ >= "2.13"
+# From here on the compiler can say that it exports, differentiates or maps, and that a length isn't known.
+OLDEST_TORCH = "2.13"
 
 
 # Returns the value and, if told that they're wanted, the slopes: what a cotangent is to be multiplied by.
@@ -140,7 +140,7 @@ class _Unread(TorchDispatchMode):
 
 def is_worth_an_operator(x: Tensor, *others: Tensor) -> bool:
     """Whether PyTorch compiles a call with ordinary tensors on a CPU, which it had better leave to a kernel."""
-    if not torch.compiler.is_compiling() or not KNOWS_ENOUGH or torch.compiler.is_exporting() or not kernels_are_on():
+    if not torch.compiler.is_compiling() or torch.compiler.is_exporting() or not kernels_are_on():
         return False
     if torch._C._functorch.get_dynamic_layer_stack_depth() or forward_ad._current_level >= 0:
         return False
@@ -152,8 +152,8 @@ def is_worth_an_operator(x: Tensor, *others: Tensor) -> bool:
 
 @torch.compiler.assume_constant_result  # what it asks of the environment can't be traced
 def kernels_are_on() -> bool:
-    """Whether kernels are used."""
-    return kernels.why_off() is None
+    """Whether kernels are used in compiled code."""
+    return torch.__version__ >= OLDEST_TORCH and kernels.why_off() is None
 
 
 def elementwise(composite: Composite, kernel: str) -> Callable[[Tensor], Ways]:
