@@ -35,7 +35,7 @@ from tests.twins import (
 
 pytestmark = [
     pytest.mark.skipif(kernels.why_off() is not None, reason="the kernels are off"),
-    pytest.mark.skipif(not _operators.KNOWS_ENOUGH, reason="the compiler is too old"),
+    pytest.mark.skipif(torch.__version__ < _operators.OLDEST_TORCH, reason="the compiler is too old"),
     # The compiler loads what PyTorch itself still writes in a deprecated way.
     pytest.mark.filterwarnings("ignore:`torch.jit.script.*` is deprecated:DeprecationWarning"),
 ]

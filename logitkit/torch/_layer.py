@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +27,7 @@ from logitkit.torch._inputs import widened
 from logitkit.torch._rows import logsumexp
 from logitkit.torch.losses import ClassTarget, reduced
 
-Gradients = list[Tensor | None]
+Gradients: TypeAlias = "list[Tensor | None]"
 
 
 @dataclass(frozen=True)

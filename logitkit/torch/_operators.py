@@ -140,7 +140,7 @@ class _Unread(TorchDispatchMode):
 
 def is_worth_an_operator(x: Tensor, *others: Tensor) -> bool:
     """Whether PyTorch compiles a call with ordinary tensors on a CPU, which it had better leave to a kernel."""
-    if not torch.compiler.is_compiling() or torch.compiler.is_exporting() or not kernels_are_on():
+    if not torch.compiler.is_compiling() or not kernels_are_on() or torch.compiler.is_exporting():
         return False
     if torch._C._functorch.get_dynamic_layer_stack_depth() or forward_ad._current_level >= 0:
         return False
