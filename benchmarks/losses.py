@@ -189,7 +189,9 @@ def table(data: dict[str, Any]) -> str:
     header = ["function", "dtype", "shape", "threads", "logitkit", *(f"time / {peer}" for peer in PEERS)]
     header += [f"memory of {library}" for library in WEIGHED]
     lines = [header, ["---"] * 3 + ["---:"] * (len(header) - 3), *map(line, data["results"])]
-    machine = f"{data['machine']}. {data['versions']}. Other programs kept {data['load']:.1f} processors busy."
+    machine = (
+        f"{data['machine']}. {data['versions']}. The machine's load in the five minutes before was {data['load']:.1f}."
+    )
     return machine + "\n\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

@@ -106,11 +106,12 @@ def test_as_many_threads_are_asked_as_the_rows_are_worth(
 @pytest.mark.parametrize("workers", [2, 3, 16])
 @pytest.mark.parametrize("rows", [2, 31, 1000])
 def test_parts_become_smaller_down_to_a_share_of_a_threads(rows: int, workers: int) -> None:
-    sizes = [stop - start for start, stop in kernels._parts(rows, workers)]
-    assert sum(sizes) == rows
+    parts = kernels._parts(rows, workers)
+    assert [row for start, stop in parts for row in range(start, stop)] == [*range(rows)]
+    sizes = [stop - start for start, stop in parts]
     assert sizes == sorted(sizes, reverse=True)
-    assert sizes[0] == max(1, rows // (2 * workers))
-    assert all(size == -(-rows // (kernels.PARTS * workers)) for size in sizes[-3:-1])
+    assert sizes[0] <= max(1, rows / workers / 2)  # nobody waits for more than half of a share
+    assert len(sizes) < 2 * kernels.PARTS * workers
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -34,8 +34,13 @@ from tests.twins import (
 )
 
 pytestmark = [
-    pytest.mark.skipif(kernels.why_off() is not None, reason="the kernels are off"),
-    pytest.mark.skipif(torch.__version__ < _operators.OLDEST_TORCH, reason="the compiler is too old"),
+    pytest.mark.skipif(
+        kernels.why_off() is not None, reason=f"without kernels the compiler sees the composite: {kernels.why_off()}"
+    ),
+    pytest.mark.skipif(
+        torch.__version__ < _operators.OLDEST_TORCH,
+        reason="an older compiler sees the composite: it can't say that it exports or maps",
+    ),
     # The compiler loads what PyTorch itself still writes in a deprecated way.
     pytest.mark.filterwarnings("ignore:`torch.jit.script.*` is deprecated:DeprecationWarning"),
 ]

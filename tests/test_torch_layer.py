@@ -312,8 +312,6 @@ class TestSoftcapAndZLoss:
 
 
 def test_kernels_make_loss_and_gradient_of_each_block_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    if kernels.why_off() is not None:
-        pytest.skip("the kernels are off")
     calls, cross_entropy = [], kernels.cross_entropy
 
     def counted(logits: Any, *arguments: Any) -> Any:
@@ -323,4 +321,4 @@ def test_kernels_make_loss_and_gradient_of_each_block_in_one_pass(monkeypatch: p
     monkeypatch.setattr(kernels, "cross_entropy", counted)
     monkeypatch.setattr(linear, "BLOCK", 4 * SEVERAL)
     lt.linear_cross_entropy(*draw()[:2], labels(9, classes=SEVERAL)).backward()
-    assert calls == [(4, SEVERAL), (4, SEVERAL), (1, SEVERAL)]
+    assert calls == ([] if kernels.why_off() else [(4, SEVERAL), (4, SEVERAL), (1, SEVERAL)])

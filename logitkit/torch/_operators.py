@@ -25,7 +25,6 @@ WORTH_AN_OPERATOR = 1 << 10
 # From here on the compiler can say that it exports, differentiates or maps, and that a length isn't known.
 OLDEST_TORCH = "2.13"
 
-
 # Returns the value and, if told that they're wanted, the slopes: what a cotangent is to be multiplied by.
 SlopesKernel = Callable[[Tensor, bool], tuple[Tensor, Floats]]
 

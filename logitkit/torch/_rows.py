@@ -64,7 +64,7 @@ def surprisal_of_class(logits: Tensor, labels: Tensor, dim: int) -> Tensor:
 
 def logsumexp(logits: Tensor, dim: int) -> Tensor:
     """Return the logarithm of the sum of exponentials, of no class -inf."""
-    if not logits.shape[dim]:
+    if not logits.size(dim):
         return logits.logsumexp(dim)
     rows = Rows(logits * 1, dim)  # as in surprisals
     return (rows.pivot + torch.log1p(rows.rest)).squeeze(dim)
