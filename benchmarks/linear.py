@@ -124,7 +124,8 @@ def main() -> None:
     header = ["dtype", "rows x classes x features", "threads", TWIN, *(f"time / {peer}" for peer in PEERS)]
     header += [f"memory of {name}" for name in (TWIN, *PEERS[1:])]
     table = [header, ["---"] * 2 + ["---:"] * (len(header) - 2), *map(line, results)]
-    text = f"{about['machine']}. {about['versions']}. The machine's load in the five minutes before was {about['load']:.1f}.\n\n"
+    load = f"The machine's load in the five minutes before was {about['load']:.1f}."
+    text = f"{about['machine']}. {about['versions']}. {load}\n\n"
     text += "\n".join(f"| {' | '.join(cells)} |" for cells in table)
     readme = HERE / "README.md"
     before, _, rest = readme.read_text().partition("<!-- layers -->\n")

@@ -38,7 +38,7 @@ class Rows:
         self.sum = rest + own
         self.pivot = torch.where(self.confident, largest, constant)
 
-    def surprisal(self, logits: Tensor, error: Tensor, is_top: Tensor | bool) -> Tensor:
+    def surprisal(self, logits: Tensor, error: Tensor, is_top: Tensor) -> Tensor:
         """Return minus the log-probability of classes: given their logits, the errors, and whether they are top."""
         difference = torch.where(is_top & self.confident, 0, logits - self.pivot)
         return (torch.log1p(self.rest) - difference) - error
@@ -85,7 +85,7 @@ def log_odds(logits: Tensor, dim: int) -> Tensor:
     masked = second == -torch.inf
     rivals = Rows(torch.where(masked, 0, without(logits, top, dim)), dim)
     difference, error = difference_with_error(largest, second)
-    of_top = torch.where(masked, difference, -rivals.surprisal(largest, error, is_top=False))
+    of_top = torch.where(masked, difference, -rivals.surprisal(largest, error, torch.zeros_like(masked)))
     return torch.where(is_top, of_top, of_others)
 
 
