@@ -217,7 +217,7 @@ class TestEveryTransform:
     @pytest.mark.filterwarnings("ignore:.*torch.jit", "ignore::torch.jit.TracerWarning")
     def test_traced_module_can_be_saved(self, name: str, tmp_path: Path) -> None:
         if name == "smoothed":
-            pytest.skip("PyTorch's deprecated tracer makes float32 of the share of a class; the page of edge cases says so")
+            pytest.skip("the deprecated tracer makes float32 of a class's share; the page of edge cases says so")
 
         class Module(torch.nn.Module):
             def forward(self, z: Tensor) -> Tensor:
