@@ -15,11 +15,19 @@ from torch.distributed.device_mesh import init_device_mesh
 
 import logitkit.torch as lt
 from tests.processes import Failure, failure_of
+from tests.twins import ELEMENTWISE, class_pairs, linear_pairs
 
 try:
     from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 except ImportError:  # before PyTorch 2.5 it is not public
     DTensor = None
+
+# The twins that PyTorch spreads by itself.
+SPREAD = {
+    **{f"{name}, {reduction}": pair for reduction in ("mean", "none") for name, pair in class_pairs(reduction).items()},
+    **linear_pairs(),
+    **ELEMENTWISE,
+}
 
 
 def columns_of(logits: Tensor, cuts: list[int], place: int) -> Tensor:
@@ -75,6 +83,28 @@ def sharded(logits: Tensor, target: Tensor, weight: Tensor, reduction: str) -> t
     assert loss.placements == (Replicate(),)
     assert z.grad.placements == (Shard(logits.dim() - 1),)
     return loss.to_local().detach(), z.grad.full_tensor()
+
+
+def spread_in_every_way() -> list[tuple[str, str, Tensor, Tensor]]:
+    """Value and gradient of each twin, of a first tensor spread by row, by column and not at all."""
+    mesh, results = init_device_mesh("cpu", (dist.get_world_size(),)), []
+
+    def spread(tensor: Tensor, placement: Any) -> Tensor:
+        return distribute_tensor(tensor.detach(), mesh, [placement]).requires_grad_(tensor.requires_grad)
+
+    for placement in (Shard(0), Shard(1), Replicate()):
+        for name, pair in SPREAD.items():
+            first, *others = pair.tensors
+            options = {
+                key: spread(value, Replicate()) if isinstance(value, Tensor) else value
+                for key, value in pair.options.items()
+            }
+            alike = [placement if other.shape == first.shape else Replicate() for other in others]
+            x = spread(first, placement if placement.is_replicate() or placement.dim < first.dim() else Replicate())
+            value = pair.ours(x, *map(spread, others, alike), **options)
+            value.backward(torch.ones_like(value))
+            results.append((name, str(placement), value.full_tensor().detach(), x.grad.full_tensor()))
+    return results
 
 
 def sharded_over_one_of_two(logits: Tensor, target: Tensor) -> Tensor:

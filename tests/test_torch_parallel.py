@@ -219,6 +219,21 @@ class TestAgreesWithOneProcess:
             torch.testing.assert_close(grads, whole.grad, rtol=1e-13, atol=0)
 
     @needs_dtensor
+    def test_the_other_twins_take_dtensors_too(self, groups: Callable[[int], Processes]) -> None:
+        """The original has whole tensors: PyTorch 2.13 averages the means of shards, whatever each weighs."""
+        for answers in groups(2).run(jobs.spread_in_every_way):
+            assert not isinstance(answers, Failure), answers.trace
+            assert len(answers) == 3 * len(jobs.SPREAD)
+            for name, placement, value, slopes in answers:
+                pair = jobs.SPREAD[name]
+                first, *others = (t.detach().clone() for t in pair.tensors)
+                expected = pair.theirs(first.requires_grad_(), *others, **pair.options)
+                expected.backward(torch.ones_like(expected))
+                told = f"{name}, {placement}: {{}}".format
+                torch.testing.assert_close(value, expected.detach(), rtol=1e-12, atol=1e-14, msg=told)
+                torch.testing.assert_close(slopes, first.grad, rtol=1e-12, atol=1e-14, msg=told)
+
+    @needs_dtensor
     def test_a_dtensor_may_be_replicated_over_the_rest_of_its_mesh(self, four: Processes) -> None:
         z, target = logits(6, 5).detach(), labels(6, classes=5)
         for loss in four.run(jobs.sharded_over_one_of_two, z, target):

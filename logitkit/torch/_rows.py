@@ -50,7 +50,7 @@ def surprisals(logits: Tensor, dim: int) -> Tensor:
         return -logits
     logits = logits * 1  # gather keeps its operand, which the caller may overwrite before the backward pass
     rows = Rows(logits, dim)
-    return rows.surprisal(logits, rows.error, places(logits, dim) == rows.top)
+    return rows.surprisal(logits, rows.error, is_at(rows.top, logits, dim))
 
 
 def surprisal_of_class(logits: Tensor, labels: Tensor, dim: int) -> Tensor:
@@ -58,7 +58,7 @@ def surprisal_of_class(logits: Tensor, labels: Tensor, dim: int) -> Tensor:
     if not logits.size(dim):
         return logits.sum(dim)
     rows, place = Rows(logits, dim), labels.unsqueeze(dim)
-    own, error = pick(logits, place, dim), rows.error.gather(dim, place)
+    own, error = pick(logits, place, dim), pick(rows.error, place, dim)
     return rows.surprisal(own, error, place == rows.top).squeeze(dim)
 
 
@@ -76,9 +76,9 @@ def log_odds(logits: Tensor, dim: int) -> Tensor:
         return -logits
     logits = logits * 1  # as in surprisals
     rows = Rows(logits, dim)
-    top, is_top = rows.top, places(logits, dim) == rows.top
+    top, is_top = rows.top, is_at(rows.top, logits, dim)
     # Any class but the largest has the largest among its rivals: taking its own term from their sum cancels nothing.
-    of_others = (logits - logits.gather(dim, top).detach() - torch.log(rows.sum - rows.exps)) + rows.error
+    of_others = (logits - pick(logits, top, dim).detach() - torch.log(rows.sum - rows.exps)) + rows.error
     # The largest against its rivals; if they are all masked, against the first of them.
     two = logits.topk(2, dim=dim).indices
     largest, second = logits.gather(dim, two).split(1, dim)
@@ -91,22 +91,27 @@ def log_odds(logits: Tensor, dim: int) -> Tensor:
 
 def pick(values: Tensor, place: Tensor, dim: int) -> Tensor:
     """Return the value at one place of each row."""
-    if torch.compiler.is_compiling():  # the derivative of gather, a scatter, would be a pass of its own
-        return torch.where(places(values, dim) == place, values, 0).sum(dim, keepdim=True)
+    # Compiled, the derivative of gather, a scatter, would be a pass of its own. And what's gathered from rows that are
+    # spread over processes can't be calculated with.
+    if torch.compiler.is_compiling() or hasattr(values, "placements"):
+        return torch.where(is_at(place, values, dim), values, 0).sum(dim, keepdim=True)
     return values.gather(dim, place)
 
 
 def without(values: Tensor, place: Tensor, dim: int) -> Tensor:
     """Return rows of which one value each is masked."""
     if torch.compiler.is_compiling():
-        return torch.where(places(values, dim) == place, -torch.inf, values)
+        return torch.where(is_at(place, values, dim), -torch.inf, values)
     return values.scatter(dim, place, -torch.inf)
 
 
-def places(logits: Tensor, dim: int) -> Tensor:
-    """Return the class of each logit, in a shape that broadcasts."""
-    after = logits.dim() - 1 - dim % logits.dim()
-    return torch.arange(logits.shape[dim], device=logits.device).reshape(-1, *after * [1])
+def is_at(place: Tensor, values: Tensor, dim: int) -> Tensor:
+    """Return where the one place of each row is."""
+    if torch.compiler.is_compiling():  # which fuses this into what it's used for
+        after = values.dim() - 1 - dim % values.dim()
+        return torch.arange(values.shape[dim], device=values.device).reshape(-1, *after * [1]) == place
+    # A subclass of tensors makes its own of this; it would have to be told what a range of classes is a part of.
+    return torch.zeros_like(values, dtype=torch.bool).scatter(dim, place, True)
 
 
 def difference_with_error(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

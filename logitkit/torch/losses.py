@@ -36,7 +36,7 @@ from logitkit.torch._inputs import (
     widened,
 )
 from logitkit.torch._operators import Operator, Ways
-from logitkit.torch._rows import surprisal_of_class, surprisals, total
+from logitkit.torch._rows import pick, surprisal_of_class, surprisals, total
 
 
 @overridable
@@ -356,7 +356,7 @@ class ClassTarget:
         if not self.smoothing:
             return zero_safe_product(own_weight, surprisal_of_class(z, labels, -1), xp).where(kept, 0)
         losses = surprisals(z, -1)
-        own = losses.gather(-1, labels.unsqueeze(-1)).squeeze(-1)
+        own = pick(losses, labels.unsqueeze(-1), -1).squeeze(-1)
         if weight is not None:
             losses = zero_safe_product(weight.to(z.dtype), losses, xp)
         spread = total(self.smoothing / self.classes * losses, -1).squeeze(-1)  # the sum itself may be no number
