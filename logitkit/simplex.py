@@ -21,6 +21,7 @@ from logitkit import kernels
 from logitkit._arrays import Float64s, Floats, as_floats, by_row, require, require_axis
 from logitkit._scales import as_rows, defined, tolerance_of_sum
 from logitkit.formulas import double_double
+from logitkit.formulas.sums import row_sum
 
 # Down to here the sum of a row, of up to 2^60 terms, does not feel that those below 2^-1022 have fewer digits.
 _SUBNORMAL_SUM = 2.0**-960
@@ -383,15 +384,8 @@ def _difference_from(pivot: Float64s, z: Float64s, cancellation_limit: float) ->
 
 
 def _row_sum(values: Float64s, corrections: Float64s | float = 0.0) -> Float64s:
-    """Sums of non-negative rows and their small corrections, as if added exactly and rounded at the end; a column.
-
-    All leading parts lie on one grid, coarse enough for their sum to be exact, and the remainders are small: step 1
-    of AccSum in Rump, Ogita and Oishi, *Accurate floating-point summation part I*, doi:10.1137/050645671.
-    """
-    _, exponent = np.frexp(values.max(axis=-1, keepdims=True, initial=0))
-    grid = np.ldexp(1.0, exponent + values.shape[-1].bit_length())
-    leading = (values + grid) - grid
-    return leading.sum(axis=-1, keepdims=True) + ((values - leading) + corrections).sum(axis=-1, keepdims=True)
+    result: Float64s = row_sum(values, values.max(axis=-1, keepdims=True, initial=0), np, corrections)
+    return result
 
 
 def others(values: Float64s) -> Float64s:

@@ -6,10 +6,13 @@ import torch
 from torch import Tensor
 from torch import abs as abs
 from torch import exp as exp
+from torch import frexp as frexp
 from torch import inf as inf
 from torch import isinf as isinf
+from torch import ldexp as ldexp
 from torch import log as log
 from torch import log1p as log1p
+from torch import ones_like as ones_like
 from torch import tanh as tanh
 from torch import where as where
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.autograd import Function
 
 from logitkit.formulas.binary import zero_safe_product
+from logitkit.formulas.sums import row_sum
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import places_of_blocks, rows_in_block
 from logitkit.torch._inputs import (
@@ -152,8 +153,11 @@ class _LossesOfShards(Function):
         of_rivals = []
         for block in _blocks_of(columns):
             exps = _exps(columns[block], pivot[block], kept[block])
-            # The additions of many classes and a thousand processes would show in float32.
-            of_rivals.append(_put(exps, own[block], 0.0).sum(1, keepdim=True, dtype=torch.float64))
+            exps = _put(exps, own[block], 0.0)
+            if exps.dtype == torch.float64:
+                of_rivals.append(row_sum(exps, exps.amax(1, keepdim=True), xp))
+            else:  # the additions of many classes and a thousand processes would show in float32
+                of_rivals.append(exps.sum(1, keepdim=True, dtype=torch.float64))
         logit = columns.gather(1, own.clamp(min=0)).where(own >= 0, 0).double()
         rest, logit = peers.all_reduce(torch.stack([torch.cat(of_rivals), logit]), "SUM")
         losses, whole = _loss_of_sums(pivot.double(), rest, logit)
