@@ -6,8 +6,9 @@ more than 70 digits, so the formulas can be those of a textbook and share no ide
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Any
 
@@ -124,20 +125,37 @@ def generalized_kl_divergence(t: list[Any], p: list[Any]) -> Any:
     return kl_divergence(t, p) - mp.fsum(t) + mp.fsum(p)
 
 
+class Numbers(list[Any]):
+    """Exact results, each taken apart once for all that is compared with them."""
+
+    @cached_property
+    def parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest float64, and the nearest to what's left: together good to 2^-106 of the number."""
+        nearest = [float(true) for true in self]
+        left = [float(true - high) if math.isfinite(high) else 0.0 for true, high in zip(self, nearest, strict=True)]
+        return np.array(nearest), np.array(left)
+
+
+# Below this what's left of a number has no digits of its own in float64.
+SMALL = 2.0**-960
+
+
 def ulps(got: Any, expected: Sequence[Any], floors: Sequence[float] | None = None) -> np.ndarray:
     """Distance from the exact results, in units of the last place of the exact result rounded to the dtype.
 
     A floor makes the unit of its result at least that large.
     """
     values = np.atleast_1d(got).ravel()
-    dtype = values.dtype.type
-    distances = []
-    for value, true, floor in zip(values, expected, floors or [0.0] * len(expected), strict=True):
-        with np.errstate(over="ignore", under="ignore"):
-            rounded = dtype(float(true))
-        if not np.isfinite(rounded) or not np.isfinite(value):
-            distances.append(0.0 if value == rounded else np.inf)
-        else:
-            unit = mp.mpf(max(float(np.spacing(np.abs(rounded))), floor))
-            distances.append(float(abs(mp.mpf(float(value)) - true) / unit))
-    return np.array(distances)
+    numbers = expected if isinstance(expected, Numbers) else Numbers(expected)
+    high, low = numbers.parts
+    if not values.shape == high.shape == np.shape(high if floors is None else floors):
+        raise ValueError(f"{values.size} results, but {high.size} exact ones")
+    with np.errstate(all="ignore"):
+        rounded = high.astype(values.dtype)
+        units = np.maximum(np.spacing(np.abs(rounded)).astype(np.float64), 0.0 if floors is None else floors)
+        # The first difference is exact where it matters, which is where both numbers are close.
+        distances = np.abs((values.astype(np.float64) - high) - low) / units
+    finite = np.isfinite(rounded) & np.isfinite(values)
+    for i in np.flatnonzero(finite & (np.abs(high) < SMALL)):
+        distances[i] = abs(mp.mpf(float(values[i])) - numbers[i]) / mp.mpf(float(units[i]))
+    return np.where(finite, distances, np.where(values == rounded, 0.0, np.inf))

@@ -42,8 +42,8 @@ class Promise:
 
 
 @cache  # for every library, both backends, and the twin: exact answers take far longer than the functions themselves
-def _cases(arguments: Draws, exact: Exact, dtype: type) -> list[tuple[Arguments, list[Any]]]:
-    return [(a, exact(*map(oracle.exact, a))) for a in arguments(dtype)]
+def _cases(arguments: Draws, exact: Exact, dtype: type) -> list[tuple[Arguments, oracle.Numbers]]:
+    return [(a, oracle.Numbers(exact(*map(oracle.exact, a)))) for a in arguments(dtype)]
 
 
 @cache  # so that the exact answers of two promises are one
