@@ -98,6 +98,7 @@ def require_axis(array: npt.NDArray[Any], name: str, axis: int) -> int:
     return axis % array.ndim
 
 
+@np.errstate(all="ignore")
 def by_element(
     formula: Callable[..., tuple[Float64s, ...]], arrays: Sequence[Floats], dtypes: Sequence[npt.DTypeLike]
 ) -> tuple[Any, ...]:
@@ -107,22 +108,20 @@ def by_element(
     operands: Any = [*map(np.atleast_1d, arrays), *[None] * outputs]
     # Contiguous blocks, because NumPy's loops for strided ones may round the last bit differently.
     op_flags: Any = [["readonly", "contig"]] * inputs + [["writeonly", "allocate"]] * outputs
-    with (
-        np.errstate(all="ignore"),
-        np.nditer(
-            operands,
-            flags=["external_loop", "buffered", "zerosize_ok"],
-            op_flags=op_flags,
-            op_dtypes=[np.float64] * inputs + list(dtypes),
-            buffersize=BLOCK,
-        ) as blocks,
-    ):
+    with np.nditer(
+        operands,
+        flags=["external_loop", "buffered", "zerosize_ok"],
+        op_flags=op_flags,
+        op_dtypes=[np.float64] * inputs + list(dtypes),
+        buffersize=BLOCK,
+    ) as blocks:
         for block in blocks:
             for result, value in zip(block[inputs:], formula(*block[:inputs]), strict=True):
                 result[...] = value
         return tuple(result.reshape(shape)[()] for result in blocks.operands[inputs:])
 
 
+@np.errstate(all="ignore")
 def by_row(
     formula: Callable[..., tuple[Float64s, ...]],
     arrays: Sequence[npt.NDArray[Any]],
@@ -147,29 +146,27 @@ def by_row(
             return array.ravel()
         return (array if last else np.moveaxis(array, axis, -1)).reshape(rows, classes)
 
-    tables = [table(a) for a in arrays]
     order: Literal["F", "C"] = "F" if classes <= FEW_CLASSES else "C"
     results: list[npt.NDArray[Any]] = []
     step = max(1, BLOCK // max(1, classes))
     places: Any = None
     if kernel is not None:
-        *results, left = kernel(*tables)
+        *results, left = kernel(*map(table, arrays))
         places = np.flatnonzero(left)
     if places is None or places.size:
-        tables = [table(a) for a in check(*arrays)]
+        arrays = check(*arrays)
+    tables = [table(a) for a in arrays]
     count = rows if places is None else places.size
-    with np.errstate(all="ignore"):
-        for start in range(0, max(results == [], count), step):
-            block: Any = slice(start, min(start + step, count))
-            block = block if places is None else places[block]
-            inputs = [
-                t[block].astype(np.float64, order=order, copy=False) if t.dtype.kind == "f" else t[block]
-                for t in tables
-            ]
-            for place, value in enumerate(formula(*inputs)):
-                if place == len(results):
-                    results.append(np.empty((rows, *value.shape[1:]), np.float64 if value.ndim == 1 else dtype))
-                results[place][block] = value
+    for start in range(0, max(results == [], count), step):
+        block: Any = slice(start, min(start + step, count))
+        block = block if places is None else places[block]
+        inputs = [
+            t[block].astype(np.float64, order=order, copy=False) if t.dtype.kind == "f" else t[block] for t in tables
+        ]
+        for place, value in enumerate(formula(*inputs)):
+            if place == len(results):
+                results.append(np.empty((rows, *value.shape[1:]), np.float64 if value.ndim == 1 else dtype))
+            results[place][block] = value
 
     def like_the_input(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if table.ndim == 1:
@@ -177,5 +174,4 @@ def by_row(
         full = table.astype(dtype, copy=False).reshape(*row_shape, classes)
         return full if last else np.moveaxis(full, -1, axis)
 
-    with np.errstate(all="ignore"):
-        return tuple(map(like_the_input, results))
+    return tuple(map(like_the_input, results))

@@ -64,13 +64,13 @@ def class_targets(
         # A mean does not see the scale of its weights; near one, no product with them underflows.
         class_weight = np.ldexp(class_weight, -np.frexp(class_weight.max(initial=0))[1])
     labels, kept = _indices_or_distribution(as_array(target, "target"), prediction, axis, ignore_index)
-    if weight is None:
-        shares = kept.astype(np.float64)
-    else:
+    total = float(np.count_nonzero(kept))
+    if weight is not None:
         indices = labels.ndim < prediction.ndim
         own = class_weight[labels] if indices else np.moveaxis(labels, axis, -1) @ class_weight
         shares = kept * ((1 - smoothing) * own + smoothing * class_weight.sum() / max(1, classes))
-    return Targets(labels, kept, class_weight, smoothing, divisor_for(shares.sum(), reduction))
+        total = shares.sum()
+    return Targets(labels, kept, class_weight, smoothing, divisor_for(total, reduction))
 
 
 def _indices_or_distribution(
@@ -160,7 +160,9 @@ def _class_weights(weight: npt.ArrayLike, classes: int) -> Float64s:
 
 
 def _factor(weight: npt.ArrayLike | None, name: str, shape: tuple[int, ...]) -> Float64s:
-    weights = _weights(1.0 if weight is None else weight, name)
+    if weight is None:
+        return np.ones(())
+    weights = _weights(weight, name)
     try:
         fits = np.broadcast_shapes(weights.shape, shape) == shape
     except ValueError:
@@ -182,7 +184,7 @@ def _weights(weight: npt.ArrayLike, name: str) -> Float64s:
 def share(value: float, name: str) -> float:
     """Return `value`, one number in [0, 1]."""
     number = scalar(value, name)
-    require((number >= 0) & (number <= 1), number, name, "lie in [0, 1]", "it is a share of the whole")
+    require(np.asarray(0 <= float(number) <= 1), number, name, "lie in [0, 1]", "it is a share of the whole")
     return float(number)
 
 
@@ -213,7 +215,7 @@ def require_layer_options(softcap: float | None, z_loss: float) -> None:
         raise ValueError(f"z_loss must be a number from 0 on, but is {z_loss}; it is the price of logsumexp squared")
 
 
+@np.errstate(all="ignore")
 def reduce(losses: Float64s, divisor: float, reduction: Reduction, dtype: npt.DTypeLike) -> Any:
     """Return the losses, their sum or their mean, rounded once to `dtype`."""
-    with np.errstate(all="ignore"):
-        return (losses if reduction == "none" else losses.sum() / divisor).astype(dtype)[()]
+    return (losses if reduction == "none" else losses.sum() / divisor).astype(dtype)[()]

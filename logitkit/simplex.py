@@ -310,10 +310,10 @@ def logits_from_probs(p: npt.ArrayLike, axis: int = -1) -> Any:
     return result
 
 
+@np.errstate(all="ignore")
 def round_to(values: Float64s, like: Floats) -> npt.NDArray[Any]:
     """Round float64 results to the dtype of the input, where overflow to inf is the rounded value."""
-    with np.errstate(all="ignore"):
-        return values.astype(like.dtype, copy=False)
+    return values.astype(like.dtype, copy=False)
 
 
 class Shifted(NamedTuple):
@@ -345,7 +345,7 @@ class Shifted(NamedTuple):
 def shift(z: Float64s, cancellation_limit: float) -> Shifted:
     """Return the decomposition of a block of rows; below a limit of one float64's roundings do not show."""
     largest = z.max(axis=-1, keepdims=True, initial=-np.inf)
-    difference, error = _difference_from(np.where(np.isinf(largest), 0, largest), z, cancellation_limit)
+    difference, error = _difference_from(largest, z, cancellation_limit)
     exps, equal = np.exp(difference), difference == 0
     # Leaving out all that equal the maximum and adding their number less one needs no index, so no argmax.
     rest, ties = np.where(equal, 0, exps), equal.sum(axis=-1, keepdims=True) - 1
@@ -369,12 +369,13 @@ def _sum_of_subnormals(difference: Float64s, error: Float64s) -> Float64s:
 
 def shift_by(largest: Float64s, rest: Float64s, z: Float64s, cancellation_limit: float) -> Shifted:
     """Return the decomposition for some classes z of rows whose largest logit and rest, as columns, are known."""
-    difference, error = _difference_from(np.where(np.isinf(largest), 0, largest), z, cancellation_limit)
+    difference, error = _difference_from(largest, z, cancellation_limit)
     exps = np.exp(difference)
     return Shifted(largest, difference, error, exps + exps * error, rest)
 
 
-def _difference_from(pivot: Float64s, z: Float64s, cancellation_limit: float) -> double_double.Extended:
+def _difference_from(largest: Float64s, z: Float64s, cancellation_limit: float) -> double_double.Extended:
+    pivot = np.where(np.isinf(largest), 0, largest)
     if cancellation_limit < 1:
         return z - pivot, np.zeros_like(z)
     # At a large offset the rounding of z - m changes exp(z - m) by hundreds of units in the last place.
@@ -400,7 +401,6 @@ def others(values: Float64s) -> Float64s:
 
 def shifted_logsumexp(z: Float64s, cancellation_limit: float, origin: Float64s | float = 0.0) -> Float64s:
     """log(sum(exp(z - origin))) of each row, with twice the digits where it nearly vanishes."""
-    origin = np.broadcast_to(np.asarray(origin, dtype=np.float64), z.shape[:-1])
     row = shift(z, cancellation_limit)
     largest = row.largest[..., 0]
     offset, offset_error = double_double.two_sum(largest, -origin)
@@ -410,7 +410,7 @@ def shifted_logsumexp(z: Float64s, cancellation_limit: float, origin: Float64s |
     result += np.where(np.isfinite(result), error + partial_error + offset_error, 0)
     cancelled = np.abs(result) < cancellation_limit * (coarse + fine)
     if cancelled.any():
-        result[cancelled] = _shifted_logsumexp_extended(z[cancelled], origin[cancelled])
+        result[cancelled] = _shifted_logsumexp_extended(z[cancelled], np.broadcast_to(origin, result.shape)[cancelled])
     return np.where(largest == np.inf, np.inf, result)
 
 
@@ -419,7 +419,7 @@ def _log1p_in_two(x: Float64s) -> tuple[Float64s, Float64s]:
 
     Rounded to one float64, the log of a large sum would be wrong by more than a small result can bear.
     """
-    total, low = double_double.two_sum(x, np.ones_like(x))
+    total, low = double_double.two_sum(x, 1.0)
     fraction, exponent = np.frexp(total)
     double = fraction < np.sqrt(0.5)
     fraction, exponent = np.where(double, 2 * fraction, fraction), exponent - double
@@ -463,8 +463,12 @@ def _each_row(formula: Any, logits: Floats, axis: int, kernel: Kernel | None) ->
 def softmax64(z: Float64s, cancellation_limit: float) -> Float64s:
     """Return the softmax of a block of rows."""
     # Dividing keeps the digits of exps; exp(z - logsumexp) would multiply the error of the exponent by its size.
-    _, _, _, exps, rest = shift(z, cancellation_limit)
-    return exps / (1 + rest)
+    difference, error = _difference_from(z.max(axis=-1, keepdims=True, initial=-np.inf), z, cancellation_limit)
+    exps = np.exp(difference)
+    if cancellation_limit < 1:
+        return exps / exps.sum(axis=-1, keepdims=True)
+    correction = exps * error
+    return (exps + correction) / _row_sum(exps, correction)
 
 
 def log_softmax64(z: Float64s, cancellation_limit: float) -> Float64s:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import linecache
 import pickle
 from collections.abc import Callable
 
@@ -144,6 +145,38 @@ def test_contradiction_in_the_values_is_found_in_the_first_batch(name: str) -> N
     refusals = contextlib.suppress(RuntimeError, IndexError)  # of PyTorch itself, after the warning
     with pytest.warns(ScaleWarning, match=evidence), torch.no_grad(), refusals:
         guard(copy.deepcopy(criterion), action="warn")(outputs, target)
+
+
+class UnknownLoss(nn.Module):
+    def forward(self, outputs: Tensor, target: Tensor) -> Tensor:
+        return (F.softplus(outputs) - target * outputs).mean()
+
+
+def in_a_step(outputs: Tensor, target: Tensor) -> Tensor:
+    with guard(action="warn"):
+        return F.cross_entropy(outputs, target)  # named
+
+
+CALLS = {
+    "module": (guard(nn.CrossEntropyLoss(), action="warn"), Y),
+    "function": (guard(F.cross_entropy, action="warn"), Y),
+    "options bound": (guard(functools.partial(F.cross_entropy, label_smoothing=0.1), action="warn"), Y),
+    "loss inside a function": (guard(lambda z, y: F.cross_entropy(z, y), action="warn"), Y),  # named
+    "step": (in_a_step, Y),
+    "module of one's own": (guard(UnknownLoss(), action="warn"), YES),
+    "function of one's own": (guard(UnknownLoss().forward, action="warn"), YES),
+    "compiled": (torch.compile(guard(nn.CrossEntropyLoss(), action="warn"), backend="aot_eager"), Y),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_warning_names_the_line_of_the_user(name: str) -> None:
+    call, target = CALLS[name]
+    with pytest.warns(ScaleWarning) as warned:
+        call(X.softmax(1)[:, : 1 if target is YES else None], target)  # named
+    (own,) = warned
+    assert own.filename == __file__
+    assert linecache.getline(own.filename, own.lineno).endswith("# named\n")
 
 
 def test_log_softmax_too_many_is_noted_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -19,7 +19,7 @@ Float64s = npt.NDArray[np.float64]
 Extended = tuple[Float64s, Float64s]
 
 
-def two_sum(a: Float64s, b: Float64s) -> Extended:
+def two_sum(a: Float64s, b: Float64s | float) -> Extended:
     """Return the rounded sum and its rounding error, exactly: a + b == total + error (finite values)."""
     total = a + b
     b_used = total - a

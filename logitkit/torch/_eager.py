@@ -65,8 +65,8 @@ def by_composite(composite: Composite, x: Tensor, cotangent: Tensor) -> Tensor:
 
 def is_dense(cotangent: Tensor) -> bool:
     """Whether these are numbers in memory; a batch of cotangents has another key of dispatch."""
-    keys, dense = torch._C._dispatch_keys(cotangent), (torch._C.DispatchKey.CPU, torch._C.DispatchKey.CUDA)
-    return is_plain(cotangent) and any(map(keys.has, dense))
+    key, keys = torch._C.DispatchKey, torch._C._dispatch_keys(cotangent)
+    return (keys.has(key.CPU) or keys.has(key.CUDA)) and is_plain(cotangent)
 
 
 def times(slopes: Floats, like: Tensor) -> Pullback:

@@ -60,7 +60,12 @@ def values_are_readable(values: Tensor) -> bool:
 
 def widened(values: Tensor) -> Tensor:
     """Return the values in the precision that they are computed in, which is at least float32."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+    return values.float() if is_narrow(values) else values
+
+
+def is_narrow(values: Tensor) -> bool:
+    """Whether the values have too few digits to be computed with."""
+    return values.dtype in (torch.float16, torch.bfloat16)
 
 
 def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
@@ -74,7 +79,7 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: 
 
 def autocast_to_float32(logits: Tensor) -> Tensor:
     """Return the logits, in float32 where an autocast region would have PyTorch's own loss take it."""
-    return widened(logits) if mixes_precision(logits.device.type) else logits
+    return widened(logits) if is_narrow(logits) and mixes_precision(logits.device.type) else logits
 
 
 def mixes_precision(device: str) -> bool:

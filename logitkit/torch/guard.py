@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -88,7 +89,16 @@ class _Watch:
         """Raise or warn."""
         if self.action == "raise":
             raise ScaleError(message)
-        warnings.warn(message, ScaleWarning, stacklevel=4)
+        warnings.warn(message, ScaleWarning, stacklevel=_frames_to_the_user())
+
+
+def _frames_to_the_user() -> int:
+    """How many calls up from the caller's the first line is that is neither here nor PyTorch's."""
+    frames, frame = 1, sys._getframe(1)
+    # Code that PyTorch generates may lie in any file, but its module is one of PyTorch's, or has no name.
+    while frame.f_back and frame.f_globals.get("__name__", "torch").split(".")[0] in ("torch", "logitkit"):
+        frames, frame = frames + 1, frame.f_back
+    return frames
 
 
 def _path(criterion: Any) -> str:

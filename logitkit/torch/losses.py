@@ -110,12 +110,13 @@ def cross_entropy(
     """
     reduction = legacy_reduction(size_average, reduce, reduction)
     logits = autocast_to_float32(require_floats(input))
-    axis = 1 if logits.dim() > 1 else 0
-    distributions = require_scale(target, (*logits.shape[:axis], *logits.shape[axis + 1 :]), tuple(logits.shape))
+    shape = tuple(logits.shape)
+    axis = 1 if len(shape) > 1 else 0
+    distributions = require_scale(target, shape[:axis] + shape[axis + 1 :], shape)
     rows = logits
     if axis == 0:  # one row without a batch
         rows, target = rows[None], target[None]
-    elif logits.dim() > 2:
+    elif len(shape) > 2:
         rows, target = rows.movedim(1, -1), target.movedim(1, -1) if distributions else target
     losses = _CROSS_ENTROPY(
         rows, target, weight, require_integer(ignore_index, "ignore_index"), label_smoothing, reduction
@@ -401,8 +402,10 @@ class ClassTarget:
     def by_kernel(self, rows: Tensor, grad: bool, mean: bool) -> tuple[Float64s, Floats, float]:
         """Return the losses of ordinary rows, their derivatives over the divisor of their mean, and that divisor."""
         before = rows.dim() - 2  # the last dimension before the classes
-        operands = (t.flatten(0, before) if before else t for t in (rows, self.target))
-        logits, target = (widened(t).numpy() for t in operands)
+        classes = self.target
+        if before:
+            rows, classes = rows.flatten(0, before), classes.flatten(0, before)
+        logits, target = widened(rows).numpy(), widened(classes).numpy()
         weights = None if self.weight is None else self.weight.numpy().astype(np.float64)
         if not mean:
             divisor = 1.0
