@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
+Axis = int | tuple[int, ...]
 Reduction = Literal["none", "sum", "mean"]
 
 # Elements in a block: enough that the cost of calling NumPy does not show, few enough that a formula's float64
@@ -90,8 +91,13 @@ def integer(value: Any, name: str) -> int:
         raise TypeError(f"{name} must be one integer, not {value!r}") from None
 
 
-def require_axis(array: npt.NDArray[Any], name: str, axis: int) -> int:
+def require_axis(array: npt.NDArray[Any], name: str, axis: Axis) -> Axis:
     """Return `axis` counted from the front."""
+    if isinstance(axis, tuple):
+        axes = tuple(integer(require_axis(array, name, each), "axis") for each in axis)
+        if not axes or len(set(axes)) < len(axes):
+            raise ValueError(f"axis must name dimensions of {name}, each of them once, but is {axis}")
+        return axes
     axis = integer(axis, "axis")
     if not -array.ndim <= axis < array.ndim:
         raise ValueError(f"axis {axis} is out of bounds for {name}, which has {array.ndim} dimensions")
@@ -125,26 +131,28 @@ def by_element(
 def by_row(
     formula: Callable[..., tuple[Float64s, ...]],
     arrays: Sequence[npt.NDArray[Any]],
-    axis: int,
+    axis: Axis,
     dtype: npt.DTypeLike,
     kernel: Callable[..., tuple[Any, ...]] | None = None,
     check: Callable[..., Sequence[Floats]] = lambda *arrays: arrays,
 ) -> tuple[npt.NDArray[Any], ...]:
-    """Apply a formula for rows of float64 along `axis`, block by block.
+    """Apply a formula for rows of float64 along `axis`, or along several at once, block by block.
 
     The first array is full; each other one has either its shape or one value a row. Each result of the formula
     is one value a row (stored as float64, since it may still be reduced) or a full array (rounded to `dtype`).
     A kernel takes all rows at once; it returns the same results and, last, which rows it leaves to the formula. If
     those are any, `check` raises where the arrays have no meaning, or returns what is to be computed with.
     """
-    shape = arrays[0].shape
-    row_shape, classes = shape[:axis] + shape[axis + 1 :], shape[axis]
-    rows, last = math.prod(row_shape), axis == len(shape) - 1
+    shape, axes = arrays[0].shape, axis if isinstance(axis, tuple) else (axis,)
+    last = tuple(range(len(shape) - len(axes), len(shape)))
+    row_shape = tuple(length for dimension, length in enumerate(shape) if dimension not in axes)
+    full_shape = row_shape + tuple(shape[dimension] for dimension in axes)
+    rows, classes = math.prod(row_shape), math.prod(full_shape[last[0] :])
 
     def table(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if array.ndim < len(shape):
             return array.ravel()
-        return (array if last else np.moveaxis(array, axis, -1)).reshape(rows, classes)
+        return (array if axes == last else np.moveaxis(array, axes, last)).reshape(rows, classes)
 
     order: Literal["F", "C"] = "F" if classes <= FEW_CLASSES else "C"
     results: list[npt.NDArray[Any]] = []
@@ -171,7 +179,7 @@ def by_row(
     def like_the_input(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
         if table.ndim == 1:
             return table.reshape(row_shape)
-        full = table.astype(dtype, copy=False).reshape(*row_shape, classes)
-        return full if last else np.moveaxis(full, -1, axis)
+        full = table.astype(dtype, copy=False).reshape(full_shape)
+        return full if axes == last else np.moveaxis(full, last, axes)
 
     return tuple(map(like_the_input, results))

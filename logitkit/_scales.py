@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from logitkit._arrays import Floats, as_floats, proportions, require, require_axis, require_within
+from logitkit._arrays import Axis, Floats, as_floats, proportions, require, require_axis, require_within
 
 _LOGITS_AS_LOG_PROBS = "did you pass logits? log_softmax turns them into log-probabilities"
 
 
-def as_rows(values: npt.ArrayLike, name: str, axis: int, scale: str = "logits") -> tuple[Floats, int]:
+def as_rows(values: npt.ArrayLike, name: str, axis: Axis, scale: str = "logits") -> tuple[Floats, Axis]:
     """Return numbers that exist on the scale, and `axis` from the front."""
     array = as_floats(values, name)
     axis = require_axis(array, name, axis)
@@ -27,7 +27,7 @@ def as_rows(values: npt.ArrayLike, name: str, axis: int, scale: str = "logits") 
     return array, axis
 
 
-def defined(rows: Floats, name: str, axis: int, scale: str = "logits") -> Floats:
+def defined(rows: Floats, name: str, axis: Axis, scale: str = "logits") -> Floats:
     """Return rows that stand for a distribution, if they do."""
     if scale == "logits":
         return _with_certain_classes(rows, name, axis)
@@ -42,7 +42,7 @@ def defined(rows: Floats, name: str, axis: int, scale: str = "logits") -> Floats
     return rows
 
 
-def _with_certain_classes(logits: Floats, name: str, axis: int) -> Floats:
+def _with_certain_classes(logits: Floats, name: str, axis: Axis) -> Floats:
     """Return logits whose softmax is defined; a certain class becomes 0 against -inf."""
     if np.isfinite(logits).all():
         return logits

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logitkit._arrays import (
+    Axis,
     Float64s,
     Floats,
     Reduction,
@@ -50,13 +51,14 @@ class Targets:
 def class_targets(
     target: npt.ArrayLike,
     prediction: Floats,
-    axis: int,
+    axis: Axis,
     weight: npt.ArrayLike | None,
     ignore_index: int | None,
     smoothing: float,
     reduction: Reduction,
 ) -> Targets:
     """Return checked targets of a class loss, as :func:`logitkit.cross_entropy` describes them."""
+    axis = integer(axis, "axis")
     classes = prediction.shape[axis]
     smoothing = share(smoothing, "label_smoothing")
     class_weight = np.ones(classes) if weight is None else _class_weights(weight, classes)
@@ -120,7 +122,7 @@ def one_scale(**given: npt.ArrayLike | None) -> tuple[str, npt.ArrayLike]:
     return next(iter(named.items()))
 
 
-def class_prediction(axis: int, **given: npt.ArrayLike | None) -> tuple[str, Floats, int]:
+def class_prediction(axis: Axis, **given: npt.ArrayLike | None) -> tuple[str, Floats, Axis]:
     """Return the one prediction that is given: its name, its values, and `axis` from the front."""
     name, values = one_scale(**given)
     return name, *as_rows(values, name, axis, name.removeprefix("target_"))

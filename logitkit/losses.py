@@ -19,7 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from logitkit import kernels
-from logitkit._arrays import Float64s, Floats, Reduction, as_floats, by_element, by_row, require, require_same_shape
+from logitkit._arrays import (
+    Axis,
+    Float64s,
+    Floats,
+    Reduction,
+    as_floats,
+    by_element,
+    by_row,
+    require,
+    require_same_shape,
+)
 from logitkit._scales import as_rows, defined, tolerance_of_sum
 from logitkit._targets import (
     Targets,
@@ -120,16 +130,16 @@ def cross_entropy(
     array([4.24835426e-18, 4.00000000e+01])
     """
     scale, values = one_scale(logits=logits, probs=probs, log_probs=log_probs)
-    prediction, axis = as_rows(values, scale, axis, scale)
-    targets = class_targets(target, prediction, axis, weight, ignore_index, label_smoothing, reduction)
+    prediction, along = as_rows(values, scale, axis, scale)
+    targets = class_targets(target, prediction, along, weight, ignore_index, label_smoothing, reduction)
     cancellation_limit = cancellation_limit_of(prediction.dtype)
 
     def formula(values: Float64s, *t: Any) -> tuple[Float64s]:
         surprisal = 0 - _log_probs(values, scale, cancellation_limit)
         return (_expectation(surprisal, values if scale == "logits" else None, targets, *t),)
 
-    arrays, kernel = [prediction, targets.labels, targets.kept], _kernel(targets, prediction, axis, scale, grad=False)
-    (losses,) = by_row(formula, arrays, axis, prediction.dtype, *kernel)
+    arrays, kernel = [prediction, targets.labels, targets.kept], _kernel(targets, prediction, along, scale, grad=False)
+    (losses,) = by_row(formula, arrays, along, prediction.dtype, *kernel)
     return reduce(losses, targets.divisor, reduction, prediction.dtype)
 
 
@@ -179,8 +189,8 @@ def cross_entropy_value_and_grad(
     >>> grad
     array([-4.24835426e-18,  4.24835426e-18])
     """
-    prediction, axis = as_rows(one_scale(logits=logits)[1], "logits", axis)
-    targets = class_targets(target, prediction, axis, weight, ignore_index, label_smoothing, reduction)
+    prediction, along = as_rows(one_scale(logits=logits)[1], "logits", axis)
+    targets = class_targets(target, prediction, along, weight, ignore_index, label_smoothing, reduction)
     cancellation_limit = cancellation_limit_of(prediction.dtype)
 
     def formula(z: Float64s, *t: Any) -> tuple[Float64s, Float64s]:
@@ -191,7 +201,7 @@ def cross_entropy_value_and_grad(
 
     arrays = [prediction, targets.labels, targets.kept]
     losses, grad = by_row(
-        formula, arrays, axis, prediction.dtype, *_kernel(targets, prediction, axis, "logits", grad=True)
+        formula, arrays, along, prediction.dtype, *_kernel(targets, prediction, along, "logits", grad=True)
     )
     return reduce(losses, targets.divisor, reduction, prediction.dtype), grad
 
@@ -431,7 +441,7 @@ def kl_divergence(
     logits: npt.ArrayLike | None = None,
     probs: npt.ArrayLike | None = None,
     log_probs: npt.ArrayLike | None = None,
-    axis: int = -1,
+    axis: Axis = -1,
     reduction: Reduction = "mean",
 ) -> Any:
     r"""Kullback-Leibler divergence of target probabilities t from predicted probabilities p.
@@ -444,8 +454,8 @@ def kl_divergence(
         The target, on the scale that the keyword names; exactly one is given.
     logits, probs, log_probs : array_like
         The prediction, of the target's shape, on the scale that the keyword names; exactly one is given.
-    axis : int
-        The dimension of the classes.
+    axis : int or tuple of int
+        The dimension of the classes, or several that count as one.
     reduction : {"mean", "sum", "none"}
         "none" keeps one value per row; "mean" divides the sum by the number of rows.
 
@@ -501,7 +511,7 @@ def kl_divergence(
     return reduce(losses, divisor_for(losses.size, reduction), reduction, dtype)
 
 
-def _kernel(targets: Targets, prediction: Floats, axis: int, scale: str, grad: bool) -> tuple[Any, Any]:
+def _kernel(targets: Targets, prediction: Floats, axis: Axis, scale: str, grad: bool) -> tuple[Any, Any]:
     """Return the kernel of a loss, if it's of use, and the check of what it leaves to the formula."""
 
     def kernel(logits: Floats, labels: npt.NDArray[Any], kept: npt.NDArray[np.bool_]) -> tuple[Any, ...]:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from logitkit import kernels
-from logitkit._arrays import Float64s, Floats, as_floats, by_row, require, require_axis
+from logitkit._arrays import Axis, Float64s, Floats, as_floats, by_row, require, require_axis
 from logitkit._scales import as_rows, defined, tolerance_of_sum
 from logitkit.formulas import double_double
 from logitkit.formulas.sums import row_sum
@@ -27,7 +27,7 @@ from logitkit.formulas.sums import row_sum
 _SUBNORMAL_SUM = 2.0**-960
 
 
-def logsumexp(z: npt.ArrayLike, axis: int = -1, keepdims: bool = False) -> Any:
+def logsumexp(z: npt.ArrayLike, axis: Axis = -1, keepdims: bool = False) -> Any:
     r"""Logarithm of a sum of exponentials: the log of softmax's denominator.
 
     .. math:: \operatorname{logsumexp}(z) = \log \sum_j e^{z_j}
@@ -38,10 +38,10 @@ def logsumexp(z: npt.ArrayLike, axis: int = -1, keepdims: bool = False) -> Any:
     ----------
     z : array_like
         Logits in nats, of at least one dimension; -inf masks a class.
-    axis : int
-        The dimension that is summed over.
+    axis : int or tuple of int
+        The dimension that is summed over, or several.
     keepdims : bool
-        Whether that dimension is kept, with length one.
+        Whether these dimensions are kept, with length one.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def logsumexp(z: npt.ArrayLike, axis: int = -1, keepdims: bool = False) -> Any:
     return np.expand_dims(result, axis) if keepdims else result[()]
 
 
-def softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
+def softmax(z: npt.ArrayLike, axis: Axis = -1) -> Any:
     r"""Probabilities of the classes from their logits.
 
     .. math:: \operatorname{softmax}(z)_i = \frac{e^{z_i}}{\sum_j e^{z_j}}
@@ -84,8 +84,8 @@ def softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
     ----------
     z : array_like
         Logits in nats, of at least one dimension; -inf masks a class, one +inf in a row is certainty.
-    axis : int
-        The dimension of the classes.
+    axis : int or tuple of int
+        The dimension of the classes, or several that count as one.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
     return _each_row(softmax64, logits, axis, _kernel("softmax", logits))
 
 
-def log_softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
+def log_softmax(z: npt.ArrayLike, axis: Axis = -1) -> Any:
     r"""Log-probabilities of the classes from their logits.
 
     .. math:: \operatorname{log\_softmax}(z)_i = z_i - \operatorname{logsumexp}(z)
@@ -126,8 +126,8 @@ def log_softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
     ----------
     z : array_like
         Logits in nats, of at least one dimension; -inf masks a class, one +inf in a row is certainty.
-    axis : int
-        The dimension of the classes.
+    axis : int or tuple of int
+        The dimension of the classes, or several that count as one.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def log_softmax(z: npt.ArrayLike, axis: int = -1) -> Any:
     return _each_row(log_softmax64, logits, axis, _kernel("log_softmax", logits))
 
 
-def class_log_odds(z: npt.ArrayLike, axis: int = -1) -> Any:
+def class_log_odds(z: npt.ArrayLike, axis: Axis = -1) -> Any:
     r"""Log-odds of each class against all the others: the statistician's logit of each softmax probability.
 
     .. math::
@@ -170,8 +170,8 @@ def class_log_odds(z: npt.ArrayLike, axis: int = -1) -> Any:
     ----------
     z : array_like
         Logits in nats, of at least one dimension; -inf masks a class, one +inf in a row is certainty.
-    axis : int
-        The dimension of the classes.
+    axis : int or tuple of int
+        The dimension of the classes, or several that count as one.
 
     Returns
     -------
@@ -206,7 +206,7 @@ def class_log_odds(z: npt.ArrayLike, axis: int = -1) -> Any:
     return _each_row(_class_log_odds, logits, axis, kernel)
 
 
-def center(z: npt.ArrayLike, axis: int = -1) -> Any:
+def center(z: npt.ArrayLike, axis: Axis = -1) -> Any:
     r"""The logits with mean zero that stand for the same probabilities.
 
     .. math:: \operatorname{center}(z)_i = z_i - \frac{1}{C} \sum_j z_j
@@ -217,8 +217,8 @@ def center(z: npt.ArrayLike, axis: int = -1) -> Any:
     ----------
     z : array_like
         Logits in nats, of at least one dimension. Classes masked by -inf stay masked and do not count in the mean.
-    axis : int
-        The dimension of the classes.
+    axis : int or tuple of int
+        The dimension of the classes, or several that count as one.
 
     Returns
     -------
@@ -255,7 +255,7 @@ def center(z: npt.ArrayLike, axis: int = -1) -> Any:
     return result
 
 
-def logits_from_probs(p: npt.ArrayLike, axis: int = -1) -> Any:
+def logits_from_probs(p: npt.ArrayLike, axis: Axis = -1) -> Any:
     r"""The logits with mean zero whose softmax is `p`. A softmax cancels the constant, so any mean would do.
 
     .. math::
@@ -272,8 +272,8 @@ def logits_from_probs(p: npt.ArrayLike, axis: int = -1) -> Any:
     p : array_like
         Probabilities that sum to one along `axis`, within 2\ :sup:`-11` (float16: 2\ :sup:`-5`). A probability of zero
         gives -inf and does not count in the mean.
-    axis : int
-        The dimension of the classes.
+    axis : int or tuple of int
+        The dimension of the classes, or several that count as one.
 
     Returns
     -------
@@ -448,7 +448,7 @@ def _kernel(name: str, logits: Floats, *options: float, reduced: bool = False) -
     return (lambda rows: kernels.of_rows(name, rows, *options, reduced=reduced)) if kernels.suit(logits) else None
 
 
-def _each_row(formula: Any, logits: Floats, axis: int, kernel: Kernel | None) -> Any:
+def _each_row(formula: Any, logits: Floats, axis: Axis, kernel: Kernel | None) -> Any:
     (result,) = by_row(
         lambda z: (formula(z, cancellation_limit_of(logits.dtype)),),
         [logits],

@@ -100,6 +100,10 @@ class ClassRefusals:
         with refuses(TypeError, "label_smoothing must hold"):
             self.value(LABELS, logits=Z, label_smoothing="a")
 
+    def test_several_axes_have_no_class_indices(self) -> None:
+        with refuses(TypeError, "axis must be one integer, not (0, 1)"):
+            self.value(0, logits=Z, axis=(0, 1))
+
     def test_rows_of_logits_without_meaning_are_shown(self) -> None:
         rule, hint = "the largest of logits must be above -inf", "all classes of the row are masked"
         z = np.zeros((3, 2))

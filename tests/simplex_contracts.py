@@ -38,6 +38,18 @@ class Simplex(Rowwise):
             expected = np.array(type(self).exact(oracle.exact(row)), dtype=np.float64)
             np.testing.assert_allclose(type(self).function(row), expected, rtol=5e-15)
 
+    def test_classes_may_lie_along_several_dimensions(self) -> None:
+        (values,) = self.cases["plain"].draw((2, 3, 4)).values()
+        table = np.moveaxis(values.reshape(2, 3, 2, 2), 2, 0)
+        got, expected = type(self).function(table, axis=(0, -1)), type(self).function(values)
+        if got.ndim == table.ndim:
+            got = np.moveaxis(got, 0, 2).reshape(values.shape)
+        np.testing.assert_array_equal(got, expected)
+        np.testing.assert_array_equal(type(self).function(values, axis=(2,)), expected)
+        for axis in ((), (0, -3)):
+            with refuses(ValueError, "axis must name dimensions of", f"each of them once, but is {axis}"):
+                type(self).function(values, axis=axis)
+
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_limits_are_values_not_errors_or_warnings(self, dtype: type) -> None:
         for row, expected in self.limits.items():

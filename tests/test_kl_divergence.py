@@ -28,6 +28,13 @@ class TestKLDivergence(Loss, PlainMean, Rowwise):
         for t, s in (("logits", "probs"), ("probs", "log_probs"), ("log_probs", "logits"))
     }
 
+    def test_classes_may_lie_along_several_dimensions(self) -> None:
+        t, z = np.random.default_rng(0).normal(0, 3, (2, 3, 5, 2, 4))
+        got = lk.kl_divergence(target_logits=t, logits=z, axis=(0, -1), reduction="none")
+        rows = (np.moveaxis(a, 0, 2).reshape(5, 2, 12) for a in (t, z))
+        expected = lk.kl_divergence(target_logits=next(rows), logits=next(rows), reduction="none")
+        np.testing.assert_array_equal(got, expected)
+
     @pytest.mark.parametrize("scale", SCALES)
     @pytest.mark.parametrize("target_scale", SCALES)
     def test_every_pair_of_scales_gives_the_textbook_formula(self, target_scale: str, scale: str) -> None:
