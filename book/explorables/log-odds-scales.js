@@ -18,11 +18,8 @@
   });
 
   // Odds with the larger number in full: 1 to 1,000 or 4.00 to 1.
-  function toOne(odds) {
-    const larger = Math.max(odds, 1 / odds).toPrecision(3);
-    const words = larger >= 1000 ? Number(larger).toLocaleString("en-GB") : larger;
-    return odds < 1 ? `1 to ${words}` : `${words} to 1`;
-  }
+  const full = new Intl.NumberFormat("en", { minimumSignificantDigits: 3, maximumSignificantDigits: 3 });
+  const toOne = (odds) => (odds < 1 ? `1 to ${full.format(1 / odds)}` : `${full.format(odds)} to 1`);
 
   explorable.start({
     state: { log_odds: Math.log(4), step: "decibans" },

@@ -105,9 +105,8 @@ const diagnosis = {
     }
     form.addEventListener("input", show);
     form.addEventListener("submit", (event) => event.preventDefault());
-    form.hidden = false;
     show();
   },
 };
 
-document.addEventListener("DOMContentLoaded", () => diagnosis.start(document.querySelector("form.diagnose")));
+diagnosis.start(document.querySelector("form.diagnose"));

@@ -12,7 +12,7 @@ from book import shared
 from logitkit.diagnose._tells import CAUSES, KNOWN_CLASSES, SMOOTHINGS, USUAL_CLASSES, Tell, constants, of_positive_rate
 
 FORM = """\
-<form class="names diagnose" role="search" aria-label="Look up a loss" hidden>
+<form class="names diagnose needs-script" role="search" aria-label="Look up a loss">
 <label>Loss <input name="loss" inputmode="decimal" placeholder="1.4615" autocomplete="off"></label>
 <label>Number of classes <input name="classes" inputmode="numeric" placeholder="unknown" autocomplete="off"></label>
 <p role="status"></p>

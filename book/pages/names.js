@@ -72,12 +72,9 @@ const names = {
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(change)); // once the fields are empty
     addEventListener("hashchange", follow);
-    form.hidden = false;
     show(names.first);
     follow();
   },
 };
 
-document.addEventListener("DOMContentLoaded", () =>
-  names.start(document.querySelector("form.names"), document.querySelector("dl.names")),
-);
+names.start(document.querySelector("form.names"), document.querySelector("dl.names"));

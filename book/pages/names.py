@@ -41,7 +41,7 @@ class NamesTable(SphinxDirective):
 
 
 FORM = """\
-<form class="names" role="search" aria-label="Filter the list" hidden>
+<form class="names needs-script" role="search" aria-label="Filter the list">
 <label>Find <input type="search" name="find" placeholder="a name, a word of a trap" autocomplete="off"></label>
 <label>Framework <select name="framework"><option value="">any</option>{frameworks}</select></label>
 <label>Scale <select name="scale"><option value="">any</option>{scales}</select></label>

@@ -13,4 +13,4 @@ def setup(app: Sphinx) -> None:
     for module in ("math", "translator", "head", "search"):
         app.setup_extension(f"book.site.{module}")
     app.add_html_theme("logits", str(THEME))
-    app.add_js_file("page.js", priority=900)  # after what hides parts of a page: it asks where things are
+    app.add_js_file("page.js")  # before those of single pages, which use what it defines

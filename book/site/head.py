@@ -45,6 +45,8 @@ def setup(app: Sphinx) -> None:
 def configure(app: Sphinx, config: Config) -> None:
     """Set what follows from other settings."""
     config.html_baseurl = origin.site(config)
+    options = config.html_theme_options  # Jupyter Book passes a dozen, meant for its own theme
+    config.html_theme_options = {name: options[name] for name in ("repository_url", "repository_branch")}
     config.version = config.release = logitkit.__version__
 
 

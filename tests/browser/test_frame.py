@@ -5,7 +5,7 @@ import re
 import pytest
 
 from .conftest import reader
-from .test_reading import PHONE, copied
+from .test_reading import PHONE, copied, theme
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -17,10 +17,10 @@ def test_first_press_of_the_theme_button_changes_what_is_seen(browser, site, sch
         seen, pictures = [], []
         for _ in range(3):
             button.click()
-            seen.append(page.locator("html").get_attribute("data-theme"))
+            seen.append(theme(page))
             pictures.append(button.screenshot())
         assert seen == [other[scheme], scheme, scheme]
-        assert page.locator("html").get_attribute("data-choice") == "auto"
+        assert page.locator("html").get_attribute("data-theme") == "auto"
         assert len(set(pictures)) == 3  # a phone, too, says which it is
 
 

@@ -15,17 +15,17 @@ const choices = {
   set(name, value) { try { localStorage.setItem(name, value); } catch { /* forgotten */ } },
 };
 
-// The theme: what the system says, or what the reader chose. The page's first lines apply it before anything is drawn.
+// The theme: what the system says, or what the reader chose; the style does the rest. The page's first lines set it before
+// anything is drawn.
 // From "auto" the button leads to the theme that is not shown, so that a first press never seems to do nothing.
 {
   const { dataset } = document.documentElement;
   const button = document.getElementById("theme-switch");
-  const show = () => { button.lastElementChild.textContent = dataset.choice; };
+  const show = () => { button.lastElementChild.textContent = dataset.theme; };
   button.addEventListener("click", () => {
     const turns = matchMedia("(prefers-color-scheme: dark)").matches ? ["auto", "light", "dark"] : ["auto", "dark", "light"];
-    dataset.choice = turns[(turns.indexOf(dataset.choice) + 1) % turns.length];
-    choices.set("theme", dataset.choice);
-    applyTheme();
+    dataset.theme = turns[(turns.indexOf(dataset.theme) + 1) % turns.length];
+    choices.set("theme", dataset.theme);
     show();
   });
   show();
