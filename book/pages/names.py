@@ -164,6 +164,6 @@ def inputs(record: Record) -> str:
     scales, y, onehot = SHOWN[record.case.role]
     values = {"x": [round(float(each), 6) for each in scales[record.scale]], "y": y, "onehot": onehot}
     if record.language == "R":
-        values = {name: f"c({str(value)[1:-1]})" if isinstance(value, list) else value for name, value in values.items()}
+        values = {name: f"c({str(value)[1:-1]})" if name != "y" else value for name, value in values.items()}
     used = [name for name in values if re.search(rf"\b{name}\b", record.case.check.call)]
     return "\n".join(BINDINGS[record.language].format(name, values[name]) for name in used)

@@ -36,7 +36,7 @@ def setup(app: Sphinx) -> None:
     app.connect("doctree-read", note_description)
     app.connect("env-check-consistency", forget_pages_that_are_not_built)
     app.connect("env-get-updated", also_written)
-    app.connect("html-collect-pages", page_of_what_is_not_found)
+    app.connect("html-collect-pages", pages_without_a_document)
     app.connect("html-page-context", complete_page, priority=100)
     app.connect("html-page-context", load_little, priority=950)  # after all that add a style or a script
     app.connect("build-finished", write_site_files)
@@ -65,9 +65,10 @@ def also_written(app: Sphinx, env: BuildEnvironment) -> Collection[str]:
     return [app.config.root_doc] if env.contents == before else env.found_docs
 
 
-def page_of_what_is_not_found(app: Sphinx) -> list[tuple[str, dict[str, Any], str]]:
-    """Return the page that a host shows where there is none, with the folder of the site on it."""
-    return [("404", {"title": "Page not found", "base": urlsplit(app.config.html_baseurl).path}, "404.html")]
+def pages_without_a_document(app: Sphinx) -> list[tuple[str, dict[str, Any], str]]:
+    """Return the page of the search, and what a host shows where no page is, with the folder of the site on it."""
+    missing = {"title": "Page not found", "base": urlsplit(app.config.html_baseurl).path}
+    return [("search", {"title": "Search"}, "search.html"), ("404", missing, "404.html")]
 
 
 def complete_page(
@@ -110,9 +111,8 @@ def number_of(app: Sphinx, pagename: str) -> str:
 
 def page_toc(app: Sphinx, pagename: str) -> str:
     """Return the sections of a page as a list; Sphinx's own begins with the page itself."""
-    page = next(iter(TocTree(app.env).get_toc_for(pagename, app.builder).children), None)
-    sections = page.children[1:] if page else []
-    return "".join(app.builder.render_partial(each)["fragment"] for each in sections)
+    toc = TocTree(app.env).get_toc_for(pagename, app.builder)
+    return "".join(app.builder.render_partial(each)["fragment"] for page in toc for each in page[1:])
 
 
 def load_little(

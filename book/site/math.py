@@ -30,7 +30,8 @@ def setup(app: Sphinx) -> dict[str, int]:
 @cache
 def renderer() -> subprocess.Popen[str]:
     """Start Node, which ends when the build closes its input."""
-    return subprocess.Popen([NODE, FOLDER / "math.mjs"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
+    command = [NODE, FOLDER / "math.mjs"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
 
 
 @cache
