@@ -79,7 +79,8 @@ class TestPortableNotebook:
                     cell.source
                 )
                 summaries = re.findall("<summary>(.*)</summary>", cell.source)
-                assert not any(TEX.search(summary) or "$" in summary for summary in summaries)
+                assert not any(TEX.search(summary) or "$" in summary or "&lt;" in summary for summary in summaries)
+                assert "***Proof" not in cell.source
                 assert cell.source.count("$$") % 2 == 0
 
     def test_says_where_it_comes_from(self, portable, path):
