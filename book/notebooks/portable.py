@@ -165,7 +165,7 @@ class Chapter:
     def stored(self, cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
         """Return a stored cell with its outputs, without what only the book's build reads."""
         text = REFERENCE.sub(rf"[\1]({self.converter.url}#\1)", json.dumps(cell))
-        return new_code_cell(**json.loads(text) | {"metadata": {}})
+        return nbformat.from_dict(json.loads(text) | {"metadata": {}})
 
     def caption(self, caption: Tag) -> str:
         """Return the caption of a figure with its number, as the text refers to it."""
