@@ -140,11 +140,17 @@ def test_page_shows_every_section() -> None:
     assert shown == list(dict.fromkeys(case.section for case in CASES))
 
 
-ROW = "versions: {}\nsections:\n  Links:\n    - case: one half\n      why: it is\n      logitkit: lk.expit(0) → 0.5\n"
+ROW = """versions = {}
+
+[[sections.Links]]
+case = "one half"
+why = "it is"
+logitkit = "lk.expit(0) → 0.5"
+"""
 
 
 def test_rows_are_read() -> None:
-    _, (case,) = read(ROW + "      SciPy: special.expit(0) → 0.5\n")
+    _, (case,) = read(ROW + 'SciPy = "special.expit(0) → 0.5"')
     assert case == Case(
         "Links",
         "one half",
@@ -156,18 +162,18 @@ def test_rows_are_read() -> None:
 @pytest.mark.parametrize(
     "damaged",
     [
-        ROW.replace("      why: it is\n", ""),
-        ROW.replace("case: one half", "case:"),
-        ROW.replace("logitkit:", "Scipy:"),
+        ROW.replace('why = "it is"', ""),
+        ROW.replace("one half", ""),
+        ROW.replace("logitkit", "Scipy"),
         ROW.replace(" → ", " -> "),
         ROW.replace("0.5", "0.5 → 0.5"),
         ROW.replace("lk.expit(0) →", "→"),
-        ROW + "      logitkit: lk.expit(1) → 0.5\n",
-        ROW + "  Links:\n    - case: twice\n",
+        ROW + 'logitkit = "lk.expit(1) → 0.5"',
+        ROW + '[[sections.Links]]\ncase = "twice"',
     ],
 )
 def test_row_that_cannot_be_read_is_not_passed_over(damaged: str) -> None:
-    with pytest.raises(ValueError, match=r"given twice|not a case|not of the form"):
+    with pytest.raises(ValueError, match=r"Cannot overwrite|not a case|not of the form"):
         read(damaged)
 
 

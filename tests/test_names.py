@@ -12,7 +12,7 @@ from docutils import nodes
 
 from book.pages import names
 from book.shared import records
-from book.shared.node import NODE
+from book.site.math import NODE
 from logitkit import conventions
 
 ROOT = Path(__file__).parents[1]

@@ -1,6 +1,6 @@
 """SciPy and PyTorch on numbers that are moderate, on which everybody is right: the same results.
 
-Where they are not is in the table of edge cases, chapters/edge-cases.yml, which test_edge_cases.py runs.
+Where they are not is in the table of edge cases, chapters/edge-cases.toml, which test_edge_cases.py runs.
 """
 
 from __future__ import annotations

@@ -2,30 +2,27 @@
 
 import json
 import os
+from pathlib import Path
 
 from logitkit.check import check_files
 from logitkit.check.output import as_text
 
-FOLDER = "/home/reader"
+FOLDER = Path("/home/reader")
 
 
 def report(files: str) -> str:
     """Check files given as JSON, by their names, and return the findings as JSON, each with its text."""
-    texts = {os.path.basename(name): text for name, text in json.loads(files).items()}
-    os.makedirs(FOLDER, exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     os.chdir(FOLDER)
-    for name in os.listdir("."):
-        os.remove(name)
+    for old in Path().iterdir():
+        old.unlink()
+    texts = {Path(name).name: text for name, text in json.loads(files).items()}
     for name, text in texts.items():
-        with open(name, "w", encoding="utf-8") as file:
-            file.write(text)
+        Path(name).write_text(text, "utf-8")
     results = list(check_files(list(texts), (".",), jobs=1))
-    seen = set()
-    findings = []
+    findings = {}
     for one in (finding for result in results for finding in result.findings):
         key = (one.place.path, one.cell, one.place.line, one.code)
-        if key not in seen:
-            seen.add(key)
-            findings.append({**one.plain(), "text": as_text([one])})
+        findings.setdefault(key, {**one.plain(), "text": as_text([one])})
     troubles = [f"{result.path}: {result.trouble}" for result in results if result.trouble]
-    return json.dumps({"findings": findings, "troubles": troubles})
+    return json.dumps({"findings": [*findings.values()], "troubles": troubles})

@@ -1,159 +1,97 @@
-"""Turn resolved nodes of a page into Markdown as any notebook program shows it.
+"""Turn the text of a page into Markdown as any notebook program shows it.
 
 Theorems and admonitions become a bold title and text, not block quotes, in which JupyterLab breaks displayed formulas.
-A node that is not known here raises an error: nothing is left out silently.
 """
 
 import re
 from html import escape
-from textwrap import indent
 from urllib.parse import urljoin
 
-from docutils import nodes
-from sphinx.errors import ExtensionError
+from bs4 import Tag
+from markdownify import MarkdownConverter
 
 SPECIAL = re.compile(r"[\\`*$\[\]<>]|(?<![^\W_])_|_(?![^\W_])")  # an underscore within a word is only itself
+ONLY_THERE = "*This part works on [the book's page]({}) only.*"
 
 
-class MarkdownWriter:
-    """Writes the nodes of one page.
+class PageConverter(MarkdownConverter):
+    """Markdownify with formulas as TeX and what notebooks have in place of the book's own elements.
 
     Parameters
     ----------
     url
         Address of the published page, to which links lead.
-    numbers
-        The numbers on it by kind and id, as Sphinx stores them: ``{"theorem": {"thm-a": (5, 1)}}``.
     """
 
-    def __init__(self, url: str, numbers: dict[str, dict[str, tuple[int, ...]]]) -> None:
+    def __init__(self, url: str) -> None:
+        super().__init__(heading_style="ATX", bullets="-", code_language_callback=language)
         self.url = url
-        self.numbers = numbers
-        self.in_table = False
 
-    def number(self, kind: str, node: nodes.Element) -> str:
-        """Return the number that the page shows for a figure, an equation, a theorem or an exercise."""
-        return ".".join(map(str, self.numbers[kind][node["ids"][0]]))
+    def text(self, element: Tag) -> str:
+        """Return the Markdown of an element."""
+        return self.convert_soup(element).strip()
 
-    def write(self, node: nodes.Node) -> str:
-        """Return the Markdown of a node, looked up by the name of its class or of a class above it."""
-        for kind in type(node).__mro__:
-            if method := getattr(self, f"_{kind.__name__}", None):
-                return method(node)
-        raise ExtensionError(f"{type(node).__name__} has no counterpart in Markdown yet: {node.astext()[:80]!r}")
+    def escape(self, text: str, parent_tags: set[str]) -> str:
+        text = SPECIAL.sub(r"\\\g<0>", text)
+        return text.replace("|", r"\|") if "td" in parent_tags else text
 
-    def inline(self, node: nodes.Element) -> str:
-        """Return the children of a node on one line."""
-        return "".join(map(self.write, node.children)).strip()
+    def convert_a(self, link: Tag, text: str, parent_tags: set[str]) -> str:
+        return "" if "headerlink" in link.get("class", ()) else f"[{text}]({urljoin(self.url, link['href'])})"
 
-    def blocks(self, children: list[nodes.Node]) -> str:
-        """Return nodes as paragraphs."""
-        return "\n\n".join(filter(None, map(self.write, children)))
+    def convert_code(self, code: Tag, text: str, parent_tags: set[str]) -> str:
+        text = super().convert_code(code, text, parent_tags)
+        return text.replace("|", r"\|") if "td" in parent_tags else text
 
-    def _inline(self, node: nodes.Element) -> str:
-        return "".join(map(self.write, node.children))
-
-    def _blocks(self, node: nodes.Element) -> str:
-        return self.blocks(node.children)
-
-    def _nothing(self, node: nodes.Node) -> str:
-        return ""
-
-    # Within a line
-
-    def _Text(self, node: nodes.Text) -> str:  # noqa: N802
-        text = SPECIAL.sub(r"\\\g<0>", node.astext().replace("\n", " "))
-        return text.replace("|", r"\|") if self.in_table else text
-
-    def _emphasis(self, node: nodes.emphasis) -> str:
-        return f"*{self.inline(node)}*"
-
-    def _strong(self, node: nodes.Element) -> str:
-        return f"**{self.inline(node)}**"
-
-    _term = _sd_tab_label = _strong
-
-    def _literal(self, node: nodes.literal) -> str:
-        text = node.astext().replace("\n", " ")
-        ticks = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
-        text = f" {text} " if text.startswith("`") or text.endswith("`") else text
-        return ticks + (text.replace("|", r"\|") if self.in_table else text) + ticks
-
-    def _math(self, node: nodes.math) -> str:
-        tex = " ".join(node.astext().split())
-        if self.in_table:  # a bar would end the cell
+    def convert_span(self, span: Tag, text: str, parent_tags: set[str]) -> str:
+        if "math" not in span.get("class", ()):
+            return text
+        tex = " ".join(span.get_text().split())
+        if "td" in parent_tags:  # a bar would end the cell
             tex = tex.replace(r"\|", r"\Vert ").replace("|", r"\vert ")
         return f"${tex}$"
 
-    def _reference(self, node: nodes.reference) -> str:
-        target = node.get("refuri") or f"#{node['refid']}"
-        return f"[{self.inline(node)}]({urljoin(self.url, target)})"
+    def convert_div(self, div: Tag, text: str, parent_tags: set[str]) -> str:
+        kinds = div.get("class", ())
+        if "math" in kinds:
+            number = div.find(class_="eqno")
+            tag = f"\n\\tag{{{number.next_element.strip('()')}}}" if number else ""
+            tex = re.sub(r"\n\s*\n", "\n", div.find(class_="katex").get_text().strip())
+            return f"\n\n$$\n{tex}{tag}\n$$\n\n"
+        if "proof" in kinds and not div.find(class_="admonition-title"):
+            text = text.strip().replace("Proof.", "*Proof.*", 1)
+            text += "\n\n∎" if text.endswith("$$") else " ∎"
+        return super().convert_div(div, text, parent_tags)
 
-    _target = _index = _comment = _meta = _sd_tab_input = _nothing
+    def convert_p(self, paragraph: Tag, text: str, parent_tags: set[str]) -> str:
+        title = "admonition-title" in paragraph.get("class", ())
+        return super().convert_p(paragraph, f"**{' '.join(text.split())}**" if title else text, parent_tags)
 
-    # Blocks
+    def convert_label(self, label: Tag, text: str, parent_tags: set[str]) -> str:
+        return f"\n\n**{text.strip()}**\n\n" if "sd-tab-label" in label.get("class", ()) else ""
 
-    _paragraph = inline
-    _definition_list = _definition_list_item = _definition = _container = _blocks
-    _section = _blocks  # of a theorem's or an exercise's text
+    def convert_dt(self, term: Tag, text: str, parent_tags: set[str]) -> str:
+        in_fields = "field-list" in term.parent.get("class", ())
+        return f"\n- **{text.strip()}:** " if in_fields else f"\n\n**{text.strip()}**\n\n"
 
-    def _math_block(self, node: nodes.math_block) -> str:
-        tex = re.sub(r"\n\s*\n", "\n", node.astext().strip())
-        tag = f"\n\\tag{{{self.number('displaymath', node)}}}" if node.get("number") else ""
-        return f"$$\n{tex}{tag}\n$$"
+    def convert_dd(self, definition: Tag, text: str, parent_tags: set[str]) -> str:
+        return text.strip() if "field-list" in definition.parent.get("class", ()) else f"\n\n{text.strip()}\n\n"
 
-    def _literal_block(self, node: nodes.literal_block) -> str:
-        return f"```{node.get('language', '')}\n{node.astext().rstrip()}\n```"
+    def convert_summary(self, summary: Tag, text: str, parent_tags: set[str]) -> str:
+        return ""
 
-    def _field_list(self, node: nodes.field_list) -> str:
-        return "\n".join(f"- **{name.astext()}:** {self.inline(body)}" for name, body in node.children)
+    def convert_details(self, details: Tag, text: str, parent_tags: set[str]) -> str:
+        return f"\n\n{folded(details.summary.get_text().strip(), text.strip())}\n\n"
 
-    def _bullet_list(self, node: nodes.bullet_list) -> str:
-        return "\n".join(self.item("- ", item) for item in node.children)
+    def convert_form(self, form: Tag, text: str, parent_tags: set[str]) -> str:
+        anchor = form.find_parent(id=True)["id"]
+        return f"\n\n{ONLY_THERE.format(f'{self.url}#{anchor}')}\n\n"
 
-    def _enumerated_list(self, node: nodes.enumerated_list) -> str:
-        return "\n".join(self.item(f"{n}. ", item) for n, item in enumerate(node.children, node.get("start", 1)))
 
-    def item(self, mark: str, node: nodes.list_item) -> str:
-        """Return one item of a list, what follows its first line indented below it."""
-        return mark + indent(self.blocks(node.children), " " * len(mark)).lstrip()
+def language(code: Tag) -> str:
+    """Return the language of a block of code."""
+    return code.find_parent(class_="notranslate")["class"][0].removeprefix("highlight-")
 
-    def _table(self, node: nodes.table) -> str:
-        self.in_table = True
-        rows = [["<br>".join(map(self.write, entry.children)) for entry in row] for row in node.findall(nodes.row)]
-        self.in_table = False
-        if not node.next_node(nodes.thead):
-            rows.insert(0, [""] * len(rows[0]))
-        rows.insert(1, ["---"] * len(rows[0]))
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
-    def _admonition(self, node: nodes.admonition) -> str:
-        title, *rest = node.children
-        return f"**{self.inline(title)}**\n\n{self.blocks(rest)}"
-
-    def _theorem_node(self, node: nodes.Element) -> str:
-        kind = node.get("countertype") or "exercise"
-        title, *rest = node.children
-        name = f"{node.get('realtype', kind).title()} {self.number(kind, node)} {self.inline(title)}"
-        return f"**{name.strip()}**\n\n{self.blocks(rest)}"
-
-    _proposition_node = _corollary_node = _exercise_enumerable_node = _theorem_node
-
-    def _proof_node(self, node: nodes.Element) -> str:
-        text = self.blocks(node.children).replace("Proof.", "*Proof.*", 1)
-        return text + ("\n\n∎" if text.endswith("$$") else " ∎")
-
-    def _dropdown_main(self, node: nodes.Element) -> str:
-        title, *rest = node.children
-        words = "".join(child.astext() for child in title.children if not isinstance(child, nodes.raw))
-        return self.details(words, self.blocks(rest))
-
-    def details(self, summary: str, text: str) -> str:
-        """Return a text that is folded away."""
-        return f"<details>\n<summary>{escape(summary, quote=False)}</summary>\n\n{text}\n\n</details>"
-
-    def _raw(self, node: nodes.raw) -> str:
-        if not re.sub(r"<[^>]+>", "", node.astext()).strip():  # a frame for what follows, or a script
-            return ""
-        anchor = next(iter(node["ids"] or node.parent["ids"]), "")
-        return f"*This part works on [the book's page]({self.url}{anchor and '#'}{anchor}) only.*"
+def folded(summary: str, text: str) -> str:
+    """Return a text that is folded away."""
+    return f"<details>\n<summary>{escape(summary, quote=False)}</summary>\n\n{text}\n\n</details>"

@@ -10,18 +10,18 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import chain, groupby, repeat
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from bs4 import BeautifulSoup, Tag
 from docutils import nodes
 from nbformat.v4 import new_code_cell, new_markdown_cell
 from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
-from sphinx_exercise.nodes import solution_node
 
-from book.notebooks.markdown import MarkdownWriter
+from book.notebooks.markdown import PageConverter, folded
 from book.shared import origin
 from book.site import head
 
@@ -81,11 +81,10 @@ def write_portable_notebook(
         f"The same chapter [as a page]({page['url']}).\n\n"
         f"© {app.config.copyright} {app.config.author}. Text and figures: CC BY 4.0. Code: MIT."
     )
-    writer = MarkdownWriter(page["url"], app.env.toc_fignumbers[pagename])
     notebook.cells = [
         new_markdown_cell(title, id="title"),
         new_code_cell(install(app, imported(code), files), id="install"),
-        *Chapter(notebook, writer).cells(doctree),
+        *Chapter(notebook, page["url"]).cells(context["body"]),
     ]
     notebook.metadata = {name: notebook.metadata[name] for name in ("kernelspec", "language_info")}
     nbformat.write(notebook, folder / path.name)
@@ -128,56 +127,57 @@ def data_files(code: list[ast.AST], folder: Path) -> list[str]:
 class Chapter:
     """The text of a page and the stored code of its notebook, in the order of the page."""
 
-    def __init__(self, notebook: nbformat.NotebookNode, writer: MarkdownWriter) -> None:
-        self.stored = notebook.cells
-        self.writer = writer
+    def __init__(self, notebook: nbformat.NotebookNode, url: str) -> None:
+        self.code = (cell for cell in notebook.cells if cell.cell_type == "code")
+        self.converter = PageConverter(url)
 
-    def cells(self, doctree: nodes.document) -> list[nbformat.NotebookNode]:
+    def cells(self, body: str) -> list[nbformat.NotebookNode]:
         """Return the cells of the portable notebook: a cell of text for each heading and after each cell of code."""
         cells: list[nbformat.NotebookNode] = []
-        for piece in self.flow(doctree.next_node(nodes.section), level=2):
+        page = BeautifulSoup(body, "html.parser")
+        for formula in page.find_all(class_="katex"):
+            formula.string = formula.find("annotation").get_text()  # its source, which KaTeX keeps beside it
+        for piece in self.flow(page):
             if not isinstance(piece, str):
                 cells.append(piece)
             elif cells and cells[-1].cell_type == "markdown" and not piece.startswith("#"):
                 cells[-1].source += f"\n\n{piece}"
             else:
                 cells.append(new_markdown_cell(piece, id=f"text-{len(cells)}"))
-        code = [cell.id for cell in self.stored if cell.cell_type == "code"]
-        if code != [cell.id for cell in cells if cell.cell_type == "code"]:
+        if any(self.code):
             raise ExtensionError("a cell of code is not shown on the page, so its notebook would not run")
         return cells
 
-    def flow(self, parent: nodes.Element, level: int) -> Iterator[str | nbformat.NotebookNode]:
+    def flow(self, parent: Tag) -> Iterator[str | nbformat.NotebookNode]:
         """Return the pieces of a section, Markdown as strings, code as the cells that are stored."""
-        for node in parent.children:
-            if isinstance(node, nodes.section):
-                yield f"{'#' * level} {self.writer.inline(node.next_node(nodes.title))}"
-                yield from self.flow(node, level + 1)
-            elif isinstance(node, solution_node):
-                yield from self.solution(node, level)
-            elif "cell_index" in getattr(node, "attributes", ()):
-                yield self.code(self.stored[node["cell_index"]])
-                yield from map(self.caption, node.findall(nodes.figure))
-            elif not isinstance(node, nodes.title) and (text := self.writer.write(node)):
+        for element in parent.find_all(True, recursive=False):
+            kinds = element.get("class", ())
+            if element.name == "section":
+                yield from self.flow(element)
+            elif "solution" in kinds:
+                yield from self.solution(element)
+            elif "cell" in kinds:
+                yield self.stored(next(self.code))
+                yield from map(self.caption, element.find_all("figcaption"))
+            elif element.name != "h1" and (text := self.converter.text(element)):
                 yield text
 
-    def code(self, cell: nbformat.NotebookNode, **metadata: Any) -> nbformat.NotebookNode:
+    def stored(self, cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
         """Return a stored cell with its outputs, without what only the book's build reads."""
-        cell = nbformat.from_dict(json.loads(REFERENCE.sub(rf"[\1]({self.writer.url}#\1)", json.dumps(cell))))
-        return new_code_cell(**{**cell, "metadata": metadata})
+        text = REFERENCE.sub(rf"[\1]({self.converter.url}#\1)", json.dumps(cell))
+        return nbformat.from_dict(json.loads(text) | {"metadata": {}})
 
-    def caption(self, figure: nodes.figure) -> str:
+    def caption(self, caption: Tag) -> str:
         """Return the caption of a figure with its number, as the text refers to it."""
-        caption = figure.next_node(nodes.caption)
-        return f"*Fig. {self.writer.number('figure', figure)}* {self.writer.inline(caption)}" if caption else ""
+        number, words = caption.find(class_="caption-number"), caption.find(class_="caption-text")
+        return f"*{number.get_text().strip()}* {self.converter.text(words)}"
 
-    def solution(self, node: nodes.Element, level: int) -> Iterator[str | nbformat.NotebookNode]:
+    def solution(self, solution: Tag) -> Iterator[str | nbformat.NotebookNode]:
         """Return a solution folded away: text in a details element, code in cells that JupyterLab shows folded."""
-        title, content = node.children
-        summary = title.astext()
-        for is_text, pieces in groupby(self.flow(content, level), lambda piece: isinstance(piece, str)):
+        title = solution.summary.extract().get_text()
+        summaries = chain([title], repeat(f"{title}, continued"))
+        for is_text, pieces in groupby(self.flow(solution), lambda piece: isinstance(piece, str)):
             if is_text:
-                yield self.writer.details(summary, "\n\n".join(pieces))
-                summary = f"{title.astext()}, continued"
+                yield folded(next(summaries), "\n\n".join(pieces))
             else:
-                yield from (self.code(cell, **FOLDED) for cell in pieces)
+                yield from (nbformat.from_dict(cell | {"metadata": FOLDED}) for cell in pieces)

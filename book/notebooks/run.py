@@ -24,32 +24,30 @@ def run(path: Path) -> float:
     """Run one notebook, store it normalized, and return the seconds that it took."""
     started = perf_counter()
     notebook = nbformat.read(path, as_version=4)
-    normalize_source(notebook)
-    resources = {"metadata": {"path": str(path.parent)}}
-    quiet = ["--log-level=40"]  # errors only: the kernel warns of every unencrypted local port
-    given = {"resources": resources, "extra_arguments": quiet, "record_timing": False, "coalesce_streams": True}
-    NotebookClient(notebook, timeout=SECONDS_A_CELL, kernel_name=KERNEL["name"], **given).execute()
-    normalize_metadata(notebook)
-    nbformat.validate(notebook)
-    nbformat.write(notebook, path)
+    NotebookClient(
+        normalized(notebook),
+        timeout=SECONDS_A_CELL,
+        resources={"metadata": {"path": str(path.parent)}},
+        extra_arguments=["--log-level=40"],  # errors only: the kernel warns of every unencrypted local port
+        record_timing=False,
+        coalesce_streams=True,
+    ).execute()
+    nbformat.write(normalized(notebook), path)
     return perf_counter() - started
 
 
-def normalize_source(notebook: nbformat.NotebookNode) -> None:
-    """Drop empty cells and lines at the ends, and give every cell an id of its own."""
+def normalized(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return a notebook without empty cells and lines at the ends, and with the metadata that an author has set."""
     notebook.nbformat_minor = 5
-    _, normal = normalize(notebook)
-    notebook.cells = [cell for cell in normal.cells if cell.source.strip()]
+    _, notebook = normalize(notebook)  # gives every cell an id of its own
+    notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
     for cell in notebook.cells:
         cell.source = cell.source.strip("\n")
-
-
-def normalize_metadata(notebook: nbformat.NotebookNode) -> None:
-    """Leave only the metadata that an author has set on purpose."""
-    kept = {key: notebook.metadata[key] for key in PAGE_METADATA if key in notebook.metadata}
-    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL, "language_info": {"name": "python"}, **kept})
-    for cell in notebook.cells:
-        cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k in {"mystnb", "tags"} and v})
+        cell.metadata = {key: value for key, value in cell.metadata.items() if key in {"mystnb", "tags"} and value}
+    kept = {key: value for key, value in notebook.metadata.items() if key in PAGE_METADATA}
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}, **kept}
+    nbformat.validate(notebook)
+    return notebook
 
 
 def main(paths: list[Path]) -> int:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 from html import escape
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -17,9 +17,38 @@ from logitkit import conventions
 from logitkit.conventions import SCALES, Record
 from logitkit.conventions._schema import frozen
 
+FORM = """\
+<form class="names needs-script" role="search" aria-label="Filter the list">
+<label>Find <input type="search" name="find" placeholder="a name, a word of a trap" autocomplete="off"></label>
+<label>Framework <select name="framework"><option value="">any</option>{frameworks}</select></label>
+<label>Scale <select name="scale"><option value="">any</option>{scales}</select></label>
+<button type="reset">Clear</button>
+<p role="status"></p>
+</form>
+"""
 AGREED = [2.0, 0.0, -1.0]  # the scores of three classes on which the records agree; the true class is the first
-FROM_SCORES = {"multiclass loss": "logits", "binary loss": "log-odds"}
+SHOWN = {  # by the kind of loss: the prediction on the scales that it may want, scores first, the class, and its vector
+    "multiclass loss": (
+        {"logits": AGREED, "probabilities": lk.softmax(AGREED), "log-probabilities": lk.log_softmax(AGREED)},
+        *(0, [1.0, 0.0, 0.0]),
+    ),
+    "binary loss": ({"log-odds": [AGREED_LOG_ODDS], "probabilities": [lk.expit(AGREED_LOG_ODDS)]}, 1, [1.0]),
+}
 BINDINGS = {"Python": "{} = {}", "JavaScript": "const {} = {}", "R": "{} <- {}"}
+TAB = """
+:::{{tab-item}} {record.framework}
+:sync: {record.framework}
+
+[`{record.symbol}`](<{record.case.docs}>) of {record.scale}:
+
+```{language}
+{inputs}
+{record.case.check.call}
+```
+
+gives **{right}**; with {record.case.wrong.passes} in their place: {wrong}. Run with {versions}.
+:::
+"""
 
 
 def setup(app: Sphinx) -> None:
@@ -35,44 +64,29 @@ class NamesTable(SphinxDirective):
         depend_on_records(self)
         shared.load(self.env, "names.css", "names.js")
         records = best_covered_first(conventions.table())
-        form = nodes.raw("", FORM.format(frameworks=_options(records), scales=_scales()), format="html")
-        entries = [entry(record, ids) for record, ids in zip(records, anchors(records), strict=True)]
-        return [form, nodes.definition_list("", *entries, classes=["names"])]
-
-
-FORM = """\
-<form class="names needs-script" role="search" aria-label="Filter the list">
-<label>Find <input type="search" name="find" placeholder="a name, a word of a trap" autocomplete="off"></label>
-<label>Framework <select name="framework"><option value="">any</option>{frameworks}</select></label>
-<label>Scale <select name="scale"><option value="">any</option>{scales}</select></label>
-<button type="reset">Clear</button>
-<p role="status"></p>
-</form>
-"""
+        frameworks = sorted({record.framework for record in records}, key=str.lower)
+        form = FORM.format(
+            frameworks="".join(f"<option>{escape(name)}</option>" for name in frameworks),
+            scales="".join(f'<option value="{each}">{conventions.words_for(each)}</option>' for each in SCALES),
+        )
+        entries = map(entry, records, anchors(records))
+        return [nodes.raw("", form, format="html"), nodes.definition_list("", *entries, classes=["names"])]
 
 
 def anchors(records: list[Record]) -> list[tuple[str, ...]]:
     """Return the names by which a link finds each entry: its symbol, and for the first of a callable all its paths."""
-    taken = {_anchor(record.symbol) for record in records}
+    taken = {anchor(record.symbol) for record in records}
     found = []
     for record in records:
-        free = [name for name in map(_anchor, record.callable.paths) if name not in taken]
-        found.append((_anchor(record.symbol), *free))
+        free = [name for name in map(anchor, record.callable.paths) if name not in taken]
+        found.append((anchor(record.symbol), *free))
         taken.update(free)
     return found
 
 
-def _anchor(name: str) -> str:
+def anchor(name: str) -> str:
+    """Return a name as it may stand in an address."""
     return re.sub(r"[^\w.:-]+", "-", name).strip("-")
-
-
-def _options(records: list[Record]) -> str:
-    names = sorted({record.framework for record in records}, key=str.lower)
-    return "".join(f"<option>{escape(name)}</option>" for name in names)
-
-
-def _scales() -> str:
-    return "".join(f'<option value="{scale}">{conventions.words_for(scale)}</option>' for scale in SCALES)
 
 
 class NamesTabs(SphinxDirective):
@@ -109,8 +123,9 @@ class Outcome(NamedTuple):
 
 def outcomes(role: str) -> list[Outcome]:
     """Return one loss a framework that was run: its first that takes scores, or else its first of any scale."""
+    scores = next(iter(SHOWN[role][0]))
     chosen: dict[str, Record] = {}
-    for record in sorted(conventions.table(), key=lambda record: record.scale != FROM_SCORES[role]):
+    for record in sorted(conventions.table(), key=lambda record: record.scale != scores):
         check = record.case.check
         agreed = check and record.case.formula is None and check.p is None and check.x is None
         if record.case.role == role and agreed and record.case.wrong:
@@ -118,56 +133,37 @@ def outcomes(role: str) -> list[Outcome]:
     found = []
     for record in best_covered_first(list(chosen.values())):
         runs = [run for run in conventions.results()["runs"] if run["framework"] == record.framework]
+        versions = {package: number for run in runs for package, number in run["versions"].items()}
+        numbers = {run.get("backend", ""): run["records"][record.symbol] for run in runs}
         if runs:
-            given = {
-                part: {run.get("backend", ""): run["records"][record.symbol][part] for run in runs}
+            said = (
+                replace(getattr(record.case, part), gives=frozen({key: numbers[key][part] for key in numbers})).outcome
                 for part in ("check", "wrong")
-            }
-            versions = {package: number for run in runs for package, number in run["versions"].items()}
-            right, wrong = (
-                replace(getattr(record.case, part), gives=frozen(numbers)).outcome for part, numbers in given.items()
             )
-            found.append(Outcome(record, versions, right, wrong))
+            found.append(Outcome(record, versions, *said))
     return found
 
 
 def tabs(role: str) -> str:
     """Return, as MyST, a tab for each framework with the call of its loss and what came of it."""
-    return "\n".join(["::::{tab-set}", *map(_tab, outcomes(role)), "::::"])
+    return "\n".join(["::::{tab-set}", *map(tab, outcomes(role)), "::::"])
 
 
-def _tab(outcome: Outcome) -> str:
-    record = outcome.record
-    versions = ", ".join(f"{package} {number}" for package, number in outcome.versions.items())
-    return f"""
-:::{{tab-item}} {record.framework}
-:sync: {record.framework}
-
-[`{record.symbol}`](<{record.case.docs}>) of {record.scale}:
-
-```{record.language.lower()}
-{_inputs(record)}
-{record.case.check.call}
-```
-
-gives **{outcome.right}**; with {record.case.wrong.passes} in their place: {outcome.wrong}. Run with {versions}.
-:::
-"""
+def tab(outcome: Outcome) -> str:
+    """Return the tab of a framework."""
+    facts = outcome._asdict() | {
+        "language": outcome.record.language.lower(),
+        "inputs": inputs(outcome.record),
+        "versions": ", ".join(f"{package} {number}" for package, number in outcome.versions.items()),
+    }
+    return TAB.format(**facts)
 
 
-def _inputs(record: Record) -> str:
+def inputs(record: Record) -> str:
     """Return the assignments of what the call uses, on the scale that it wants."""
-    if record.case.role == "binary loss":
-        probability = round(float(lk.expit(AGREED_LOG_ODDS)), 6)
-        x, y, onehot = [AGREED_LOG_ODDS if record.scale == "log-odds" else probability], 1, [1.0]
-    else:
-        on_scale = {"probabilities": lk.softmax, "log-probabilities": lk.log_softmax, "log-odds": lk.class_log_odds}
-        convert = on_scale.get(record.scale, list)
-        x, y, onehot = [round(float(each), 6) for each in convert(AGREED)], 0, [1.0, 0.0, 0.0]
-    values = {"x": x, "y": y, "onehot": onehot}
+    scales, y, onehot = SHOWN[record.case.role]
+    values = {"x": [round(float(each), 6) for each in scales[record.scale]], "y": y, "onehot": onehot}
+    if record.language == "R":
+        values = {name: f"c({str(value)[1:-1]})" if name != "y" else value for name, value in values.items()}
     used = [name for name in values if re.search(rf"\b{name}\b", record.case.check.call)]
-    return "\n".join(BINDINGS[record.language].format(name, _literal(values[name], record.language)) for name in used)
-
-
-def _literal(value: Any, language: str) -> str:
-    return f"c({', '.join(map(str, value))})" if language == "R" and isinstance(value, list) else str(value)
+    return "\n".join(BINDINGS[record.language].format(name, values[name]) for name in used)

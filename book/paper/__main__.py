@@ -29,12 +29,11 @@ def install_tools() -> None:
     """Install what is missing where that is allowed, or end with a line that says what to install."""
     if which("apt-get") and os.geteuid() == 0:
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for command in (INSTALL, "apt-get update", INSTALL):  # what is there already needs no list of what there is
-            run = subprocess.run(command.split(), env=environment, capture_output=True, text=True)
-            if command == INSTALL and run.returncode == 0:
-                return
-        sys.exit(f"make pdf: {INSTALL} did not work:\n{run.stderr}")
-    if not all(map(which, COMMANDS)):
+        command = f"{INSTALL} || {{ apt-get update && {INSTALL}; }}"  # what is there needs no list of what there is
+        run = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True)
+        if run.returncode:
+            sys.exit(f"make pdf: {INSTALL} did not work:\n{run.stderr}")
+    elif not all(map(which, COMMANDS)):
         sys.exit(f"make pdf needs XeLaTeX, rsvg-convert and fonts. On Debian and Ubuntu: sudo {INSTALL}")
 
 

@@ -10,6 +10,7 @@ from docutils import nodes
 from sphinx.addnodes import index, start_of_file, tabular_col_spec
 from sphinx.application import Sphinx
 from sphinx.builders.latex.nodes import thebibliography
+from sphinx.config import Config
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.texescape import escape
@@ -17,7 +18,8 @@ from sphinx.writers.latex import LaTeXTranslator
 from sphinx_exercise import nodes as exercises
 from sphinx_proof import nodes as proofs
 
-from book.shared import records
+import logitkit
+from book.shared import origin, records
 from logitkit import conventions
 
 ROWS_OF_A_SHORT_TABLE = 12
@@ -38,15 +40,30 @@ BOXES = {  # the environments of logits.sty
 
 
 def setup(app: Sphinx) -> None:
+    app.connect("config-inited", configure)
     app.connect("builder-inited", prepare)
     app.set_translator("latex", PaperTranslator)
-    for transform in (NumberTheorems, ArrangeParts, FitTables, KeepCodeTogether):
+    for transform in (ArrangeParts, FitTables, KeepCodeTogether):
         app.add_post_transform(transform)
     for kind, boxed in BOXES.items():
         for node in boxed:
             app.add_node(node, override=True, latex=box(kind))
     to_exercise = exercises.exercise_latex_number_reference
     app.add_node(to_exercise, override=True, latex=(visit_exercise_reference, lambda *_: None))
+
+
+def configure(app: Sphinx, config: Config) -> None:
+    """Set what follows from other settings; the rest is in _config.yml."""
+    title, _, subtitle = config.project.partition(": ")
+    facts = {
+        "booktitle": title,
+        "booksubtitle": subtitle[0].upper() + subtitle[1:],
+        "bookversion": logitkit.__version__,
+        "bookaddress": origin.repository(config),
+    }
+    preamble = [*(rf"\newcommand{{\{name}}}{{{fact}}}" for name, fact in facts.items()), r"\usepackage{logits}"]
+    config.latex_elements["preamble"] = "\n".join(preamble)
+    config.latex_documents = [(config.root_doc, "logits.tex", config.project, config.author, "manual")]
 
 
 def prepare(app: Sphinx) -> None:
@@ -60,6 +77,15 @@ def box(kind: str) -> tuple[Callable[[LaTeXTranslator, Any], None], Callable[[La
     """Return the functions that open and close an environment of logits.sty, whose argument is the node's title."""
 
     def visit(translator: LaTeXTranslator, node: Any) -> None:
+        if kind == "theorem":  # numbered as on the site
+            numbers = translator.builder.env.toc_fignumbers[translator.curfilestack[-1]].get(node["countertype"], {})
+            number = ".".join(map(str, numbers.get(node["label"], ())))
+            node[0].insert(0, nodes.Text(f"{node['realtype'].title()} {number}".strip()))
+        elif kind == "proof":  # without its second box
+            node[:] = node[0].children
+            first = node.next_node(nodes.Text)
+            word, _, rest = first.partition(" ")
+            first.parent.replace(first, [nodes.emphasis(word, word), nodes.Text(f" {rest}")])
         translator.no_latex_floats += 1  # a figure stays in its solution
         # Some references to exercises have a form of their own.
         label = rf"\label{{exercise:{node['label']}}}" if kind == "exercise" else ""
@@ -140,26 +166,6 @@ class ForPaper(SphinxPostTransform):
 
     formats = ("latex",)
     default_priority = 800
-
-
-class NumberTheorems(ForPaper):
-    """Number the theorems as the site does, and take the proofs out of their second box."""
-
-    default_priority = 100
-
-    def run(self, **_: Any) -> None:
-        for node in self.document.findall(lambda node: isinstance(node, THEOREMS)):
-            page = node.parent
-            while "docname" not in page:
-                page = page.parent
-            numbers = self.env.toc_fignumbers[page["docname"]].get(node["countertype"], {})
-            number = ".".join(map(str, numbers.get(node["label"], ())))
-            node[0].insert(0, nodes.Text(f"{node['realtype'].title()} {number}".strip()))
-        for node in self.document.findall(proofs.proof_node):
-            node[:] = node[0].children
-            first = node.next_node(nodes.Text)
-            word, _, rest = first.partition(" ")
-            first.parent.replace(first, [nodes.emphasis(word, word), nodes.Text(f" {rest}")])
 
 
 class ArrangeParts(ForPaper):

