@@ -3,7 +3,6 @@
 import re
 import sys
 from collections.abc import Collection
-from functools import cache
 from typing import Any
 
 import nbformat
@@ -28,18 +27,18 @@ def mock_always(app: Sphinx, config: Config) -> None:
 
 
 def read_again(app: Sphinx, env: BuildEnvironment, *changes: set[str]) -> Collection[str]:
-    """Read the reference again when any page has changed: it may use other functions now."""
-    return {entry.docname for entry in env.get_domain("py").objects.values()} if any(changes) else ()
+    """Read the reference again when some page has come to use other functions."""
+    before = getattr(env, "uses_of_functions", None)
+    uses = env.uses_of_functions = {page: functions_in(env.doc2path(page)) for page in app.config.external_site_map}
+    return {entry.docname for entry in env.get_domain("py").objects.values()} if uses != before else ()
 
 
 def add_uses(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Add the links to a docstring."""
-    paths = {docname: app.env.doc2path(docname) for docname in app.config.external_site_map}
-    links = [f":doc:`/{docname}`" for docname, path in paths.items() if name in functions_in(path)]
+    links = [f":doc:`/{page}`" for page, functions in app.env.uses_of_functions.items() if name in functions]
     lines += ["", f"Used in: {', '.join(links)}."] if links else []
 
 
-@cache
 def functions_in(path: str) -> set[str]:
     """Return the full names of the functions that the text and the code of a notebook use."""
     cells = nbformat.read(path, as_version=4).cells if path.endswith(".ipynb") else []
