@@ -140,6 +140,16 @@ class TestLargestNumbers:
                 assert value == loss
                 assert grad(value, z)[0].tolist() == [slope]
 
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+    @pytest.mark.parametrize("reduction", ["mean", "sum"])
+    def test_loss_beyond_them_is_infinite(self, dtype: torch.dtype, reduction: str) -> None:
+        most = torch.finfo(dtype).max
+        z = torch.tensor([[most, -most], [most, -most]], dtype=dtype, requires_grad=True)
+        value = lt.cross_entropy(z, torch.tensor([1, 1]), reduction=reduction)
+        assert value == INF
+        slope = 0.5 if reduction == "mean" else 1.0
+        assert grad(value, z)[0].tolist() == [[slope, -slope]] * 2
+
 
 class TestWholeNumbers:
     @pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.bool, torch.complex64])

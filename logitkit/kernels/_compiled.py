@@ -147,16 +147,16 @@ def log1p_of_sum(x):
 
 
 @inlined
-def log_of_odds(q):
+def log_of_odds(q, exact):
     """Return log((1 - q) / q) of 0 < q <= 1/2, exactly 0 at 1/2."""
-    deep = q < 2.0**-900
+    deep = exact & (q < 2.0**-900)
     b = q * (2.0**128 if deep else 1.0)
     a = 1.0 - q
     shifted = rounded_log2(a, b)  # 2^k q is about 1 - q
     k = (shifted - ROUNDER) + (128.0 if deep else 0.0)
     b *= power_of_two(shifted)
     s = ((a - b) + ((1.0 - a) - q)) / (a + b)  # the numerator is exact
-    return ((s * two_atanh(s, True) + k * LOG2_LOW) + 2.0 * s) + k * LOG2_HIGH
+    return ((s * two_atanh(s, exact) + k * LOG2_LOW) + 2.0 * s) + k * LOG2_HIGH
 
 
 @inlined
@@ -215,7 +215,7 @@ def logit(first, last, x, out, slopes):
         p = np.float64(x[i])
         q = 1.0 - p
         q = p if p < q else q
-        up = np.inf if q == 0.0 else np.nan if q < 0.0 else log_of_odds(q)
+        up = np.inf if q == 0.0 else np.nan if q < 0.0 else log_of_odds(q, holds_float64(x))
         out[i] = -up if p < 0.5 else up
     for i in range(slopes.size):
         p = np.float64(x[i])
@@ -704,7 +704,7 @@ def class_log_odds(first, last, z, classes, limit, out, left):
                 log_odds = (values[j] - top) - near[place]
                 close += np.int64((abs(log_odds) < limit) & (place != places[row]))
                 own[j] = log_odds
-            up = log_of_odds(min(rest, 1.0) / (1.0 + rest))
+            up = log_of_odds(min(rest, 1.0) / (1.0 + rest), True)
             own[places[row] // rows_of_tile(classes)] = up if rest < 1.0 else -up
             left[i] |= rest == 0.0 or up < limit or close > 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch import abs as abs
@@ -14,7 +16,11 @@ from torch import log as log
 from torch import log1p as log1p
 from torch import ones_like as ones_like
 from torch import tanh as tanh
-from torch import where as where
+
+
+def where(condition: Tensor, a: Tensor | float, b: Any) -> Tensor:
+    """Return a where the condition holds, else b: for a number in one operation, of which torch.where makes two."""
+    return torch.where(condition, a, b) if isinstance(a, Tensor) else b.masked_fill(condition, a)
 
 
 def expm1(x: Tensor) -> Tensor:

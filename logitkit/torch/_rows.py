@@ -32,7 +32,7 @@ class Rows:
         self.exps = torch.addcmul(exps, exps, self.error)
         rest = total(self.exps, dim)
         certain = (largest == torch.inf) & (rest == 0)
-        own = torch.exp(torch.where(certain, 0, largest) - torch.where(certain, 0, constant))  # 1, with a derivative
+        own = torch.exp(largest.masked_fill(certain, 0) - constant.masked_fill(certain, 0))  # 1, with a derivative
         self.confident = rest < 1
         self.rest = torch.where(self.confident, rest / own, rest + (own - 1))
         self.sum = rest + own
@@ -40,7 +40,7 @@ class Rows:
 
     def surprisal(self, logits: Tensor, error: Tensor, is_top: Tensor) -> Tensor:
         """Return minus the log-probability of classes: given their logits, the errors, and whether they are top."""
-        difference = torch.where(is_top & self.confident, 0, logits - self.pivot)
+        difference = (logits - self.pivot).masked_fill(is_top & self.confident, 0)
         return (torch.log1p(self.rest) - difference) - error
 
 
@@ -83,7 +83,7 @@ def log_odds(logits: Tensor, dim: int) -> Tensor:
     two = logits.topk(2, dim=dim).indices
     largest, second = logits.gather(dim, two).split(1, dim)
     masked = second == -torch.inf
-    rivals = Rows(torch.where(masked, 0, without(logits, top, dim)), dim)
+    rivals = Rows(without(logits, top, dim).masked_fill(masked, 0), dim)
     difference, error = difference_with_error(largest, second)
     of_top = torch.where(masked, difference, -rivals.surprisal(largest, error, torch.zeros_like(masked)))
     return torch.where(is_top, of_top, of_others)

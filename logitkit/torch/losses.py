@@ -83,6 +83,8 @@ def cross_entropy(
         Loss in nats, in the dtype of `input`, which a distribution in a wider dtype widens and a weight doesn't.
         Within autocast, float16 and bfloat16 count as float32. float32 and float64 compute in their own precision,
         float16 and bfloat16 in float32. You can differentiate the loss any number of times, map it and compile it.
+        Unlike :func:`logitkit.cross_entropy`, it may be inf where two logits are further apart than the largest
+        number of their dtype, however small the target's share of the lower one.
 
     Raises
     ------
@@ -138,7 +140,8 @@ def _ways_of_classes(
         if reduction == "none":
             return torch.from_numpy(losses.reshape(rows.shape[:-1])).to(dtype), slopes
         with np.errstate(all="ignore"):  # a sum beyond the largest number is inf
-            return torch.scalar_tensor(losses.sum() / divisor, dtype=dtype), slopes
+            value = torch.scalar_tensor(losses.sum() / divisor, dtype=torch.float64)
+        return value.to(dtype), slopes  # in float32 scalar_tensor would refuse what becomes inf
 
     return Ways(composite, kernel, rows.shape[:-1] if reduction == "none" else (), dtype)
 
