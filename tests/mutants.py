@@ -300,7 +300,7 @@ def main(parts: list[str]) -> int:
         paths = [f"logitkit/{module}.py" for module in modules.split()]
         chosen = [path for path in paths if any(part in path for part in parts)]
         # What is argued is tried last: a run that is cut short has tried all else.
-        mutants = [m for m in sum(map(mutants_of, chosen), []) if outcomes.get(m, "survives") == "survives"]
+        mutants = [m for c in chosen for m in mutants_of(c) if outcomes.get(m, "survives") == "survives"]
         if mutants:
             trial = Trial(sorted(mutants, key=lambda m: m.change in argued))
             options = ["--assert=plain", "-p", "no:terminal", "-p", "no:cacheprovider", "-s", "--doctest-modules"]

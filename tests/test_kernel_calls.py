@@ -142,3 +142,19 @@ def test_no_slopes_are_computed_where_no_derivative_is_wanted(monkeypatch: pytes
     lt.softplus(leaf.detach())
     lt.softplus(leaf).sum().backward()
     assert wanted == [False, False, True]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_loss_and_gradient_take_one_call(reduction: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    run = kernels.run
+
+    def noted(kernel: str, *given: Any, **options: Any) -> None:
+        called.append(kernel)
+        run(kernel, *given, **options)
+
+    monkeypatch.setattr(kernels, "run", noted)
+    z = torch.zeros(2, 3, requires_grad=True)
+    lt.cross_entropy(z, torch.tensor([1, 2]), reduction=reduction).sum().backward()
+    lt.binary_cross_entropy_with_logits(z, torch.ones(2, 3), reduction=reduction).sum().backward()
+    assert called == ["cross_entropy", "binary_cross_entropy"]

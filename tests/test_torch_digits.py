@@ -14,6 +14,7 @@ from torch.autograd import grad
 
 import logitkit as lk
 import logitkit.torch as lt
+from logitkit.torch import _rows
 from tests import oracle
 from tests.backends import backend  # noqa: F401 - runs every test on both
 
@@ -56,6 +57,13 @@ class TestKeepsItsDigits:
             for label in range(3):
                 slope = grad(log_probs[0, label], z, retain_graph=True)[0].numpy()[0]
                 assert oracle.ulps(-slope, oracle.cross_entropy_grad(oracle.one_hot(label, 3), exact)).max() < 6
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_logsumexp_near_zero_keeps_them(self, dtype: torch.dtype) -> None:
+        rows = torch.tensor([[0.0, -20.0], [-30.5, 0.0]], dtype=dtype)
+        exact = [oracle.logsumexp(oracle.exact(row)) for row in rows.numpy()]
+        assert oracle.ulps(_rows.logsumexp(rows, 1).numpy(), exact).max() < 2
+        torch.testing.assert_close(_rows.logsumexp(torch.zeros(3, 0), 1), torch.full((3,), -torch.inf))
 
     def test_compiled_code_keeps_them_too(self) -> None:
         compiled = torch.compile(lt.cross_entropy, fullgraph=True, backend="aot_eager")

@@ -156,6 +156,14 @@ class TestBackwardPasses:
             assert g.dtype == dtype
             torch.testing.assert_close(g.double(), e, rtol=4 * torch.finfo(dtype).eps, atol=1e-2 * e.abs().max().item())
 
+    def test_gradients_of_many_blocks_are_added_up_in_float32(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        leaves, target = draw(torch.bfloat16, rows=600), labels(600, classes=SEVERAL)
+        got = []
+        for rows in (2, 600):
+            monkeypatch.setattr(linear, "BLOCK", rows * SEVERAL)
+            got.append(gradients(lt.linear_cross_entropy(*leaves[:2], target, linear_bias=leaves[2]), leaves))
+        torch.testing.assert_close(*got, rtol=torch.finfo(torch.bfloat16).eps, atol=0)
+
     def test_frozen_rows_hold_anything(self) -> None:
         features, weight, _ = draw()
         target = labels(9, classes=SEVERAL)
