@@ -202,6 +202,16 @@ class TestBackwardPasses:
 
 
 class TestSoftcapAndZLoss:
+    def test_price_of_a_constant_near_zero_keeps_its_digits(self) -> None:
+        weight = torch.tensor([[0.0], [-20.0]], dtype=torch.float64, requires_grad=True)
+        loss = lt.linear_cross_entropy(torch.ones(1, 1).double(), weight, torch.tensor([0]), z_loss=1.5)
+        rival = oracle.mp.exp(-20)
+        constant, share = oracle.mp.log(1 + rival), rival / (1 + rival)
+        slopes = [-share + 3 * constant * (1 - share), share + 3 * constant * share]
+        torch.testing.assert_close(loss.item(), float(constant + 1.5 * constant**2), rtol=1e-14, atol=0)
+        expected = torch.tensor([[float(s)] for s in slopes], dtype=torch.float64)
+        torch.testing.assert_close(*gradients(loss, weight), expected, rtol=1e-14, atol=0)
+
     @pytest.mark.parametrize("option", OPTIONS)
     @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
     @pytest.mark.parametrize("name", CLASS_CALLS)
