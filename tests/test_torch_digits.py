@@ -72,6 +72,10 @@ class TestKeepsItsDigits:
         exact = oracle.cross_entropy_grad(oracle.one_hot(0, 3), oracle.exact(z.detach().numpy()))
         assert oracle.ulps(z.grad.numpy(), exact).max() < 4
 
+    def test_compiled_sums_are_added_up_in_float64(self) -> None:
+        compiled = torch.compile(lambda values: _rows.total(values, 1), fullgraph=True, backend="aot_eager")
+        assert compiled(torch.tensor([[1e8, *4000 * [1.0], -1e8]])).item() == 4000  # float32 loses what it adds to 1e8
+
     def test_one_hot_targets_are_as_accurate_as_indices(self) -> None:
         z = torch.tensor([[40.0, 1.0, -3.0]], requires_grad=True)
         by_index = grad(lt.cross_entropy(z, torch.tensor([0])), z)[0]

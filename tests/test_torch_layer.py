@@ -132,6 +132,16 @@ class TestBackwardPasses:
             assert [leaf.grad is None for leaf in leaves] == [i != place for i in range(3)]
             torch.testing.assert_close(leaves[place].grad, expected[place])
 
+    def test_only_what_needs_a_second_gradient_gets_one(self) -> None:
+        target = labels(4, classes=SEVERAL)
+        for place in range(2):
+            leaves = [t.detach().requires_grad_(i == place) for i, t in enumerate(draw(rows=4)[:2])]
+            seconds = []
+            for loss_of in (lt.linear_cross_entropy, written_out):
+                (first,) = gradients(loss_of(*leaves, target), leaves[place], create_graph=True)
+                seconds.append(gradients((first**2).sum(), leaves[place]))
+            torch.testing.assert_close(*seconds)
+
     @pytest.mark.parametrize("reduction", ["mean", "none"])
     def test_one_through_another(self, reduction: str) -> None:
         leaves, target = draw(rows=4), labels(4, classes=SEVERAL)
