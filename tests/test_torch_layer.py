@@ -174,6 +174,15 @@ class TestBackwardPasses:
             got.append(gradients(lt.linear_cross_entropy(*leaves[:2], target, linear_bias=leaves[2]), leaves))
         torch.testing.assert_close(*got, rtol=torch.finfo(torch.bfloat16).eps, atol=0)
 
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_products_of_narrow_operands_are_wide_on_a_cpu(self, dtype: torch.dtype) -> None:
+        features, weight, _ = (t.detach() for t in draw(dtype))
+        losses = [
+            lt.linear_cross_entropy(h, w, labels(9, classes=SEVERAL))
+            for h, w in ((features, weight), (features.float(), weight.float()))
+        ]
+        torch.testing.assert_close(*losses, rtol=1e-6, atol=0)
+
     def test_frozen_rows_hold_anything(self) -> None:
         features, weight, _ = draw()
         target = labels(9, classes=SEVERAL)
