@@ -45,8 +45,8 @@ OF_NUMPY = (
 )
 OF_KERNELS = "kernels kernel_calls kernel_options threads"
 OF_TORCH = (
-    "torch_agreement torch_digits torch_derivatives torch_transforms torch_limits torch_memory torch_reports "
-    f"torch_layer torch_compiled guard guard_notes {OF_KERNELS} accuracy edge_cases"
+    "torch_agreement torch_blocks torch_digits torch_derivatives torch_transforms torch_limits torch_memory "
+    f"torch_reports torch_layer torch_compiled guard guard_notes {OF_KERNELS} accuracy edge_cases"
 )
 TESTS = (
     ("_arrays _scales _targets linear links losses simplex", OF_NUMPY, "not torch"),
