@@ -13,12 +13,15 @@ from __future__ import annotations
 
 import difflib
 import gc
+import inspect
+import mmap
 import os
 import resource
 import signal
 import sys
 import time
 from collections import Counter, defaultdict
+from functools import partial
 from importlib import import_module
 from types import FunctionType, ModuleType
 from typing import Any
@@ -34,22 +37,28 @@ from tests import contracts
 from tests.accuracy import draws
 from tests.survivors import REPORT, ROOT, Change, Mutant, arguments, with_counts
 
-# The tests of each half of the package, and which of the promises of accuracy are about it.
+# The tests that try a module, and which of the promises of accuracy are about it. What one line's tests let through is
+# tried by those of the next line that has the module: the formulas are those of NumPy and PyTorch.
 OF_NUMPY = (
     "links simplex losses cross_entropy cross_entropy_gradient binary_losses kl_divergence linear linear_contract "
     "accuracy properties fuzz edge_cases"
 )
+OF_KERNELS = "kernels kernel_calls kernel_options threads"
 OF_TORCH = (
-    "torch_agreement torch_digits torch_derivatives torch_transforms torch_limits torch_memory torch_reports "
-    "accuracy edge_cases"
+    "torch_agreement torch_blocks torch_digits torch_derivatives torch_transforms torch_limits torch_memory "
+    f"torch_reports torch_layer torch_compiled guard guard_notes {OF_KERNELS} accuracy edge_cases"
 )
-TESTS = {
-    "logitkit": (OF_NUMPY, "not torch"),
-    "logitkit/formulas": (OF_NUMPY, "not torch"),
-    "logitkit/torch": (OF_TORCH, "torch"),
-}
-# Nor is what launches kernels on a GPU run by the tests that are run here.
-NOT_NUMERICS = ("__init__", "__main__", "cli", "plotting", "_device")
+TESTS = (
+    ("_arrays _scales _targets linear links losses simplex", OF_NUMPY, "not torch"),
+    ("formulas/binary formulas/double_double formulas/softcap", OF_NUMPY, "not torch"),
+    ("kernels/__init__", OF_KERNELS, "nothing"),
+    (
+        "formulas/binary formulas/softcap kernels/__init__ torch/_blocks torch/_eager torch/_evidence torch/_inputs "
+        "torch/_layer torch/_operators torch/_rows torch/guard torch/linear torch/links torch/losses torch/simplex",
+        OF_TORCH,
+        "torch",
+    ),
+)
 # Of a contract's many alike cases, and of the examples of a property, this many are run.
 ALIKE, EXAMPLES = 3, 25
 MEMORY = 6 << 30  # bytes that a mutant may take
@@ -156,6 +165,7 @@ def replace_code(module: ModuleType, source: str) -> None:
 
 def _replace(old: Any, new: Any) -> None:
     if isinstance(new, FunctionType):
+        old, new = inspect.unwrap(old), inspect.unwrap(new)  # a decorator's code is the same for all that it decorates
         old.__code__, old.__defaults__, old.__kwdefaults__ = new.__code__, new.__defaults__, new.__kwdefaults__
     elif isinstance(new, staticmethod):
         _replace(old.__func__, new.__func__)
@@ -176,6 +186,8 @@ class Trial:
         self.mutants, self.failed, self.why = mutants, False, ""
         self.seconds: dict[pytest.Item, float] = {}
         self.outcomes: dict[Mutant, str] = {}
+        self.killers: dict[tuple[str, str], set[pytest.Item]] = defaultdict(set)
+        self.place = mmap.mmap(-1, 4)  # which test a child is at
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.failed |= report.failed
@@ -186,6 +198,8 @@ class Trial:
         draws.rows.__defaults__ = ((1, 2, 3, 4, 10, 33),)
         alike = defaultdict(list)
         for item in items:
+            if isinstance(item, pytest.DoctestItem):  # else its second run would find no names
+                item.runner.run = partial(item.runner.run, clear_globs=False)
             if getattr(getattr(item, "function", None), "__module__", "") == contracts.__name__:
                 alike[item.nodeid.partition("[")[0]].append(item)
         spread = {group[i * (len(group) - 1) // (ALIKE - 1)]: True for group in alike.values() for i in range(ALIKE)}
@@ -195,15 +209,25 @@ class Trial:
         examples = {"phases": [Phase.generate], "max_examples": EXAMPLES}  # a failure needs no simpler one
         settings.register_profile("mutants", settings.get_profile("same-everywhere"), **examples)
         settings.load_profile("mutants")
+        session.config.option.tbstyle = "native"  # all else reads the sources of what failed
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(1)  # a child would wait for ever for threads that it has not
+        for module in {mutant.change.module for mutant in self.mutants}:
+            # If this alone made a test fail, all mutants would be thought killed.
+            replace_code(_imported(module), (ROOT / module).read_text("utf-8"))
         tests = self._run_once(session.items)
         gc.freeze()
         start = time.monotonic()
         for mutant in self.mutants:
             coming_by = _coming_by(mutant, tests[mutant.change.module])
-            items = sorted((i for i in session.items if i.nodeid in coming_by), key=self.seconds.__getitem__)
+            killers = self.killers[mutant.change.module, mutant.change.function]
+            # What has killed a mutant of the same function is tried first, and the quickest of what has not.
+            items = sorted(
+                (i for i in session.items if i.nodeid in coming_by), key=lambda i: (i not in killers, self.seconds[i])
+            )
             self.outcomes[mutant] = outcome = self._outcome(mutant, items)
+            if outcome != "survives" and items:
+                killers.add(items[int.from_bytes(self.place[:], "little")])
             done = f"[{len(self.outcomes)} of {len(self.mutants)}, {time.monotonic() - start:.0f} s]"
             print(f"{done} {outcome}: {mutant.change.module}, {mutant.change.function}\n{mutant.change}", flush=True)
         return True
@@ -243,10 +267,11 @@ class Trial:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         try:
-            replace_code(import_module(mutant.change.module.removesuffix(".py").replace("/", ".")), mutant.source)
+            replace_code(_imported(mutant.change.module), mutant.source)
             if "torch._dynamo" in sys.modules:
                 sys.modules["torch._dynamo"].reset()  # it remembers the code that it compiled
-            for item in items:
+            for place, item in enumerate(items):
+                self.place[:] = place.to_bytes(4, "little")
                 signal.setitimer(signal.ITIMER_PROF, 5 + 10 * self.seconds[item])  # of CPU, then it is killed
                 item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
                 if self.failed:
@@ -254,6 +279,10 @@ class Trial:
         except BaseException:  # whatever it is, it is noticed
             return True
         return False
+
+
+def _imported(module: str) -> ModuleType:
+    return import_module(module.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
 
 
 def _coming_by(mutant: Mutant, tests: dict[int, list[str]]) -> set[str]:
@@ -265,15 +294,18 @@ def _coming_by(mutant: Mutant, tests: dict[int, list[str]]) -> set[str]:
 def main(parts: list[str]) -> int:
     """Try the mutants of the modules whose path contains one of `parts`, and correct the counts in the report."""
     text = REPORT.read_text("utf-8")
-    argued, outcomes = arguments(text), {}
-    paths = [p.relative_to(ROOT) for p in sorted((ROOT / "logitkit").rglob("*.py"))]
-    chosen = [p for p in paths if p.stem not in NOT_NUMERICS and any(part in str(p) for part in parts)]
-    for folder, (names, promises) in TESTS.items():
-        if mutants := [m for p in chosen if str(p.parent) == folder for m in mutants_of(str(p))]:
-            trial = Trial(mutants)
+    argued = arguments(text)
+    outcomes: dict[Mutant, str] = {}
+    for modules, names, promises in TESTS:
+        paths = [f"logitkit/{module}.py" for module in modules.split()]
+        chosen = [path for path in paths if any(part in path for part in parts)]
+        # What is argued is tried last: a run that is cut short has tried all else.
+        mutants = [m for c in chosen for m in mutants_of(c) if outcomes.get(m, "survives") == "survives"]
+        if mutants:
+            trial = Trial(sorted(mutants, key=lambda m: m.change in argued))
             options = ["--assert=plain", "-p", "no:terminal", "-p", "no:cacheprovider", "-s", "--doctest-modules"]
             only = ["-k", f"not test_accuracy or ({promises})"]
-            if pytest.main([*options, *only, *(f"tests/test_{n}.py" for n in names.split()), folder], plugins=[trial]):
+            if pytest.main([*options, *only, *(f"tests/test_{n}.py" for n in names.split()), *chosen], plugins=[trial]):
                 return 2
             outcomes |= trial.outcomes
     survivors = dict.fromkeys(m.change for m, outcome in outcomes.items() if outcome == "survives")

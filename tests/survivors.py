@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 REPORT = ROOT / "tests" / "mutants.md"
+UNTRIED = re.compile(r"^- `(\S+\.py)`\n", re.MULTILINE)
 COUNTS = re.compile(r"^\| module .*?\n\n", re.MULTILINE | re.DOTALL)
 
 
@@ -55,11 +56,15 @@ def arguments(text: str) -> dict[Change, str]:
 
 
 def with_counts(text: str, counts: dict[str, tuple[int, int]]) -> str:
-    """Return the report with the numbers of mutants and of survivors of each module, those of other modules kept."""
+    """Return the report with the numbers of mutants and of survivors of each module, those of other modules kept.
+
+    A module that now has a row is taken from the list of those that have none.
+    """
     (table,) = COUNTS.findall(text)
     kept = {m: (int(n), int(s)) for m, n, s in re.findall(r"^\| `(.+)` \| (\d+) \| \d+ \| (\d+) \|$", table, re.M)}
     rows = kept | counts
     lines = [f"| `{module}` | {n} | {n - s} | {s} |" for module, (n, s) in sorted(rows.items())]
     total, left = (sum(column) for column in zip(*rows.values(), strict=True))
     lines.append(f"| all | {total} | {total - left} | {left} |")
-    return text.replace(table, "\n".join([*table.splitlines()[:2], *lines, "", ""]))
+    text = text.replace(table, "\n".join([*table.splitlines()[:2], *lines, "", ""]))
+    return UNTRIED.sub(lambda line: "" if line[1] in counts else line[0], text)

@@ -75,6 +75,9 @@ class TestExtended:
             true, scale = [mp.fsum(values)], [mp.fsum(abs(v) for v in values)]
             assert self.error(double_double.row_sum((high, low)), true, scale) < 2.0**-103
 
+    def test_sum_of_nothing_is_zero(self) -> None:
+        np.testing.assert_array_equal(double_double.row_sum((np.zeros((2, 0)), np.zeros((2, 0)))), np.zeros((2, 2)))
+
     def test_others_keep_102_bits_of_themselves(self) -> None:
         # The largest entry exceeds the sum of all others by far: the total less itself would cancel.
         rows = np.abs(np.stack([np.append(1e40, self.x[0]), np.append(self.x[0], 1e40)]))

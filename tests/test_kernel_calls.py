@@ -142,3 +142,39 @@ def test_no_slopes_are_computed_where_no_derivative_is_wanted(monkeypatch: pytes
     lt.softplus(leaf.detach())
     lt.softplus(leaf).sum().backward()
     assert wanted == [False, False, True]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_loss_and_gradient_take_one_call(reduction: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    run = kernels.run
+
+    def noted(kernel: str, *given: Any, **options: Any) -> None:
+        called.append(kernel)
+        run(kernel, *given, **options)
+
+    monkeypatch.setattr(kernels, "run", noted)
+    z = torch.zeros(2, 3, requires_grad=True)
+    lt.cross_entropy(z, torch.tensor([1, 2]), reduction=reduction).sum().backward()
+    lt.binary_cross_entropy_with_logits(z, torch.ones(2, 3), reduction=reduction).sum().backward()
+    assert called == ["cross_entropy", "binary_cross_entropy"]
+
+
+def test_twins_ask_for_as_many_threads_as_pytorch_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, int | None] = {}
+    run = kernels.run
+
+    def noted(kernel: str, *given: Any, most_threads: int | None = None) -> None:
+        asked[kernel] = most_threads
+        run(kernel, *given, most_threads=1)
+
+    monkeypatch.setattr(kernels, "run", noted)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    z = torch.zeros(2, 3, requires_grad=True)
+    lt.cross_entropy(z, torch.tensor([1, 2])).backward()
+    lt.cross_entropy(z, torch.full((2, 3), 1 / 3)).backward()
+    lt.binary_cross_entropy_with_logits(z, torch.ones(2, 3)).backward()
+    lt.log_softmax(z, 1).sum().backward()
+    lt.softplus(z).sum().backward()
+    names = "cross_entropy soft_cross_entropy binary_cross_entropy log_softmax log_softmax_gradient softplus"
+    assert asked == dict.fromkeys(names.split(), 3)

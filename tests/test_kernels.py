@@ -522,6 +522,12 @@ class TestTwin:
         loss.backward()
         torch.testing.assert_close(z.grad, 2 * once)
 
+    @pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 2.0, 3.0])
+    def test_gradient_of_a_scaled_loss_is_scaled(self, factor: float) -> None:
+        z = torch.tensor([[1.0, 2.0, 0.5]], requires_grad=True)
+        once, scaled = (grad(f * lt.cross_entropy(z, torch.tensor([1])), z)[0] for f in (1, factor))
+        torch.testing.assert_close(scaled, factor * once)
+
     def test_logits_may_be_overwritten_before_the_backward_pass(self) -> None:
         z = torch.tensor([[1.0, 2.0, 0.5]], requires_grad=True)
         logits = z * 1

@@ -88,9 +88,12 @@ class TestLogit(Link):
     function = staticmethod(lk.logit)
     exact = staticmethod(oracle.logit)
     cases: ClassVar = {"plain": Case(lk.logit, {"p": probs})}
-    inside = (0.5 + 2**-50, 0.75, 0.76, 0.25, 0.24, 0.9, 1e-300, TINY, 1 - 2**-53, 0.1)
+    inside = (0.5 + 1e-9, 0.5 - 1e-9, 0.5 + 2**-50, 0.75, 0.76, 0.25, 0.24, 0.9, 1e-300, TINY, 1 - 2**-53, 0.1)
     limits: ClassVar = {0.0: -INF, 0.5: 0.0, 1.0: INF}
     outside, rule, hint = PROBABILITY.values()
+
+    def test_log_odds_of_one_half_have_no_sign(self) -> None:
+        assert not np.signbit(lk.logit(np.array([0.5]))).any()
 
 
 class TestExpit(Link):

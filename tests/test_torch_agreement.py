@@ -61,6 +61,15 @@ class TestAgreesWithPyTorch:
             pair.assert_agree(rtol=1e-11)
             gradgradcheck(pair.twin, pair.tensors)
 
+    @pytest.mark.parametrize(("shape", "dim"), [((), 0), ((3,), 0), ((2, 3), 1), ((2, 3, 4), 0), ((2, 3, 4, 5), 1)])
+    def test_classes_are_by_default_where_pytorch_has_them(self, shape: tuple[int, ...], dim: int) -> None:
+        z = doubles(*shape)
+        for got in (lt.log_softmax(z), lt.log_softmax(z, dim)):
+            torch.testing.assert_close(got, F.log_softmax(z, dim), rtol=1e-12, atol=0)
+
+    def test_only_class_has_infinite_log_odds(self) -> None:
+        assert lt.class_log_odds(doubles(2, 1)).tolist() == [[INF], [INF]]
+
     def test_clamped_logit_has_its_ends_where_eps_puts_them(self) -> None:
         p = torch.tensor([0.0, 0.0625, 0.25, 0.75, 0.9375, 1.0], dtype=torch.float64)
         torch.testing.assert_close(lt.logit(p, 0.125), torch.logit(p, 0.125), rtol=1e-15, atol=0)

@@ -89,3 +89,21 @@ def test_slope_of_logit_at_its_ends_and_beyond(p: float, monkeypatch: pytest.Mon
         lt.logit(probs).backward()
         assert probs.grad is not None
         torch.testing.assert_close(probs.grad.abs(), torch.tensor([expected]), equal_nan=True)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_slope_of_a_binary_loss_at_log_odds_of_zero(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    for why in (kernels.why_off(), "a test asks for the composite"):
+        monkeypatch.setattr(kernels, "why_off", lambda why=why: why)
+        x = torch.zeros(1, requires_grad=True)
+        loss = lt.binary_cross_entropy_with_logits(x, torch.tensor([share]), pos_weight=torch.tensor(3.0))
+        assert grad(loss, x)[0].item() == (1 - share - 3 * share) / 2
+
+
+def test_log1mexp_at_the_end_of_its_domain_and_beyond(monkeypatch: pytest.MonkeyPatch) -> None:
+    for why in (kernels.why_off(), "a test asks for the composite"):
+        monkeypatch.setattr(kernels, "why_off", lambda why=why: why)
+        x = torch.tensor([0.0, 0.5], requires_grad=True)
+        value = lt.log1mexp(x)
+        assert [*map(str, value.tolist())] == ["-inf", "nan"]
+        assert [*map(str, grad(value.sum(), x)[0].tolist())] == ["-inf", "nan"]

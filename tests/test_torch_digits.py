@@ -14,6 +14,7 @@ from torch.autograd import grad
 
 import logitkit as lk
 import logitkit.torch as lt
+from logitkit.torch import _rows
 from tests import oracle
 from tests.backends import backend  # noqa: F401 - runs every test on both
 
@@ -57,12 +58,23 @@ class TestKeepsItsDigits:
                 slope = grad(log_probs[0, label], z, retain_graph=True)[0].numpy()[0]
                 assert oracle.ulps(-slope, oracle.cross_entropy_grad(oracle.one_hot(label, 3), exact)).max() < 6
 
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_logsumexp_near_zero_keeps_them(self, dtype: torch.dtype) -> None:
+        rows = torch.tensor([[0.0, -20.0], [-30.5, 0.0]], dtype=dtype)
+        exact = [oracle.logsumexp(oracle.exact(row)) for row in rows.numpy()]
+        assert oracle.ulps(_rows.logsumexp(rows, 1).numpy(), exact).max() < 2
+        torch.testing.assert_close(_rows.logsumexp(torch.zeros(3, 0), 1), torch.full((3,), -torch.inf))
+
     def test_compiled_code_keeps_them_too(self) -> None:
         compiled = torch.compile(lt.cross_entropy, fullgraph=True, backend="aot_eager")
         z = torch.tensor([[50.125, 0.3, -60.0]], requires_grad=True)
         compiled(z, torch.tensor([0])).backward()
         exact = oracle.cross_entropy_grad(oracle.one_hot(0, 3), oracle.exact(z.detach().numpy()))
         assert oracle.ulps(z.grad.numpy(), exact).max() < 4
+
+    def test_compiled_sums_are_added_up_in_float64(self) -> None:
+        compiled = torch.compile(lambda values: _rows.total(values, 1), fullgraph=True, backend="aot_eager")
+        assert compiled(torch.tensor([[1e8, *4000 * [1.0], -1e8]])).item() == 4000  # float32 loses what it adds to 1e8
 
     def test_one_hot_targets_are_as_accurate_as_indices(self) -> None:
         z = torch.tensor([[40.0, 1.0, -3.0]], requires_grad=True)

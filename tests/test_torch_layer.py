@@ -132,6 +132,16 @@ class TestBackwardPasses:
             assert [leaf.grad is None for leaf in leaves] == [i != place for i in range(3)]
             torch.testing.assert_close(leaves[place].grad, expected[place])
 
+    def test_only_what_needs_a_second_gradient_gets_one(self) -> None:
+        target = labels(4, classes=SEVERAL)
+        for place in range(2):
+            leaves = [t.detach().requires_grad_(i == place) for i, t in enumerate(draw(rows=4)[:2])]
+            seconds = []
+            for loss_of in (lt.linear_cross_entropy, written_out):
+                (first,) = gradients(loss_of(*leaves, target), leaves[place], create_graph=True)
+                seconds.append(gradients((first**2).sum(), leaves[place]))
+            torch.testing.assert_close(*seconds)
+
     @pytest.mark.parametrize("reduction", ["mean", "none"])
     def test_one_through_another(self, reduction: str) -> None:
         leaves, target = draw(rows=4), labels(4, classes=SEVERAL)
@@ -155,6 +165,23 @@ class TestBackwardPasses:
         for g, e in zip(got, expected, strict=True):
             assert g.dtype == dtype
             torch.testing.assert_close(g.double(), e, rtol=4 * torch.finfo(dtype).eps, atol=1e-2 * e.abs().max().item())
+
+    def test_gradients_of_many_blocks_are_added_up_in_float32(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        leaves, target = draw(torch.bfloat16, rows=600), labels(600, classes=SEVERAL)
+        got = []
+        for rows in (2, 600):
+            monkeypatch.setattr(linear, "BLOCK", rows * SEVERAL)
+            got.append(gradients(lt.linear_cross_entropy(*leaves[:2], target, linear_bias=leaves[2]), leaves))
+        torch.testing.assert_close(*got, rtol=torch.finfo(torch.bfloat16).eps, atol=0)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_products_of_narrow_operands_are_wide_on_a_cpu(self, dtype: torch.dtype) -> None:
+        features, weight, _ = (t.detach() for t in draw(dtype))
+        losses = [
+            lt.linear_cross_entropy(h, w, labels(9, classes=SEVERAL))
+            for h, w in ((features, weight), (features.float(), weight.float()))
+        ]
+        torch.testing.assert_close(*losses, rtol=1e-6, atol=0)
 
     def test_frozen_rows_hold_anything(self) -> None:
         features, weight, _ = draw()
@@ -194,6 +221,16 @@ class TestBackwardPasses:
 
 
 class TestSoftcapAndZLoss:
+    def test_price_of_a_constant_near_zero_keeps_its_digits(self) -> None:
+        weight = torch.tensor([[0.0], [-20.0]], dtype=torch.float64, requires_grad=True)
+        loss = lt.linear_cross_entropy(torch.ones(1, 1).double(), weight, torch.tensor([0]), z_loss=1.5)
+        rival = oracle.mp.exp(-20)
+        constant, share = oracle.mp.log(1 + rival), rival / (1 + rival)
+        slopes = [-share + 3 * constant * (1 - share), share + 3 * constant * share]
+        torch.testing.assert_close(loss.item(), float(constant + 1.5 * constant**2), rtol=1e-14, atol=0)
+        expected = torch.tensor([[float(s)] for s in slopes], dtype=torch.float64)
+        torch.testing.assert_close(*gradients(loss, weight), expected, rtol=1e-14, atol=0)
+
     @pytest.mark.parametrize("option", OPTIONS)
     @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
     @pytest.mark.parametrize("name", CLASS_CALLS)

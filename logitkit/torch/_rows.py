@@ -41,7 +41,7 @@ class Rows:
     def surprisal(self, logits: Tensor, error: Tensor, is_top: Tensor) -> Tensor:
         """Return minus the log-probability of classes: given their logits, the errors, and whether they are top."""
         difference = (logits - self.pivot).masked_fill(is_top & self.confident, 0)
-        return (torch.log1p(self.rest) - difference) - error
+        return (torch.log1p(self.rest) - error) - difference
 
 
 def surprisals(logits: Tensor, dim: int) -> Tensor:
@@ -78,7 +78,7 @@ def log_odds(logits: Tensor, dim: int) -> Tensor:
     rows = Rows(logits, dim)
     top, is_top = rows.top, is_at(rows.top, logits, dim)
     # Any class but the largest has the largest among its rivals: taking its own term from their sum cancels nothing.
-    of_others = (logits - pick(logits, top, dim).detach() - torch.log(rows.sum - rows.exps)) + rows.error
+    of_others = (logits - pick(logits, top, dim).detach()) + (rows.error - torch.log(rows.sum - rows.exps))
     # The largest against its rivals; if they are all masked, against the first of them.
     two = logits.topk(2, dim=dim).indices
     largest, second = logits.gather(dim, two).split(1, dim)
@@ -111,7 +111,8 @@ def is_at(place: Tensor, values: Tensor, dim: int) -> Tensor:
         after = values.dim() - 1 - dim % values.dim()
         return torch.arange(values.shape[dim], device=values.device).reshape(-1, *after * [1]) == place
     # A subclass of tensors makes its own of this; it would have to be told what a range of classes is a part of.
-    return torch.zeros_like(values, dtype=torch.bool).scatter(dim, place, True)
+    # And True in place of 1 couldn't be saved by torch.jit.
+    return torch.zeros_like(values, dtype=torch.bool).scatter(dim, place, 1)
 
 
 def difference_with_error(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
