@@ -79,7 +79,8 @@ def center(z: Row) -> list[Any]:
 
 
 def one_hot(label: int, classes: int) -> list[Any]:
-    return [mp.mpf(int(i == label)) for i in range(classes)]
+    zero, one = mp.mpf(0), mp.mpf(1)
+    return [one if i == label else zero for i in range(classes)]
 
 
 def smoothed(target: Row, smoothing: float) -> list[Any]:
