@@ -1,8 +1,12 @@
-"""Both backends: what's promised is tried with the kernels, however small the input, and with the formulas."""
+"""Both backends: what's promised is tried with the kernels, however small the input, and with the formulas.
+
+And which kernels have computed something.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -18,3 +22,16 @@ def backend(request: pytest.FixtureRequest) -> Iterator[None]:
             pytest.skip(f"the kernels are off: {kernels.why_off()}")
         patch.setattr(kernels, "WORTH_A_KERNEL", 0)
         yield
+
+
+def names_of_kernels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which each kernel adds its name when it's called."""
+    computed: list[str] = []
+    run_kernel = kernels.run
+
+    def note(name: str, *args: Any, **options: Any) -> None:
+        computed.append(name)
+        run_kernel(name, *args, **options)
+
+    monkeypatch.setattr(kernels, "run", note)
+    return computed

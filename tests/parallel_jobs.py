@@ -107,6 +107,13 @@ def spread_in_every_way() -> list[tuple[str, str, Tensor, Tensor]]:
     return results
 
 
+def mean_of_spread_rows(loss: Any, logits: Tensor, target: Tensor) -> float:
+    """The mean loss of rows that are spread over the processes."""
+    mesh = init_device_mesh("cpu", (dist.get_world_size(),))
+    mean: Tensor = loss(*(distribute_tensor(each, mesh, [Shard(0)]) for each in (logits, target)))
+    return float(mean.full_tensor())
+
+
 def sharded_over_one_of_two(logits: Tensor, target: Tensor) -> Tensor:
     """The loss of a DTensor that is replicated over the other dimension of its mesh, by a target that no mesh holds."""
     mesh = init_device_mesh("cpu", (2, 2))

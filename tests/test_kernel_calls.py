@@ -17,6 +17,7 @@ import logitkit as lk
 import logitkit.torch as lt
 from logitkit import kernels
 from logitkit.kernels import _compiled
+from tests.backends import names_of_kernels
 
 
 def test_a_kernel_is_called_for_enough_numbers_and_never_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,14 +147,7 @@ def test_no_slopes_are_computed_where_no_derivative_is_wanted(monkeypatch: pytes
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_loss_and_gradient_take_one_call(reduction: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    called: list[str] = []
-    run = kernels.run
-
-    def noted(kernel: str, *given: Any, **options: Any) -> None:
-        called.append(kernel)
-        run(kernel, *given, **options)
-
-    monkeypatch.setattr(kernels, "run", noted)
+    called = names_of_kernels(monkeypatch)
     z = torch.zeros(2, 3, requires_grad=True)
     lt.cross_entropy(z, torch.tensor([1, 2]), reduction=reduction).sum().backward()
     lt.binary_cross_entropy_with_logits(z, torch.ones(2, 3), reduction=reduction).sum().backward()

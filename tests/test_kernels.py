@@ -22,6 +22,7 @@ from torch.autograd import grad
 import logitkit as lk
 import logitkit.torch as lt
 from logitkit import kernels
+from tests.backends import names_of_kernels
 from tests.cases import Array
 
 INF, NAN = np.inf, np.nan
@@ -53,19 +54,6 @@ def by_formula(call: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> Any:
     with monkeypatch.context() as patch:
         patch.setattr(kernels, "why_off", lambda: "a test compares with the formulas")
         return call()
-
-
-def names_of_kernels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a list to which each kernel adds its name when it's called."""
-    computed: list[str] = []
-    run_kernel = kernels.run
-
-    def note(name: str, *args: Any, **options: Any) -> None:
-        computed.append(name)
-        run_kernel(name, *args, **options)
-
-    monkeypatch.setattr(kernels, "run", note)
-    return computed
 
 
 def batches(dtype: Any) -> Iterator[tuple[Array, Array]]:

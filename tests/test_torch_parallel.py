@@ -234,6 +234,19 @@ class TestAgreesWithOneProcess:
                 torch.testing.assert_close(slopes, first.grad, rtol=1e-12, atol=1e-14, msg=told)
 
     @needs_dtensor
+    @pytest.mark.skipif(
+        not torch.__version__.startswith("2.13."), reason="the book speaks of PyTorch 2.13"
+    )
+    def test_pytorch_averages_the_means_of_processes(self, groups: Callable[[int], Processes]) -> None:
+        z, target = torch.tensor([[0.0, 0.0], [0.0, 0.0], [5.0, 0.0], [5.0, 0.0]]), torch.tensor([0, -100, 0, 0])
+        losses = F.cross_entropy(z, target, reduction="none")
+        for loss, mean in (
+            (F.cross_entropy, (losses[0] + losses[2:].mean()) / 2),
+            (lt.cross_entropy, losses.sum() / 3),
+        ):
+            assert groups(2).run(jobs.mean_of_spread_rows, loss, z, target) == pytest.approx(2 * [mean.item()])
+
+    @needs_dtensor
     def test_a_dtensor_may_be_replicated_over_the_rest_of_its_mesh(self, four: Processes) -> None:
         z, target = logits(6, 5).detach(), labels(6, classes=5)
         for loss in four.run(jobs.sharded_over_one_of_two, z, target):
