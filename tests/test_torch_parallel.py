@@ -234,9 +234,7 @@ class TestAgreesWithOneProcess:
                 torch.testing.assert_close(slopes, first.grad, rtol=1e-12, atol=1e-14, msg=told)
 
     @needs_dtensor
-    @pytest.mark.skipif(
-        not torch.__version__.startswith("2.13."), reason="the book speaks of PyTorch 2.13"
-    )
+    @pytest.mark.skipif(not torch.__version__.startswith("2.13."), reason="the book speaks of PyTorch 2.13")
     def test_pytorch_averages_the_means_of_processes(self, groups: Callable[[int], Processes]) -> None:
         z, target = torch.tensor([[0.0, 0.0], [0.0, 0.0], [5.0, 0.0], [5.0, 0.0]]), torch.tensor([0, -100, 0, 0])
         losses = F.cross_entropy(z, target, reduction="none")
