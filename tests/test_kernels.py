@@ -373,8 +373,6 @@ atexit.register(call)"""
 
 
 def test_nothing_is_compiled_anew_for_arrays_that_may_not_be_written_to() -> None:
-    from logitkit.kernels import _compiled
-
     z, labels = np.random.default_rng(3).normal(size=(70, 5)), np.zeros(70, int)
     calls: list[Callable[[Array], Any]] = [
         lambda z: lk.cross_entropy(labels, logits=z),
@@ -386,11 +384,30 @@ def test_nothing_is_compiled_anew_for_arrays_that_may_not_be_written_to() -> Non
     expected = [call(z) for call in calls]
     protected = np.frombuffer(z.tobytes()).reshape(z.shape)
     assert not protected.flags.writeable
-    known = {name: len(f.signatures) for name, f in vars(_compiled).items() if hasattr(f, "signatures")}
+    known = variants()
     for call, value in zip(calls, expected, strict=True):
         np.testing.assert_array_equal(call(protected), value)
-    assert known == {name: len(f.signatures) for name, f in vars(_compiled).items() if hasattr(f, "signatures")}
+    assert variants() == known
     assert not protected.flags.writeable
+
+
+@pytest.mark.parametrize("scale", ["logits", "probs"])
+def test_nothing_is_compiled_anew_for_weights_of_another_shape(scale: str) -> None:
+    full = np.ones((70, 5))
+    call = partial(lk.binary_cross_entropy, full, **{scale: full / 2})
+    weights = [full, full[:1], full[:, :1], full[0, 0], full[::-1], np.broadcast_to(full[0], (70, 5))]
+    call()
+    known = variants()
+    for weight, pos_weight in product(weights, repeat=2):
+        call(weight=weight, pos_weight=pos_weight)
+    assert variants() == known
+
+
+def variants() -> dict[str, int]:
+    """Return for how many kinds of arguments each kernel was compiled."""
+    from logitkit.kernels import _compiled
+
+    return {name: len(f.signatures) for name, f in vars(_compiled).items() if hasattr(f, "signatures")}
 
 
 def run(code: str, **environment: str) -> str:

@@ -117,7 +117,7 @@ def binary_cross_entropy(
     x, y, *of_each = operands
     chunk, dtype = _compiled.CHUNK, _dtype_of_results(x)
     chunks, values = -(-x.size // chunk), _flat(x)
-    factors = [f.reshape(1) if f.size == 1 else np.broadcast_to(f, x.shape).ravel() for f in of_each]
+    factors = [_flat(f if f.size == 1 else np.broadcast_to(f, x.shape)) for f in of_each]
     losses, sums = np.empty(0 if summed else x.size, dtype), np.empty(chunks)
     grads, left = np.empty(0 if factor is None else x.size, dtype), np.zeros(0 if factor is None else x.size, bool)
     arrays = (values, _flat(y), *factors, limit, losses, sums, factor or 0.0, grads, left)
@@ -133,7 +133,7 @@ def binary_cross_entropy_of(scale: str, operands: Sequence[Floats], summed: bool
     x, y, *of_each = operands
     chunk = _compiled.CHUNK
     chunks = -(-x.size // chunk)
-    factors = [f.reshape(1) if f.size == 1 else np.broadcast_to(f, x.shape).ravel() for f in of_each]
+    factors = [_flat(f if f.size == 1 else np.broadcast_to(f, x.shape)) for f in of_each]
     losses, sums = np.empty(0 if summed else x.size, _dtype_of_results(x)), np.empty(chunks)
     arrays = _flat(x), SCALES.index(scale), _flat(y), *factors, losses, sums
     run("binary_cross_entropy_of", chunks, chunk, *arrays)
