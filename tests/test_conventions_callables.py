@@ -7,24 +7,22 @@ import ast
 import pytest
 
 from logitkit import conventions
-
-FLAGGED = [
-    (each, flag, setting) for each in conventions.callables() for flag in each.flags for setting in flag.settings
-]
+from tests.by_framework import by_framework
 
 
-@pytest.mark.parametrize(("each", "flag", "setting"), FLAGGED, ids=lambda part: getattr(part, "id", None))
-def test_call_with_a_flag_is_found_on_the_scale_that_the_flag_sets(each, flag, setting) -> None:
-    query = f"{each.paths[0]}({flag.name}={setting.value!r})"
-    if not query.replace(".", "").partition("(")[0].isidentifier():
+@by_framework(conventions.callables(), "id")
+def test_call_with_a_flag_is_found_on_the_scale_that_the_flag_sets(each: conventions.Callable) -> None:
+    path = each.paths[0]
+    if not path.replace(".", "").isidentifier():
         return  # another language's name, which this isn't the way to call
-    row = conventions.find(query)[0]
-    resolved = conventions.resolve(each.paths[0], **{flag.name: setting.value})
-    said = {one.name: one.scale for one in resolved.inputs}[row.case.input] if row.case.input else resolved.returns
-    assert row.case.condition or said in (None, row.scale)
+    for name, value in ((flag.name, setting.value) for flag in each.flags for setting in flag.settings):
+        row = conventions.find(f"{path}({name}={value!r})")[0]
+        found = conventions.resolve(path, **{name: value})
+        said = {one.name: one.scale for one in found.inputs}[row.case.input] if row.case.input else found.returns
+        assert row.case.condition or said in (None, row.scale), (name, value)
 
 
-@pytest.mark.parametrize("each", conventions.callables(), ids=lambda each: each.id)
+@by_framework(conventions.callables(), "id")
 def test_parameter_is_at_the_place_that_the_signature_gives_it(each: conventions.Callable) -> None:
     for where, text in (("construct", each.construct), ("call", each.call)):
         tree = ast.parse(f"def f({text or ''}): ...").body[0].args
@@ -47,9 +45,7 @@ def defaults_of(parameters: str | None) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize(
-    "each", [one for one in conventions.callables() if one.language == "Python"], ids=lambda each: each.id
-)
+@by_framework([one for one in conventions.callables() if one.language == "Python"], "id")
 def test_defaults_are_those_of_the_signature(each: conventions.Callable) -> None:
     given = defaults_of(each.construct) | defaults_of(each.call)
     for flag in each.flags:
@@ -61,7 +57,7 @@ def test_defaults_are_those_of_the_signature(each: conventions.Callable) -> None
         assert usual in (..., each.reduction.default) or each.reduction.how
 
 
-@pytest.mark.parametrize("each", conventions.callables(), ids=lambda each: each.id)
+@by_framework(conventions.callables(), "id")
 def test_flag_sets_a_scale_that_fits_the_event(each: conventions.Callable) -> None:
     for flag in each.flags:
         for setting in flag.settings:
@@ -82,7 +78,7 @@ def test_callables_can_be_hashed_and_not_changed() -> None:
         conventions.callables()[0].trap = "none"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("each", conventions.callables(), ids=lambda each: each.id)
+@by_framework(conventions.callables(), "id")
 def test_signature_is_one_that_python_reads_or_says_that_it_is_not(each: conventions.Callable) -> None:
     for parameters in (each.construct, each.call):
         if parameters is not None:
@@ -104,7 +100,7 @@ def test_resolve_is_exact(path: str) -> None:
     assert conventions.resolve(path) is None
 
 
-@pytest.mark.parametrize("each", conventions.callables(), ids=lambda each: each.id)
+@by_framework(conventions.callables(), "id")
 def test_case_says_what_resolve_says(each: conventions.Callable) -> None:
     """A row's scale follows from the flags, except where a condition that no flag says decides."""
     for case in each.cases:

@@ -12,9 +12,10 @@ import pytest
 
 from logitkit import conventions
 from logitkit.cli import main
+from tests.by_framework import by_framework
 
 
-@pytest.mark.parametrize("each", conventions.callables(), ids=lambda each: each.id)
+@by_framework(conventions.callables(), "id")
 def test_callable_is_found_by_all_its_names(each: conventions.Callable) -> None:
     for name in (*each.paths, *each.spellings):
         assert each in [record.callable for record in conventions.find(name)], name

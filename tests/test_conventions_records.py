@@ -17,6 +17,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from logitkit import conventions
+from tests.by_framework import by_framework
 
 FOLDER = Path(conventions.__file__).parent
 FILES = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted((FOLDER / "records").glob("*.toml"))}
@@ -93,7 +94,7 @@ def texts(record: conventions.Record) -> list[str]:
     return [each for each in (*said, record.case.check.how, *(also.says for also in record.case.also)) if each]
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.framework}: {record.symbol}")
+@by_framework(RECORDS, "symbol")
 def test_code_in_a_text_stands_in_backticks_where_no_quote_and_no_dash_of_it_is_changed(record) -> None:
     for text in texts(record):
         assert text.count("`") % 2 == 0, text
@@ -105,7 +106,7 @@ CALLS = [record for record in RECORDS if record.language == "Python" and record.
 DRAWS = {"seed", "generator", "shape"}  # what a sampler is told beside its distribution: all of them are, and say so
 
 
-@pytest.mark.parametrize("record", CALLS, ids=lambda record: f"{record.framework}: {record.symbol}")
+@by_framework(CALLS, "symbol")
 def test_number_of_a_call_that_is_not_the_plain_function_says_how_it_was_made(record) -> None:
     call = ast.parse(record.case.check.call, mode="eval").body
     how = record.case.check.how or ""
@@ -119,7 +120,7 @@ def test_number_of_a_call_that_is_not_the_plain_function_says_how_it_was_made(re
         assert same or data or f"`{keyword.arg}={value}`" in how
 
 
-@pytest.mark.parametrize("record", [each for each in RECORDS if each.case.check.how], ids=lambda each: each.symbol)
+@by_framework([each for each in RECORDS if each.case.check.how], "symbol")
 def test_code_in_how_a_number_was_made_is_that_of_the_call(record) -> None:
     words = re.findall(r"[\w.]+", record.case.check.call) + re.findall(r"\w+", record.callable.signature)
     for code in re.findall("`([^`]+)`", record.case.check.how):
@@ -143,7 +144,7 @@ def test_every_framework_is_in_one_file() -> None:
     assert len({file["framework"] for file in FILES.values()}) == len(FILES)
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.framework}: {record.symbol}")
+@by_framework(RECORDS, "symbol")
 def test_record_names_its_argument_in_its_signature_and_is_found(record: conventions.Record) -> None:
     # A method of a tensor does not name the tensor in its signature.
     if record.case.role not in conventions.OUTPUT and record.argument != "self":
@@ -151,7 +152,7 @@ def test_record_names_its_argument_in_its_signature_and_is_found(record: convent
     assert record in conventions.find(record.symbol)
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.framework}: {record.symbol}")
+@by_framework(RECORDS, "symbol")
 def test_code_in_a_text_is_whole(record: conventions.Record) -> None:
     for text in [*texts(record), *([record.fix] if record.fix else [])]:
         for code in re.findall("`([^`]+)`", text):
@@ -179,7 +180,7 @@ READ_ONLY = [
 ]
 
 
-@pytest.mark.parametrize("record", READ_ONLY, ids=lambda record: f"{record.framework}: {record.symbol}")
+@by_framework(READ_ONLY, "symbol")
 def test_number_of_a_record_that_is_not_run_is_the_formulas(record: conventions.Record) -> None:
     assert record.case.check.gives == pytest.approx(AGREED[record.case.role], rel=1e-5, abs=1e-6)
 

@@ -14,6 +14,7 @@ from book.pages import names
 from book.shared import records
 from book.site.math import NODE
 from logitkit import conventions
+from tests.by_framework import by_framework
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "book" / "pages" / "names.js"
@@ -58,7 +59,7 @@ def test_every_entry_has_anchors_of_its_own_and_every_path_leads_to_one():
     assert not any(set(anchor) & set(" ()\"'") for anchor in every)
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.framework}: {record.symbol}")
+@by_framework(RECORDS, "symbol")
 def test_entry_says_what_its_record_says(record):
     facts = records.facts(record)
     assert all(facts.values())
