@@ -37,8 +37,8 @@ pdf: .venv/pdf.done $(BOOK)  ## set the whole book as a PDF; as root on Debian a
 serve: $(BOOK)  ## build, serve on 127.0.0.1 and rebuild on change
 	$(BIN)/python -m book.site.serve
 
-test: .venv/dev.done book  ## build the book and run every test: numerics, doctests, notebooks, the built pages
-	$(BIN)/python -m pytest -n auto --dist loadfile tests logitkit --doctest-modules \
+test: .venv/dev.done book  ## build the book and test numerics, doctests, notebooks and pages (or SLOW=1: the slow tests too)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(if $(SLOW),,-m "not slow") tests logitkit --doctest-modules \
 	  README.md --doctest-glob=README.md --doctest-glob=api.md chapters --nbval --nbval-current-env --nbval-cell-timeout=120
 
 notebooks: .venv/dev.done  ## run all chapters anew, store their outputs (or NB="chapters/one-idea.ipynb")

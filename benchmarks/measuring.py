@@ -25,8 +25,8 @@ Call = Callable[[], Any]
 
 # Calls shorter than this are repeated within a round, or the clock would be what is measured.
 LEAST_SECONDS = 0.005
-# After a call OpenMP's threads wait for the next at full speed for a while, on the processor that another one needs.
-REST = 0.005
+# After a call OpenMP's threads wait for the next at full speed, for some 7 ms here, on the processor that another needs.
+REST = 0.02
 
 
 def configure(threads: int, fast: bool) -> None:
