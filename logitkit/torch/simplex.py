@@ -53,9 +53,9 @@ def log_softmax(
     """
     logits = require_floats(input if dtype is None else require_tensor(input, "input").to(dtype))
     if logits.dim() == 0:
-        return log_softmax(logits[None], 0 if dim is None else dim)[0]
+        return log_softmax(logits[None], dim)[0]
     if dim is None:
-        dim = 0 if logits.dim() in (0, 1, 3) else 1
+        dim = 0 if logits.dim() in (1, 3) else 1
     logits.size(dim)  # its error says what isn't a dimension
     return rowwise(_log_softmax, "log_softmax", logits, dim)
 
