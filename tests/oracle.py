@@ -16,15 +16,47 @@ import mpmath as mp
 import numpy as np
 
 mp.mp.dps = 400
-# One function after the other is asked about the same rows, and the exponentials are most of the work.
-_exp = lru_cache(2**16)(mp.exp)
 
 Row = Sequence[Any]
+_once = lru_cache(2**13)  # one function after the other is asked about the same numbers
 
 
-def exact(values: Any) -> list[Any]:
+class Numbers(list[Any]):
+    """Exact numbers. What takes long to compute of them is computed once for all that ask."""
+
+    @cached_property
+    def exps(self) -> list[Any]:
+        return [mp.exp(v) for v in self]
+
+    @cached_property
+    def softmax(self) -> list[Any]:
+        total = mp.fsum(self.exps)
+        return [e / total for e in self.exps]
+
+    @cached_property
+    def logsumexp(self) -> Any:
+        return mp.log(mp.fsum(self.exps))
+
+    @cached_property
+    def parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest float64, and the nearest to what's left: together good to 2^-106 of the number."""
+        nearest = [float(true) for true in self]
+        left = [float(true - high) if math.isfinite(high) else 0.0 for true, high in zip(self, nearest, strict=True)]
+        return np.array(nearest), np.array(left)
+
+
+def numbers(values: Row) -> Numbers:
+    return values if isinstance(values, Numbers) else Numbers(values)
+
+
+def exact(values: Any) -> Numbers:
     """The same numbers as mpmath numbers; every float is one exactly."""
-    return [mp.mpf(float(v)) for v in np.ravel(values)]
+    return _exact(np.asarray(values, dtype=np.float64).tobytes())
+
+
+@_once
+def _exact(floats: bytes) -> Numbers:
+    return Numbers(map(mp.mpmathify, np.frombuffer(floats).tolist()))
 
 
 def odds(p: Any) -> Any:
@@ -35,6 +67,7 @@ def logit(p: Any) -> Any:
     return mp.log(p / (1 - p))
 
 
+@_once
 def expit(x: Any) -> Any:
     return 1 / (1 + mp.exp(-x))
 
@@ -43,6 +76,7 @@ def log_expit(x: Any) -> Any:
     return mp.log(expit(x))
 
 
+@_once
 def softplus(x: Any) -> Any:
     return mp.log(1 + mp.exp(x))
 
@@ -52,13 +86,11 @@ def log1mexp(x: Any) -> Any:
 
 
 def logsumexp(z: Row) -> Any:
-    return mp.log(mp.fsum(_exp(v) for v in z))
+    return numbers(z).logsumexp
 
 
 def softmax(z: Row) -> list[Any]:
-    exps = [_exp(v) for v in z]
-    total = mp.fsum(exps)
-    return [e / total for e in exps]
+    return numbers(z).softmax
 
 
 def log_softmax(z: Row) -> list[Any]:
@@ -67,7 +99,7 @@ def log_softmax(z: Row) -> list[Any]:
 
 
 def class_log_odds(z: Row) -> list[Any]:
-    exps = [_exp(v) for v in z]
+    exps = numbers(z).exps
     before = list(accumulate(exps, initial=mp.mpf(0)))
     after = list(accumulate(reversed(exps), initial=mp.mpf(0)))[::-1]
     return [v - mp.log(b + a) for v, b, a in zip(z, before[:-1], after[1:], strict=True)]
@@ -84,24 +116,24 @@ def one_hot(label: int, classes: int) -> list[Any]:
 
 
 def smoothed(target: Row, smoothing: float) -> list[Any]:
-    share = mp.mpf(smoothing)
-    return [(1 - share) * t + share / len(target) for t in target]
+    kept, spread = 1 - mp.mpf(smoothing), mp.mpf(smoothing) / len(target)
+    return [kept * t + spread for t in target]
 
 
 def cross_entropy(target: Row, z: Row, weight: Row | None = None) -> Any:
-    weights = weight or [1] * len(z)
+    weights, total = weight or [1] * len(z), logsumexp(z)
     # A class without a share of the target counts for nothing, also where its log-probability is -inf.
-    return -mp.fsum(w * t * v for w, t, v in zip(weights, target, log_softmax(z), strict=True) if w * t != 0)
+    return -mp.fsum(w * t * (v - total) for w, t, v in zip(weights, target, z, strict=True) if w and t)
 
 
 def cross_entropy_grad(target: Row, z: Row, weight: Row | None = None) -> list[Any]:
-    shares = [w * t for w, t in zip(weight or [1] * len(z), target, strict=True)]
+    shares = [w * t for w, t in zip(weight, target, strict=True)] if weight else target
     total = mp.fsum(shares)
     return [p * total - s for p, s in zip(softmax(z), shares, strict=True)]
 
 
 def linear(features: Sequence[Row], weight: Sequence[Row], bias: Row) -> list[list[Any]]:
-    return [[mp.fsum(map(mp.fmul, f, w)) + b for w, b in zip(weight, bias, strict=True)] for f in features]
+    return [[mp.fdot(f, w) + b for w, b in zip(weight, bias, strict=True)] for f in features]
 
 
 def binary_cross_entropy(y: Any, x: Any, pos_weight: Any = 1) -> Any:
@@ -126,17 +158,6 @@ def generalized_kl_divergence(t: list[Any], p: list[Any]) -> Any:
     return kl_divergence(t, p) - mp.fsum(t) + mp.fsum(p)
 
 
-class Numbers(list[Any]):
-    """Exact results, each taken apart once for all that is compared with them."""
-
-    @cached_property
-    def parts(self) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest float64, and the nearest to what's left: together good to 2^-106 of the number."""
-        nearest = [float(true) for true in self]
-        left = [float(true - high) if math.isfinite(high) else 0.0 for true, high in zip(self, nearest, strict=True)]
-        return np.array(nearest), np.array(left)
-
-
 # Below this what's left of a number has no digits of its own in float64.
 SMALL = 2.0**-960
 
@@ -147,8 +168,8 @@ def ulps(got: Any, expected: Sequence[Any], floors: Sequence[float] | None = Non
     A floor makes the unit of its result at least that large.
     """
     values = np.atleast_1d(got).ravel()
-    numbers = expected if isinstance(expected, Numbers) else Numbers(expected)
-    high, low = numbers.parts
+    true = numbers(expected)
+    high, low = true.parts
     if not values.shape == high.shape == np.shape(high if floors is None else floors):
         raise ValueError(f"{values.size} results, but {high.size} exact ones")
     with np.errstate(all="ignore"):
@@ -158,5 +179,5 @@ def ulps(got: Any, expected: Sequence[Any], floors: Sequence[float] | None = Non
         distances = np.abs((values.astype(np.float64) - high) - low) / units
     finite = np.isfinite(rounded) & np.isfinite(values)
     for i in np.flatnonzero(finite & (np.abs(high) < SMALL)):
-        distances[i] = abs(mp.mpf(float(values[i])) - numbers[i]) / mp.mpf(float(units[i]))
+        distances[i] = abs(mp.mpf(float(values[i])) - true[i]) / mp.mpf(float(units[i]))
     return np.where(finite, distances, np.where(values == rounded, 0.0, np.inf))

@@ -1,4 +1,4 @@
-"""What the processes of the tests of the vocabulary-parallel loss do."""
+"""What the processes of the tests of the vocabulary-parallel loss, and of the guard, do."""
 
 from __future__ import annotations
 
@@ -174,3 +174,13 @@ def lost_in_mid_call(name: str, timeout: float) -> tuple[Failure | None, float]:
     except RuntimeError as error:
         return failure_of(error), time.monotonic() - started
     return None, time.monotonic() - started
+
+
+def guard_stops_probabilities_of_a_replica(x: Tensor, target: Tensor) -> bool:
+    model = torch.nn.parallel.DistributedDataParallel(torch.nn.Sequential(torch.nn.Linear(x.shape[1], 5)))
+    lt.guard(torch.nn.CrossEntropyLoss())(model(x), target).backward()
+    try:
+        lt.guard(torch.nn.CrossEntropyLoss())(model(x).softmax(1), target)
+    except lt.ScaleError:
+        return True
+    return False

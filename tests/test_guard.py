@@ -18,6 +18,8 @@ from torch import Tensor, nn
 import logitkit.torch as lt
 from logitkit.torch import ScaleError, ScaleWarning, guard
 from logitkit.torch.guard import _Watch
+from tests import parallel_jobs as jobs
+from tests.processes import Processes
 
 PIXELS, DIGITS = (torch.tensor(each) for each in load_digits(return_X_y=True))
 PIXELS = (PIXELS / 16).float()
@@ -336,21 +338,9 @@ def test_works_under_autocast_and_dataparallel() -> None:
                 guard(nn.CrossEntropyLoss())(model(X), Y)
 
 
-def _rank(rank: int, store: str, answers: object) -> None:
-    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
-    model = nn.parallel.DistributedDataParallel(nn.Sequential(nn.Linear(5, 5)))
-    guard(nn.CrossEntropyLoss())(model(X), Y).backward()
-    try:
-        guard(nn.CrossEntropyLoss())(model(X).softmax(1), Y)
-    except ScaleError:
-        answers.put(rank)
-    torch.distributed.destroy_process_group()
-
-
 def test_works_under_ddp_in_two_processes(tmp_path) -> None:
-    answers = torch.multiprocessing.get_context("spawn").SimpleQueue()
-    torch.multiprocessing.spawn(_rank, (str(tmp_path / "store"), answers), nprocs=2)
-    assert {answers.get(), answers.get()} == {0, 1}
+    with contextlib.closing(Processes(2, tmp_path / "store")) as processes:
+        assert processes.run(jobs.guard_stops_probabilities_of_a_replica, X, Y) == [True, True]
 
 
 @pytest.mark.parametrize(("arguments", "error"), [({"action": "shout"}, ValueError), ({"criterion": 3}, TypeError)])

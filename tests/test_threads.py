@@ -28,7 +28,7 @@ def _call(seed: int) -> dict[str, Callable[[], Any]]:
     rng = np.random.default_rng(seed)
     dtype = (np.float32, np.float64)[seed % 2]
     z = rng.normal(0, 3, (BLOCK // 4 + seed, 10)).astype(dtype)
-    x = rng.normal(0, 3, 8 * BLOCK + seed).astype(dtype)
+    x = rng.normal(0, 3, 3 * BLOCK + seed).astype(dtype)
     p = rng.uniform(0, 1, x.size).astype(dtype)
     layer = [rng.normal(0, 1, (n, 20)).astype(dtype) for n in (300 + seed, 500)]
     classes, in_blocks = rng.integers(0, 500, 300 + seed), {"block_bytes": 1 << 19}

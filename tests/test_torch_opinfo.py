@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -57,14 +57,17 @@ def operators(names: Any) -> list[Any]:
     return found
 
 
-def samples_of(op: Any, dtype: torch.dtype) -> Iterator[Any]:
-    """Yield the samples of both kinds without what the page of edge cases says that a twin hasn't got."""
+@cache  # for both backends and all tests: PyTorch seeds its generator before each sample, which takes milliseconds
+def samples_of(name: str, dtype: torch.dtype) -> list[Any]:
+    """Return the samples of both kinds without what the page of edge cases says that a twin hasn't got."""
+    samples, op = [], next(op for op in op_db if op.full_name == name)
     for sample in (*op.sample_inputs("cpu", dtype), *op.reference_inputs("cpu", dtype)):
         if op.name == "nn.functional.linear_cross_entropy":
             if sample.args[0].dim() > 2:
                 continue  # no weight of more than two dimensions
             sample.kwargs.pop("options", None)
-        yield sample
+        samples.append(sample)
+    return samples
 
 
 def in_double(values: Any) -> Any:
@@ -99,7 +102,7 @@ def derivatives(
 @pytest.mark.parametrize("op", operators(TWINS))
 def test_values_and_their_dtypes(op: Any, dtype: torch.dtype) -> None:
     ours, theirs = TWINS[op.name]
-    for sample in samples_of(op, dtype):
+    for sample in samples_of(op.full_name, dtype):
         args = (sample.input, *sample.args)
         got, exact = ours(*args, **sample.kwargs), theirs(*in_double(args), **in_double(sample.kwargs))
         expected = theirs(*args, **sample.kwargs).dtype
@@ -113,7 +116,7 @@ def test_values_and_their_dtypes(op: Any, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("op", operators(TWINS))
 def test_derivatives(op: Any, only_first: bool) -> None:
     ours, theirs = TWINS[op.name]
-    for sample in samples_of(op, torch.float64):
+    for sample in samples_of(op.full_name, torch.float64):
         inside = op.name == "logit" and not sample.args and not sample.kwargs
         # Beyond [0, 1] the twin's derivative is NaN, as its value is.
         args = (sample.input.detach().clamp(0.01, 0.99) if inside else sample.input, *sample.args)

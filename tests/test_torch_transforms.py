@@ -298,18 +298,18 @@ def test_module_with_a_loss_can_be_traced_symbolically() -> None:
 
 def test_compiled_by_the_default_backend_they_keep_their_digits() -> None:
     # Its code for vectors turns expm1 into a difference, and atanh into one of logarithms.
-    for function, exact, value in (
-        (lt.log1mexp, oracle.log1mexp, -1e-8),
-        (lt.logit, oracle.logit, 0.4999999),
-        (lt.softplus, oracle.softplus, -30.0),
-    ):
-        x = torch.full((64,), value)
-        got = torch.compile(function, fullgraph=True)(x)
-        assert oracle.ulps(got.numpy()[:1], [exact(oracle.exact(x.numpy()[:1])[0])])[0] < 4
+    functions = (lt.log1mexp, lt.logit, lt.softplus)
+    xs = [torch.full((64,), value) for value in (-1e-8, 0.4999999, -30.0)]
     z = torch.zeros(2, 64, requires_grad=True)
     with torch.no_grad():
         z[:, 0] = 30.0
-    loss = torch.compile(lt.cross_entropy, fullgraph=True)(z, torch.tensor([0, 0]))
+
+    def results(xs: list[Tensor], z: Tensor) -> tuple[list[Tensor], Tensor]:
+        return [f(x) for f, x in zip(functions, xs, strict=True)], lt.cross_entropy(z, torch.tensor([0, 0]))
+
+    got, loss = torch.compile(results, fullgraph=True)(xs, z)
+    for each, x, exact in zip(got, xs, (oracle.log1mexp, oracle.logit, oracle.softplus), strict=True):
+        assert oracle.ulps(each.numpy()[:1], [exact(oracle.exact(x.numpy()[:1])[0])])[0] < 4
     exact = oracle.cross_entropy(oracle.one_hot(0, 64), oracle.exact(z.detach().numpy()[0]))
     assert oracle.ulps(loss.detach().numpy()[None], [exact])[0] < 6
     assert (grad(loss, z)[0][:, 0] < 0).all()
