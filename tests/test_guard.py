@@ -338,6 +338,7 @@ def test_works_under_autocast_and_dataparallel() -> None:
                 guard(nn.CrossEntropyLoss())(model(X), Y)
 
 
+@pytest.mark.slow
 def test_works_under_ddp_in_two_processes(tmp_path) -> None:
     with contextlib.closing(Processes(2, tmp_path / "store")) as processes:
         assert processes.run(jobs.guard_stops_probabilities_of_a_replica, X, Y) == [True, True]

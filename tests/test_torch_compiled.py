@@ -34,6 +34,7 @@ from tests.twins import (
 )
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(
         kernels.why_off() is not None, reason=f"without kernels the compiler sees the composite: {kernels.why_off()}"
     ),

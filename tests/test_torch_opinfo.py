@@ -22,6 +22,8 @@ pytest.importorskip("expecttest", reason="PyTorch's test data import expecttest"
 op_db = import_module("torch.testing._internal.common_methods_invocations").op_db
 module_db = import_module("torch.testing._internal.common_modules").module_db
 
+pytestmark = pytest.mark.slow
+
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 TWINS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor]]] = {
     "nn.functional.cross_entropy": (lt.cross_entropy, F.cross_entropy),

@@ -23,9 +23,12 @@ from tests.accuracy.draws import DTYPES, rows_with_class
 from tests.processes import Failure, Processes
 from tests.twins import INF, NAN, labels, logits
 
-pytestmark = pytest.mark.skipif(
-    not (dist.is_available() and dist.is_gloo_available()), reason="this PyTorch has no processes that talk by gloo"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (dist.is_available() and dist.is_gloo_available()), reason="this PyTorch has no processes that talk by gloo"
+    ),
+]
 
 needs_dtensor = pytest.mark.skipif(jobs.DTensor is None, reason="this PyTorch's DTensor is not public")
 

@@ -114,6 +114,7 @@ class TestPortableNotebook:
             assert "matplotlib" in packages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fused-losses", "one-idea"])  # quick ones, with data and without
 def test_portable_notebook_runs_alone_and_gives_what_it_shows(site, tmp_path, monkeypatch, name):
     """Also from a folder without the chapter's data, which it fetches, and without installing anything."""
