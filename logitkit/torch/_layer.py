@@ -69,7 +69,7 @@ class LayerLoss:
         ]
         losses = []
         for place in places_of_blocks(features, step):
-            goal = self.goal.of(place)
+            goal = self.goal.of(self.goal.given[place])
             block = self._kept(features[place], goal)
             given = None if cotangents is None else cotangents[place]
             own, slopes = self._of_logits(F.linear(block, *layer), goal, any(wanted), given)
@@ -120,7 +120,8 @@ class LayerLoss:
         for block in blocks:
             z[block] = self._capped(logits[block])
         unweighted = ClassTarget(goal.given, classes, None, goal.ignored, 0.0) if self.z_loss else goal
-        losses, slopes = map(torch.from_numpy, unweighted.by_kernel(z, sloping, mean=False)[:2])
+        losses, grads = unweighted.by_kernel(z, sloping, "none", torch.float64)
+        slopes = torch.from_numpy(grads)
         if self.z_loss:
             losses, slopes = self._with_price(z, goal, losses, slopes)
         for block in blocks if sloping else ():

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from logitkit import kernels
-from logitkit._arrays import Float64s, Floats
+from logitkit._arrays import Floats
 from logitkit.formulas.binary import loss_of_logits, zero_safe_product
-from logitkit.torch import _device
+from logitkit.torch import _device, _func
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks
 from logitkit.torch._inputs import (
@@ -136,12 +136,7 @@ def _ways_of_classes(
         return reduced(goal.losses_of_all(rows), goal.divisor(), reduction).to(dtype)
 
     def kernel(rows: Tensor, grad: bool) -> tuple[Tensor, Floats]:
-        losses, slopes, divisor = goal.by_kernel(rows, grad, reduction == "mean")
-        if reduction == "none":
-            return torch.from_numpy(losses.reshape(rows.shape[:-1])).to(dtype), slopes
-        with np.errstate(all="ignore"):  # a sum beyond the largest number is inf
-            value = torch.scalar_tensor(losses.sum() / divisor, dtype=torch.float64)
-        return value.to(dtype), slopes  # in float32 scalar_tensor would refuse what becomes inf
+        return goal.by_kernel(rows, grad, reduction, dtype)
 
     return Ways(composite, kernel, rows.shape[:-1] if reduction == "none" else (), dtype)
 
@@ -382,7 +377,14 @@ class ClassTarget:
         def composite(rows: Tensor) -> Tensor:
             return self.checked(in_blocks(self.losses, (rows, *self.of_rows), self.shared, rows[:1].numel()))
 
-        return _device.cross_entropy(composite, rows, self.given, self.weight, self.ignored, self.smoothing)
+        def kernel(rows: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+            losses, slopes = self.of(target).by_kernel(rows, True, "none", widened(rows).dtype)
+            return losses, torch.from_numpy(slopes).reshape(rows.shape)
+
+        def elsewhere(rows: Tensor) -> Tensor:
+            return _device.cross_entropy(composite, rows, self.given, self.weight, self.ignored, self.smoothing)
+
+        return _func.with_kernel(elsewhere, kernel, rows, self.given, *self.shared)
 
     def checked(self, losses: Tensor) -> Tensor:
         """Return the losses, NaN where the target is no class and no error could be raised."""
@@ -398,19 +400,20 @@ class ClassTarget:
         labels, kept, _ = self.checked_classes
         return self.weight[labels].where(kept, 0).sum()
 
-    def of(self, place: slice) -> ClassTarget:
-        """Return what some of the rows should be."""
-        return ClassTarget(self.given[place], self.classes, self.weight, self.ignored, self.smoothing)
+    def of(self, target: Tensor) -> ClassTarget:
+        """Return what other rows should be, given their target."""
+        return ClassTarget(target, self.classes, self.weight, self.ignored, self.smoothing)
 
-    def by_kernel(self, rows: Tensor, grad: bool, mean: bool) -> tuple[Float64s, Floats, float]:
-        """Return the losses of ordinary rows, their derivatives over the divisor of their mean, and that divisor."""
+    @np.errstate(all="ignore")  # what is beyond the largest number is inf
+    def by_kernel(self, rows: Tensor, grad: bool, reduction: str, dtype: torch.dtype) -> tuple[Tensor, Floats]:
+        """Return the losses of ordinary rows, or their sum or mean, in a dtype, and the derivatives in that of rows."""
         before = rows.dim() - 2  # the last dimension before the classes
-        classes = self.target
+        shape, classes = rows.shape[:-1], self.target
         if before:
             rows, classes = rows.flatten(0, before), classes.flatten(0, before)
         logits, target = widened(rows).numpy(), widened(classes).numpy()
         weights = None if self.weight is None else self.weight.numpy().astype(np.float64)
-        if not mean:
+        if reduction != "mean":
             divisor = 1.0
         elif self.is_distribution or self.weight is not None:
             divisor = float(self.divisor()) or math.nan
@@ -431,7 +434,10 @@ class ClassTarget:
                 losses[left] = few_losses.detach()
                 if grad:
                     grads[left] = torch.autograd.grad(few_losses.sum(), few)[0] / divisor
-        return losses, grads, divisor
+        value = losses.reshape(shape) if reduction == "none" else losses.sum() / divisor
+        # Here NumPy converts sooner than PyTorch, which rounds what becomes narrower than float32 to that first, too.
+        wide = np.float64 if dtype == torch.float64 else np.float32
+        return torch.from_numpy(np.asarray(value, wide)).to(dtype), grads
 
 
 def reduced(losses: Tensor, divisor: Tensor | int, reduction: str) -> Tensor:
