@@ -22,10 +22,10 @@ from logitkit.formulas import softcap as formulas
 from logitkit.formulas.binary import zero_safe_product
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks, places_of_blocks, pullback, rows_in_block
+from logitkit.torch._classes import ClassTarget, reduced
 from logitkit.torch._eager import is_dense
 from logitkit.torch._inputs import widened
 from logitkit.torch._rows import logsumexp
-from logitkit.torch.losses import ClassTarget, reduced
 
 Gradients: TypeAlias = "list[Tensor | None]"
 
