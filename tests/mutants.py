@@ -53,8 +53,9 @@ TESTS = (
     ("formulas/binary formulas/double_double formulas/softcap", OF_NUMPY, "not torch"),
     ("kernels/__init__", OF_KERNELS, "nothing"),
     (
-        "formulas/binary formulas/softcap kernels/__init__ torch/_blocks torch/_eager torch/_evidence torch/_inputs "
-        "torch/_layer torch/_operators torch/_rows torch/guard torch/linear torch/links torch/losses torch/simplex",
+        "formulas/binary formulas/softcap kernels/__init__ torch/_blocks torch/_classes torch/_eager torch/_evidence "
+        "torch/_func torch/_inputs torch/_layer torch/_operators torch/_rows torch/guard torch/linear torch/links "
+        "torch/losses torch/simplex",
         OF_TORCH,
         "torch",
     ),

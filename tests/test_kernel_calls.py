@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from importlib.machinery import ModuleSpec
@@ -151,7 +152,58 @@ def test_loss_and_gradient_take_one_call(reduction: str, monkeypatch: pytest.Mon
     z = torch.zeros(2, 3, requires_grad=True)
     lt.cross_entropy(z, torch.tensor([1, 2]), reduction=reduction).sum().backward()
     lt.binary_cross_entropy_with_logits(z, torch.ones(2, 3), reduction=reduction).sum().backward()
-    assert called == ["cross_entropy", "binary_cross_entropy"]
+    assert called == ["mean_cross_entropy" if reduction == "mean" else "cross_entropy", "binary_cross_entropy"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(2000, 3), (8, 40, 5), (3, 700)])
+def test_mean_of_few_rows_is_that_of_their_losses(
+    shape: tuple[int, ...], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng, called = np.random.default_rng(1), names_of_kernels(monkeypatch)
+    z = torch.tensor(rng.normal(0, 5, shape)).to(dtype).requires_grad_()
+    y = torch.tensor(rng.integers(shape[1], size=(shape[0], *shape[2:])))
+    y[1] = -100
+    kept = (y != -100).sum()
+    mean, losses = lt.cross_entropy(z, y), lt.cross_entropy(z.double(), y, reduction="none")
+    expected = torch.tensor(math.fsum(losses.flatten().tolist()) / kept.item(), dtype=torch.float64)
+    torch.testing.assert_close(mean.double(), expected, rtol=max(4e-16, torch.finfo(dtype).eps), atol=0)
+    slopes = [torch.autograd.grad(value, z)[0] for value in (mean, lt.cross_entropy(z, y, reduction="sum"))]
+    torch.testing.assert_close(
+        slopes[0], slopes[1] / kept, rtol=2 * torch.finfo(dtype).eps, atol=torch.finfo(dtype).tiny
+    )
+    assert called == ["mean_cross_entropy", "cross_entropy", "cross_entropy"]
+
+
+def test_mean_of_few_rows_leaves_what_the_kernel_cannot_compute(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = names_of_kernels(monkeypatch)
+    z = torch.tensor([[1.0, 2.0, 0.0], [torch.inf, 0.0, 0.0], [0.0, -torch.inf, 0.0]], requires_grad=True)
+    y = torch.tensor([1, 0, 0])
+    mean = lt.cross_entropy(z, y)
+    assert called == ["mean_cross_entropy", "cross_entropy"]
+    torch.testing.assert_close(mean, (lt.cross_entropy(z[:1], y[:1]) + math.log(2)) / 3)
+    torch.testing.assert_close(torch.autograd.grad(mean, z)[0][1:], torch.tensor([[0.0, 0, 0], [-1 / 6, 0, 1 / 6]]))
+    with pytest.raises(ValueError, match=r"target\[1\] is 3"):
+        lt.cross_entropy(z, torch.tensor([1, 3, 0]))
+
+
+def test_mean_of_no_row_is_no_number_and_one_beyond_the_largest_is_inf() -> None:
+    z = torch.zeros(2, 3, requires_grad=True)
+    mean = lt.cross_entropy(z, torch.tensor([-100, -100]))
+    assert mean.isnan()
+    assert (torch.autograd.grad(mean, z)[0] == 0).all()
+    for dtype, highest in ((torch.float32, 0.9), (torch.float64, 0.4)):  # in float64, three losses that aren't inf
+        far = torch.finfo(dtype).max * torch.tensor([[highest, -0.5]], dtype=dtype)
+        assert lt.cross_entropy(far.expand(3, 2), torch.tensor([1, 1, 1])) == torch.inf
+
+
+def test_many_rows_are_no_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "WORTH_A_THREAD", 6)
+    called = names_of_kernels(monkeypatch)
+    for rows in (2, 1):
+        lt.cross_entropy(torch.zeros(rows, 3), torch.zeros(rows).long())
+    lt.cross_entropy(torch.zeros(1, 3), torch.tensor([0]), weight=torch.ones(3))
+    assert called == ["cross_entropy", "mean_cross_entropy", "cross_entropy"]
 
 
 def test_twins_ask_for_as_many_threads_as_pytorch_has(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +217,7 @@ def test_twins_ask_for_as_many_threads_as_pytorch_has(monkeypatch: pytest.Monkey
     monkeypatch.setattr(kernels, "run", noted)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     z = torch.zeros(2, 3, requires_grad=True)
-    lt.cross_entropy(z, torch.tensor([1, 2])).backward()
+    lt.cross_entropy(z, torch.tensor([1, 2]), reduction="sum").backward()
     lt.cross_entropy(z, torch.full((2, 3), 1 / 3)).backward()
     lt.binary_cross_entropy_with_logits(z, torch.ones(2, 3)).backward()
     lt.log_softmax(z, 1).sum().backward()

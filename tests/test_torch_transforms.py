@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -18,9 +19,12 @@ from torch.overrides import TorchFunctionMode
 from torch.testing._internal.two_tensor import TwoTensor
 
 import logitkit.torch as lt
+from logitkit import kernels
 from tests import oracle
+from tests.backends import names_of_kernels
 from tests.twins import (
     ALL,
+    CLASS_CALLS,
     CLASSES,
     ELEMENTWISE,
     INF,
@@ -96,6 +100,113 @@ def test_mapped_rows_far_apart_have_the_gradient_of_each() -> None:
     target, batch = labels(ROWS), 400 * doubles(3, ROWS, CLASSES)
     slope = torch.func.grad(lambda z: lt.cross_entropy(z, target))
     torch.testing.assert_close(torch.vmap(slope)(batch), torch.stack([slope(z) for z in batch]), rtol=1e-12, atol=0)
+
+
+@pytest.mark.skipif(kernels.why_off() is not None, reason=f"the composite computes them: {kernels.why_off()}")
+class TestGradientsOfSamples:
+    """Kernels compute `torch.vmap(torch.func.grad(loss))`, and give way where more than that is wanted."""
+
+    SAMPLES = 5
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+    @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+    @pytest.mark.parametrize("name", CLASS_CALLS)
+    def test_are_those_of_each(
+        self, name: str, reduction: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        target, options = CLASS_CALLS[name]
+        batch = (3 * doubles(self.SAMPLES, ROWS, CLASSES)).to(dtype)
+        targets = torch.stack([target.roll(sample, 0) for sample in range(self.SAMPLES)])
+        cotangent = doubles(ROWS) if reduction == "none" else torch.tensor(1.5)
+
+        def slope_by(loss: Callable[..., Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+            return torch.func.grad(lambda z, y: (loss(z, y, reduction=reduction, **options) * cotangent).sum())
+
+        theirs = [slope_by(F.cross_entropy)(z.double(), y) for z, y in zip(batch, targets, strict=True)]
+        computed, ours = names_of_kernels(monkeypatch), slope_by(lt.cross_entropy)
+        for in_dims, out_dim in (((0, 0), 0), ((-1, 1), -1)):
+            tensors = [t.movedim(0, dim) for t, dim in zip((batch, targets), in_dims, strict=True)]
+            mapped = torch.vmap(ours, in_dims, out_dim)(*tensors)
+            expected = torch.stack(theirs, out_dim).to(dtype)
+            assert mapped.dtype == dtype
+            torch.testing.assert_close(mapped, expected, rtol=1e-12 if dtype == torch.float64 else 2e-3, atol=1e-14)
+        one_target = torch.vmap(ours, (0, None))(batch, targets[0])
+        torch.testing.assert_close(one_target[0], mapped[..., 0], rtol=0, atol=0)
+        torch.testing.assert_close(ours(batch[0], targets[0]), mapped[..., 0], rtol=0, atol=0)
+        assert len(computed) == 4
+
+    def test_keep_their_digits(self) -> None:
+        z, y = torch.tensor([[40.3, 0.0, -1.7], [-40.3, 0.1, 0.7], [85.0, 0.0, 0.0]]), torch.tensor([0, 1, 0])
+        losses = torch.vmap(lt.cross_entropy)(z, y)
+        slopes, values = torch.vmap(torch.func.grad_and_value(lt.cross_entropy))(z, y)
+        torch.testing.assert_close(values, losses, rtol=1e-6, atol=0)
+        for row, label, slope in zip(z, y, slopes, strict=True):
+            target, exact = oracle.one_hot(int(label), 3), oracle.exact(row.numpy())
+            assert oracle.ulps(slope.numpy(), oracle.cross_entropy_grad(target, exact)).max() < 3
+
+    def test_losses_beyond_float32_are_inf_without_a_warning(self) -> None:
+        z, y = torch.tensor([[3e38, -3e38]]), torch.tensor([[1]])
+        slopes, values = torch.vmap(torch.func.grad_and_value(lt.cross_entropy))(z[None], y)
+        assert (values.tolist(), slopes.tolist()) == ([INF], [[[1, -1]]])
+
+    def test_of_no_class_are_no_number(self) -> None:
+        y = torch.stack([LABELS, LABELS])
+        y[1, 2] = CLASSES
+        slopes = torch.vmap(torch.func.grad(lambda z, y: lt.cross_entropy(z, y, reduction="sum")))(
+            0.1 * y[..., None] + Z, y
+        )
+        expected = torch.zeros(2, ROWS, dtype=torch.bool)
+        expected[1, 2] = True
+        assert (slopes.isnan().all(-1) == expected).all()
+
+    @pytest.mark.parametrize("shape", [(2, 3, 0), (2, 0, 3), (0, 2, 3)])
+    def test_of_nothing_are_empty(self, shape: tuple[int, ...]) -> None:
+        z, ignored = torch.zeros(shape), torch.full(shape[:-1], -100)
+        slopes, values = torch.vmap(torch.func.grad_and_value(partial(lt.cross_entropy, reduction="sum")))(z, ignored)
+        assert (slopes.shape, values.tolist()) == (shape, [0] * shape[0])
+
+    def test_can_be_differentiated(self) -> None:
+        batch, targets = doubles(self.SAMPLES, ROWS, CLASSES), labels(self.SAMPLES, ROWS)
+        shares = torch.softmax(doubles(self.SAMPLES, ROWS, CLASSES, seed=4), -1)
+        func, vmap, results = torch.func, torch.vmap, []
+        for loss in (lt.cross_entropy, F.cross_entropy):
+            slopes = vmap(func.grad(loss))
+            leaf = batch.clone().requires_grad_()
+            _, pull = func.vjp(lambda z, loss=loss: loss(z, LABELS, reduction="none"), Z)
+            results.append(
+                {
+                    "by autograd": grad((slopes(leaf, targets) ** 2).sum(), leaf)[0],
+                    "by grad": func.grad(lambda z, slopes=slopes: (slopes(z, targets) ** 2).sum())(batch),
+                    "mapped Hessians": vmap(func.hessian(loss))(batch, targets),
+                    "mapped, reversed twice": vmap(func.jacrev(func.jacrev(loss)))(batch, targets),
+                    "mapped twice": vmap(vmap(func.grad(loss)))(batch, targets),
+                    "of a mapped loss": func.grad(lambda z, loss=loss: vmap(loss)(z, targets).sum())(batch),
+                    "one prediction": vmap(func.grad(loss), (None, 0))(Z, targets),
+                    "of the target": vmap(func.grad(loss, argnums=(0, 1)))(batch, shares),
+                    "with a weight each": vmap(func.grad(loss))(batch, targets, batch.exp()[:, 0]),
+                    "many cotangents": vmap(pull)(doubles(3, ROWS)),
+                    "of the cotangent": func.jacrev(lambda g, pull=pull: pull(g)[0])(doubles(ROWS)),
+                }
+            )
+        torch.testing.assert_close(*results, rtol=1e-11, atol=1e-13)
+
+    @pytest.mark.parametrize("frozen", [True, False])
+    def test_of_a_network_are_computed_by_a_kernel_unless_its_parameters_want_more(
+        self, frozen: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        net, x, y = torch.nn.Linear(2, CLASSES).double(), doubles(self.SAMPLES, 2), labels(self.SAMPLES)
+        parameters = {name: p.detach() if frozen else p for name, p in net.named_parameters()}
+        computed, results = names_of_kernels(monkeypatch), []
+        for loss in (lt.cross_entropy, F.cross_entropy):
+
+            def of_sample(parameters: dict[str, Tensor], x: Tensor, y: Tensor, loss: Any = loss) -> Tensor:
+                return loss(torch.func.functional_call(net, parameters, (x,)), y)
+
+            results.append(torch.vmap(torch.func.grad(of_sample), (None, 0, 0))(parameters, x, y))
+            if not frozen:
+                results.append(grad(sum((g**2).sum() for g in results.pop().values()), list(net.parameters())))
+        torch.testing.assert_close(*results, rtol=1e-11, atol=1e-13)
+        assert len(computed) == frozen
 
 
 class TestWithoutValues:

@@ -160,6 +160,17 @@ def cross_entropy(
     return losses, grads.reshape(logits.shape if grad else (0, classes)), left
 
 
+def mean_cross_entropy(
+    logits: Floats, labels: npt.NDArray[np.integer[Any]], ignored: int, grad: bool, dtype: type[np.floating[Any]]
+) -> tuple[npt.NDArray[Any], Floats, bool]:
+    """Return the mean loss of few rows, its gradient, and whether a row is left; several calls would take longer."""
+    from logitkit.kernels import _compiled
+
+    mean, grads = np.empty((), dtype), np.empty(logits.size if grad else 0, _dtype_of_results(logits))
+    left = _compiled.mean_cross_entropy(_flat(logits), logits.shape[1], labels, ignored, mean, grads)
+    return mean, grads, left
+
+
 def soft_cross_entropy(
     logits: Floats,
     target: npt.NDArray[Any],

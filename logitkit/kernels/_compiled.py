@@ -598,6 +598,22 @@ def cross_entropy(first, last, z, classes, labels, ignored, weights, divisor, lo
 
 
 @compiled
+def mean_cross_entropy(z, classes, labels, ignored, mean, grad):
+    """Write the mean loss of all rows but the ignored ones, if asked for its gradient; return whether a row is left."""
+    losses, left, kept = np.empty(labels.size), np.empty(labels.size, np.bool_), 0
+    for label in labels:
+        kept += label != ignored
+    divisor = float(kept) if kept else np.nan
+    cross_entropy(0, labels.size, z, classes, labels, ignored, np.empty(0), divisor, losses, grad, left)
+    total, low = 0.0, 0.0
+    for loss in losses:
+        total, error = two_sum(total, loss)
+        low += error
+    mean[()] = with_low(total, low, True) / divisor
+    return left.any()
+
+
+@compiled
 def look(z, classes, start, rows, careful, tile, exps, tops, places, rests, logs, left):
     """Load rows; write their largest logits, the exponentials and sum of the others, and log(1 + that sum).
 

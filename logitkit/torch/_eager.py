@@ -64,9 +64,9 @@ def by_composite(composite: Composite, x: Tensor, cotangent: Tensor) -> Tensor:
 
 
 def is_dense(cotangent: Tensor) -> bool:
-    """Whether these are numbers in memory; a batch of cotangents has another key of dispatch."""
-    key, keys = torch._C.DispatchKey, torch._C._dispatch_keys(cotangent)
-    return (keys.has(key.CPU) or keys.has(key.CUDA)) and is_plain(cotangent)
+    """Whether these are ordinary numbers in memory, each at its place, and not many cotangents in one."""
+    many = torch._C._functorch.is_legacy_batchedtensor(cotangent)
+    return cotangent.layout is torch.strided and not many and is_plain(cotangent)
 
 
 def times(slopes: Floats, like: Tensor) -> Pullback:

@@ -22,10 +22,10 @@ from logitkit.formulas import softcap as formulas
 from logitkit.formulas.binary import zero_safe_product
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks, places_of_blocks, pullback, rows_in_block
+from logitkit.torch._classes import ClassTarget, reduced
 from logitkit.torch._eager import is_dense
 from logitkit.torch._inputs import widened
 from logitkit.torch._rows import logsumexp
-from logitkit.torch.losses import ClassTarget, reduced
 
 Gradients: TypeAlias = "list[Tensor | None]"
 
@@ -69,7 +69,7 @@ class LayerLoss:
         ]
         losses = []
         for place in places_of_blocks(features, step):
-            goal = self.goal.of(place)
+            goal = self.goal.of(self.goal.given[place])
             block = self._kept(features[place], goal)
             given = None if cotangents is None else cotangents[place]
             own, slopes = self._of_logits(F.linear(block, *layer), goal, any(wanted), given)
@@ -120,7 +120,8 @@ class LayerLoss:
         for block in blocks:
             z[block] = self._capped(logits[block])
         unweighted = ClassTarget(goal.given, classes, None, goal.ignored, 0.0) if self.z_loss else goal
-        losses, slopes = map(torch.from_numpy, unweighted.by_kernel(z, sloping, mean=False)[:2])
+        losses, grads = unweighted.by_kernel(z, sloping, "none", torch.float64)
+        slopes = torch.from_numpy(grads)
         if self.z_loss:
             losses, slopes = self._with_price(z, goal, losses, slopes)
         for block in blocks if sloping else ():

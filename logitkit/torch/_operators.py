@@ -1,7 +1,8 @@
 """Functions that kernels compute on a CPU: in eager code, and as operators in code that PyTorch compiles.
 
 The compiler would make loops of its own from a composite, which take longer than a kernel. It doesn't look into an
-operator, so what it compiles calls the kernel too. Tracers, exporters and function transforms see the composite.
+operator, so what it compiles calls the kernel too. Tracers and exporters see the composite. So do function transforms,
+except where `_func` has kernels compute what they ask for.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from logitkit._targets import require_layer_options
 from logitkit.torch._blocks import rows_in_block
+from logitkit.torch._classes import ClassTarget
 from logitkit.torch._inputs import (
     is_plain,
     legacy_reduction,
@@ -20,7 +21,6 @@ from logitkit.torch._inputs import (
     widened,
 )
 from logitkit.torch._layer import LayerLoss
-from logitkit.torch.losses import ClassTarget
 
 # Logits in a block: enough for the matrix product to run at full speed, few beside those of a large batch.
 BLOCK = 3 << 20

@@ -6,37 +6,30 @@ lists where they differ, and why.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from logitkit import kernels
-from logitkit._arrays import Float64s, Floats
+from logitkit._arrays import Floats
 from logitkit.formulas.binary import loss_of_logits, zero_safe_product
 from logitkit.torch import _device
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import in_blocks
+from logitkit.torch._classes import ClassTarget, reduced
 from logitkit.torch._inputs import (
-    as_classes,
     autocast_to_float32,
     legacy_reduction,
     overridable,
-    require_class_weights,
-    require_classes,
     require_factor,
     require_floats,
     require_integer,
     require_proportion,
     require_scale,
-    require_share,
     require_tensor,
     widened,
 )
 from logitkit.torch._operators import Operator, Ways
-from logitkit.torch._rows import pick, surprisal_of_class, surprisals, total
 
 
 @overridable
@@ -136,12 +129,7 @@ def _ways_of_classes(
         return reduced(goal.losses_of_all(rows), goal.divisor(), reduction).to(dtype)
 
     def kernel(rows: Tensor, grad: bool) -> tuple[Tensor, Floats]:
-        losses, slopes, divisor = goal.by_kernel(rows, grad, reduction == "mean")
-        if reduction == "none":
-            return torch.from_numpy(losses.reshape(rows.shape[:-1])).to(dtype), slopes
-        with np.errstate(all="ignore"):  # a sum beyond the largest number is inf
-            value = torch.scalar_tensor(losses.sum() / divisor, dtype=torch.float64)
-        return value.to(dtype), slopes  # in float32 scalar_tensor would refuse what becomes inf
+        return goal.by_kernel(rows, grad, reduction, dtype)
 
     return Ways(composite, kernel, rows.shape[:-1] if reduction == "none" else (), dtype)
 
@@ -310,134 +298,3 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
         return binary_cross_entropy_with_logits(
             input, target, weight=self.weight, pos_weight=self.pos_weight, reduction=self.reduction
         )
-
-
-class ClassTarget:
-    """What rows of logits should be: a class each, perhaps smoothed or ignored, or a distribution."""
-
-    def __init__(
-        self, target: Tensor, classes: int, weight: Tensor | None, ignore_index: int, label_smoothing: float
-    ) -> None:
-        self.smoothing, self.classes = require_share(label_smoothing, "label_smoothing"), classes
-        self.weight = None if weight is None else require_class_weights(weight, classes)
-        self.shared = () if self.weight is None else (self.weight,)
-        self.ignored = require_integer(ignore_index, "ignore_index")
-        self.is_distribution = target.is_floating_point()
-        if self.is_distribution and self.ignored >= 0:
-            raise ValueError("ignore_index goes with class indices, but target holds distributions")
-        self.given = target if self.is_distribution else as_classes(target)
-        self._checked_target: Tensor | None = None
-        self._checked_classes: tuple[Tensor, Tensor, Tensor | None] | None = None
-
-    @property
-    def target(self) -> Tensor:
-        """The classes, or shares in [0, 1]."""
-        if self._checked_target is None:  # a kernel for a GPU sees for itself what is none
-            self._checked_target = require_proportion(self.given) if self.is_distribution else self.given
-        return self._checked_target
-
-    @property
-    def checked_classes(self) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The classes, 0 where there is none; which rows are kept; and a factor that is NaN for no class."""
-        if self._checked_classes is None:  # a kernel sees for itself what is none
-            self._checked_classes = require_classes(self.target, self.classes, self.ignored)
-        return self._checked_classes
-
-    @property
-    def of_rows(self) -> tuple[Tensor, ...]:
-        """What the losses need to know of each row beside its logits."""
-        return (self.target,) if self.is_distribution else self.checked_classes[:2]
-
-    @property
-    def losses(self) -> Callable[..., Tensor]:
-        """The losses as a function of logits, `of_rows` and `shared`."""
-        return self._losses_of_distributions if self.is_distribution else self._losses_of_classes
-
-    def _losses_of_classes(self, logits: Tensor, labels: Tensor, kept: Tensor, weight: Tensor | None = None) -> Tensor:
-        # A row that is left out may hold NaN, which times 0 would spoil its gradient.
-        z = widened(logits).masked_fill(~kept.unsqueeze(-1), 0)
-        own_weight = torch.ones_like(labels, dtype=z.dtype) if weight is None else weight[labels].to(z.dtype)
-        if not self.smoothing:
-            return zero_safe_product(own_weight, surprisal_of_class(z, labels, -1), xp).where(kept, 0)
-        losses = surprisals(z, -1)
-        own = pick(losses, labels.unsqueeze(-1), -1).squeeze(-1)
-        if weight is not None:
-            losses = zero_safe_product(weight.to(z.dtype), losses, xp)
-        spread = total(self.smoothing / self.classes * losses, -1).squeeze(-1)  # the sum itself may be no number
-        hard = zero_safe_product((1 - self.smoothing) * own_weight, own, xp)
-        return (hard + spread).where(kept, 0)
-
-    def _losses_of_distributions(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        shares = widened(target)
-        if self.smoothing:
-            shares = (1 - self.smoothing) * shares + self.smoothing / self.classes
-        if weight is not None:
-            shares = shares * weight
-        terms = zero_safe_product(shares, surprisals(widened(logits), -1), xp)
-        return total(terms, -1).squeeze(-1)
-
-    def losses_of_all(self, rows: Tensor) -> Tensor:
-        """Return the losses of all rows, NaN where the target is none and no error could be raised."""
-
-        def composite(rows: Tensor) -> Tensor:
-            return self.checked(in_blocks(self.losses, (rows, *self.of_rows), self.shared, rows[:1].numel()))
-
-        return _device.cross_entropy(composite, rows, self.given, self.weight, self.ignored, self.smoothing)
-
-    def checked(self, losses: Tensor) -> Tensor:
-        """Return the losses, NaN where the target is no class and no error could be raised."""
-        factor = None if self.is_distribution else self.checked_classes[2]
-        return losses if factor is None else losses * factor.to(losses.dtype)
-
-    def divisor(self) -> Tensor | int:
-        """Return what the mean divides the sum of the losses by, as PyTorch does."""
-        if self.is_distribution:
-            return math.prod(self.given.shape[:-1])
-        if self.weight is None:
-            return (self.given != self.ignored).sum()
-        labels, kept, _ = self.checked_classes
-        return self.weight[labels].where(kept, 0).sum()
-
-    def of(self, place: slice) -> ClassTarget:
-        """Return what some of the rows should be."""
-        return ClassTarget(self.given[place], self.classes, self.weight, self.ignored, self.smoothing)
-
-    def by_kernel(self, rows: Tensor, grad: bool, mean: bool) -> tuple[Float64s, Floats, float]:
-        """Return the losses of ordinary rows, their derivatives over the divisor of their mean, and that divisor."""
-        before = rows.dim() - 2  # the last dimension before the classes
-        classes = self.target
-        if before:
-            rows, classes = rows.flatten(0, before), classes.flatten(0, before)
-        logits, target = widened(rows).numpy(), widened(classes).numpy()
-        weights = None if self.weight is None else self.weight.numpy().astype(np.float64)
-        if not mean:
-            divisor = 1.0
-        elif self.is_distribution or self.weight is not None:
-            divisor = float(self.divisor()) or math.nan
-        else:
-            divisor = float(np.count_nonzero(target != self.ignored)) or math.nan
-        threads = torch.get_num_threads()
-        if self.is_distribution or self.smoothing:
-            losses, grads, left = kernels.soft_cross_entropy(
-                logits, target, self.ignored, weights, self.smoothing, divisor, 0.0, grad, threads
-            )
-        else:
-            losses, grads, left = kernels.cross_entropy(logits, target, self.ignored, weights, divisor, grad, threads)
-        if np.count_nonzero(left):
-            few = torch.from_numpy(logits[left]).requires_grad_()
-            of_few = [t.flatten(0, before)[torch.from_numpy(left)] for t in self.of_rows]
-            with torch.enable_grad():
-                few_losses = self.losses(few, *of_few, *self.shared)
-                losses[left] = few_losses.detach()
-                if grad:
-                    grads[left] = torch.autograd.grad(few_losses.sum(), few)[0] / divisor
-        return losses, grads, divisor
-
-
-def reduced(losses: Tensor, divisor: Tensor | int, reduction: str) -> Tensor:
-    """Return the losses, their sum, or the sum divided by `divisor`, which is NaN where there is nothing to average."""
-    if reduction == "none":
-        return losses
-    # A sum without dimensions could not be divided where no sample at all is mapped.
-    result = losses.reshape(math.prod(losses.shape)).sum(dim=0, keepdim=True)
-    return (result if reduction == "sum" else result / divisor).squeeze(0)

@@ -26,6 +26,7 @@ from logitkit.formulas.binary import zero_safe_product
 from logitkit.formulas.sums import row_sum
 from logitkit.torch import _namespace as xp
 from logitkit.torch._blocks import places_of_blocks, rows_in_block
+from logitkit.torch._classes import reduced
 from logitkit.torch._inputs import (
     as_classes,
     legacy_reduction,
@@ -39,7 +40,6 @@ from logitkit.torch._inputs import (
     widened,
 )
 from logitkit.torch._rows import difference_with_error
-from logitkit.torch.losses import reduced
 
 
 @overridable
