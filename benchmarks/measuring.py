@@ -25,7 +25,7 @@ Call = Callable[[], Any]
 
 # Calls shorter than this are repeated within a round, or the clock would be what is measured.
 LEAST_SECONDS = 0.005
-# After a call OpenMP's threads wait for the next at full speed, for some 7 ms here, on the processor that another needs.
+# After a call OpenMP's threads wait for the next at full speed, here for some 7 ms, on a processor that others need.
 REST = 0.02
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -58,6 +60,7 @@ LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @pytest.mark.parametrize("name", {**class_pairs(), **linear_pairs(), **ELEMENTWISE})
 class TestTransforms:
+    @pytest.mark.slow
     def test_compile_takes_the_whole_graph(self, name: str) -> None:
         pair = ALL[name]
         torch._dynamo.reset()
@@ -209,6 +212,15 @@ class TestGradientsOfSamples:
         assert len(computed) == frozen
 
 
+def test_transforms_do_without_kernels_where_pytorch_has_other_names() -> None:
+    code = """import sys, torch
+sys.modules["torch._functorch.utils"] = None
+import logitkit.torch as lt
+print(torch.func.grad(lt.cross_entropy)(torch.zeros(2), torch.tensor(0)).tolist())"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[-0.5, 0.5]\n", "")
+
+
 class TestWithoutValues:
     """Tensors that have a shape and no numbers: what a model is laid out, exported and measured with."""
 
@@ -237,6 +249,7 @@ class TestWithoutValues:
             loss.backward()
         assert (loss.shape, loss.device.type, z.grad.shape) == ((), "cpu", z.shape)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("strict", [False, True])
     @pytest.mark.parametrize("name", CALLS)
     def test_exported_graph_takes_batches_of_any_size(self, name: str, strict: bool) -> None:
@@ -252,6 +265,7 @@ class TestWithoutValues:
 
 
 class TestDynamicShapes:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "loss",
         [
@@ -407,6 +421,7 @@ def test_module_with_a_loss_can_be_traced_symbolically() -> None:
     torch.testing.assert_close(traced(Z, labels(ROWS)), Model()(Z, labels(ROWS)))
 
 
+@pytest.mark.slow
 def test_compiled_by_the_default_backend_they_keep_their_digits() -> None:
     # Its code for vectors turns expm1 into a difference, and atanh into one of logarithms.
     functions = (lt.log1mexp, lt.logit, lt.softplus)

@@ -11,21 +11,28 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import TransformType as Transform
-from torch._C._functorch import (
-    _add_batch_dim,
-    _unwrap_batched,
-    _unwrap_for_grad,
-    _wrap_for_grad,
-    get_interpreter_stack,
-)
-from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
-from torch._functorch.utils import enable_single_level_autograd_function
 from torch.autograd import Function
 
 from logitkit import kernels
 from logitkit.torch._eager import Composite, of_each
 from logitkit.torch._inputs import is_plain
+
+try:
+    from torch._C._functorch import (
+        _add_batch_dim,
+        _unwrap_batched,
+        _unwrap_for_grad,
+        _wrap_for_grad,
+        get_interpreter_stack,
+    )
+    from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+    from torch._functorch.utils import enable_single_level_autograd_function
+except ImportError:  # PyTorch may rename them, since they aren't public: then transforms see the composite
+
+    def get_interpreter_stack() -> list[Any]:  # type: ignore[misc]
+        """Return no levels."""
+        return []
+
 
 # Returns, of tensors that have the samples first, the value and its slopes: what a cotangent is to be multiplied by.
 Kernel = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -37,7 +44,7 @@ def with_kernel(composite: Composite, kernel: Kernel, x: Tensor, target: Tensor,
     The kernel knows what all samples share.
     """
     levels = () if torch.compiler.is_compiling() or kernels.why_off() else get_interpreter_stack() or ()
-    if [level.key() for level in levels] not in ([Transform.Grad], [Transform.Vmap, Transform.Grad]):
+    if [level.key().name for level in levels] not in (["Grad"], ["Vmap", "Grad"]):
         return composite(x)
     *mapped, grad = (level.level() for level in levels)
     (numbers, place), (wanted, place_of_wanted) = (_within(t, grad, *mapped) for t in (x, target))
