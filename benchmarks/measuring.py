@@ -45,10 +45,11 @@ def rounds_of_seconds(calls: dict[str, Call], slow: str, threads: int, rounds: i
     """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     repeats = dict.fromkeys(calls, 1)
-    for number in range(rounds + 2):  # the first two compile, warm up, and tell how long a call takes
+    for number in range(rounds + 2):  # the first two compile, and tell how long a call takes
         for name, call in calls.items():
             configure(threads, fast=name != slow)
             sleep(REST)
+            call()  # wakes the threads and fills the caches, as the call before does in a loop
             started = perf_counter()
             for _ in range(repeats[name]):
                 call()
