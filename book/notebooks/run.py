@@ -23,9 +23,9 @@ PAGE_METADATA = ("myst", "mystnb")  # what the author of a page sets; the rest i
 def run(path: Path) -> float:
     """Run one notebook, store it normalized, and return the seconds that it took."""
     started = perf_counter()
-    notebook = nbformat.read(path, as_version=4)
+    notebook = normalized(nbformat.read(path, as_version=4))
     NotebookClient(
-        normalized(notebook),
+        notebook,
         timeout=SECONDS_A_CELL,
         resources={"metadata": {"path": str(path.parent)}},
         extra_arguments=["--log-level=40"],  # errors only: the kernel warns of every unencrypted local port

@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 
 import logitkit
 import logitkit.torch
-from book.notebooks.run import normalized
+from book.notebooks.run import normalized, run
 from tests.book.common import NOTEBOOKS, REPOSITORY, SITE, TEX
 
 # Code, formulas, roles, addresses and the versions of packages and models.
@@ -142,6 +142,14 @@ def test_portable_notebook_runs_alone_and_gives_what_it_shows(site, tmp_path, mo
         for output in before or []:
             output.pop("execution_count", None)
         assert cell.get("outputs") == before, cell.source
+
+
+def test_outputs_of_a_run_are_stored(tmp_path):
+    cell = nbformat.v4.new_code_cell("print(6 * 7)", outputs=[nbformat.v4.new_output("stream", text="41\n")])
+    path = tmp_path / "chapter.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+    run(path)
+    assert [output.text for output in nbformat.read(path, as_version=4).cells[0].outputs] == ["42\n"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
