@@ -599,7 +599,7 @@ def cross_entropy(first, last, z, classes, labels, ignored, weights, divisor, lo
 
 @compiled
 def mean_cross_entropy(z, classes, labels, ignored, mean, grad):
-    """Write the mean loss of all rows but the ignored ones, if asked for its gradient; return whether a row is left."""
+    """Write the mean loss of the rows that count, and if asked for its gradient; return whether a row is left."""
     losses, left, kept = np.empty(labels.size), np.empty(labels.size, np.bool_), 0
     for label in labels:
         kept += label != ignored
