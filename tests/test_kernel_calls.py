@@ -122,7 +122,7 @@ def test_kernels_see_the_memory_itself_unless_it_must_be_converted(dtype: type) 
     for array in (values, np.frombuffer(values.tobytes(), dtype).reshape(2, 3)):
         flat = kernels._flat(array)
         assert flat.shape == (6,)
-        assert flat.dtype == (np.float32 if dtype is np.float16 else dtype)
+        assert flat.dtype == (np.float32 if dtype is np.float32 else np.float64)
         assert flat.flags.writeable
         assert np.shares_memory(flat, array) == (dtype is not np.float16)
     assert not isinstance(kernels._flat(values).base, kernels._Unprotected)  # which costs more than a look at a flag

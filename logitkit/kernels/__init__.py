@@ -94,8 +94,8 @@ def elementwise(
     kernel: str, values: Floats, grad: bool = False, most_threads: int | None = None
 ) -> tuple[Floats, Floats]:
     """Return what a kernel computes of each number, and if asked for the derivatives."""
-    x, dtype = _flat(values), _dtype_of_results(values)
-    results, slopes = np.empty(x.size, dtype), np.empty(x.size if grad else 0, dtype)
+    x = _flat(values)
+    results, slopes = np.empty_like(x), np.empty(x.size if grad else 0, x.dtype)
     run(kernel, x.size, 1, x, results, slopes, most_threads=most_threads)
     with np.errstate(all="ignore"):
         return results.reshape(values.shape).astype(values.dtype, copy=False), slopes
@@ -115,12 +115,12 @@ def binary_cross_entropy(
     from logitkit.kernels import _compiled
 
     x, y, *of_each = operands
-    chunk, dtype = _compiled.CHUNK, _dtype_of_results(x)
-    chunks, values = -(-x.size // chunk), _flat(x)
+    chunk, values = _compiled.CHUNK, _flat(x)
+    chunks, size_of_grad = -(-x.size // chunk), 0 if factor is None else x.size
     factors = [_flat(f if f.size == 1 else np.broadcast_to(f, x.shape)) for f in of_each]
-    losses, sums = np.empty(0 if summed else x.size, dtype), np.empty(chunks)
-    grads, left = np.empty(0 if factor is None else x.size, dtype), np.zeros(0 if factor is None else x.size, bool)
-    arrays = (values, _flat(y), *factors, limit, losses, sums, factor or 0.0, grads, left)
+    losses, sums = np.empty(0 if summed else x.size, values.dtype), np.empty(chunks)
+    grads, left = np.empty(size_of_grad, values.dtype), np.zeros(size_of_grad, bool)
+    arrays = (values, _flat(y, values), *factors, limit, losses, sums, factor or 0.0, grads, left)
     run("binary_cross_entropy", chunks, chunk, *arrays, most_threads=most_threads)
     with np.errstate(over="ignore"):  # a sum beyond the largest number is inf
         return sums.sum() if summed else losses.reshape(x.shape), grads, left
@@ -131,11 +131,11 @@ def binary_cross_entropy_of(scale: str, operands: Sequence[Floats], summed: bool
     from logitkit.kernels import _compiled
 
     x, y, *of_each = operands
-    chunk = _compiled.CHUNK
+    chunk, values = _compiled.CHUNK, _flat(x)
     chunks = -(-x.size // chunk)
     factors = [_flat(f if f.size == 1 else np.broadcast_to(f, x.shape)) for f in of_each]
-    losses, sums = np.empty(0 if summed else x.size, _dtype_of_results(x)), np.empty(chunks)
-    arrays = _flat(x), SCALES.index(scale), _flat(y), *factors, losses, sums
+    losses, sums = np.empty(0 if summed else x.size, values.dtype), np.empty(chunks)
+    arrays = values, SCALES.index(scale), _flat(y, values), *factors, losses, sums
     run("binary_cross_entropy_of", chunks, chunk, *arrays)
     with np.errstate(over="ignore"):
         return sums.sum() if summed else losses.reshape(x.shape)
@@ -154,7 +154,7 @@ def cross_entropy(
     rows, classes = logits.shape
     values, of_classes = _flat(logits), np.empty(0) if weights is None else weights
     losses, left = np.empty(rows), np.zeros(rows, bool)
-    grads = np.empty(logits.size if grad else 0, _dtype_of_results(logits))
+    grads = np.empty(logits.size if grad else 0, values.dtype)
     arrays = (values, classes, labels, ignored, of_classes, divisor, losses, grads, left)
     run("cross_entropy", rows, classes, *arrays, most_threads=most_threads)
     return losses, grads.reshape(logits.shape if grad else (0, classes)), left
@@ -166,8 +166,9 @@ def mean_cross_entropy(
     """Return the mean loss of few rows, its gradient, and whether a row is left; several calls would take longer."""
     from logitkit.kernels import _compiled
 
-    mean, grads = np.empty((), dtype), np.empty(logits.size if grad else 0, _dtype_of_results(logits))
-    left = _compiled.mean_cross_entropy(_flat(logits), logits.shape[1], labels, ignored, mean, grads)
+    values = _flat(logits)
+    mean, grads = np.empty((), dtype), np.empty(values.size if grad else 0, values.dtype)
+    left = _compiled.mean_cross_entropy(values, logits.shape[1], labels, ignored, mean, grads)
     return mean, grads, left
 
 
@@ -186,9 +187,9 @@ def soft_cross_entropy(
     rows, classes = logits.shape
     values, of_classes = _flat(logits), np.empty(0) if weights is None else weights
     soft = target.ndim == 2
-    labels, shares = (np.empty(0, np.int64), _flat(target)) if soft else (target, np.empty(0, values.dtype))
+    labels, shares = (np.empty(0, np.int64), _flat(target, values)) if soft else (target, np.empty(0, values.dtype))
     losses, left = np.empty(rows), np.zeros(rows, bool)
-    grads = np.empty(logits.size if grad else 0, _dtype_of_results(logits))
+    grads = np.empty(logits.size if grad else 0, values.dtype)
     arrays = (values, classes, labels, ignored, shares, of_classes, smoothing, divisor, limit, losses, grads, left)
     run("soft_cross_entropy", rows, classes, *arrays, most_threads=most_threads)
     return losses, grads.reshape(logits.shape if grad else (0, classes)), left
@@ -198,10 +199,10 @@ def focal_loss(x: Floats, y: Floats, exponent: float, positive: float, negative:
     """Return the focal losses of log-odds, or their sum; the last two numbers weigh the targets 1 and 0."""
     from logitkit.kernels import _compiled
 
-    chunk, dtype = _compiled.CHUNK, _dtype_of_results(x)
+    chunk, values = _compiled.CHUNK, _flat(x)
     chunks = -(-x.size // chunk)
-    losses, sums = np.empty(0 if summed else x.size, dtype), np.empty(chunks)
-    run("focal_loss", chunks, chunk, _flat(x), _flat(y), exponent, positive, negative, losses, sums)
+    losses, sums = np.empty(0 if summed else x.size, values.dtype), np.empty(chunks)
+    run("focal_loss", chunks, chunk, values, _flat(y, values), exponent, positive, negative, losses, sums)
     with np.errstate(over="ignore"):  # a sum beyond the largest number is inf
         return sums.sum() if summed else losses.reshape(x.shape)
 
@@ -251,9 +252,9 @@ def of_rows(
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Return what a kernel makes of rows of logits, a row or a number each, and which rows are left."""
     rows, classes = logits.shape
-    results = np.empty(rows) if reduced else np.empty(logits.size, _dtype_of_results(logits))
-    left = np.zeros(rows, bool)
-    run(kernel, rows, classes, _flat(logits), classes, *options, results, left, most_threads=most_threads)
+    values, left = _flat(logits), np.zeros(rows, bool)
+    results = np.empty(rows) if reduced else np.empty_like(values)
+    run(kernel, rows, classes, values, classes, *options, results, left, most_threads=most_threads)
     return results if reduced else results.reshape(logits.shape), left
 
 
@@ -262,15 +263,20 @@ def gradient_of_rows(
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """Return the gradient of what a kernel makes of rows of logits, and which rows are left."""
     rows, classes = logits.shape
-    grads, left = np.empty(logits.shape, _dtype_of_results(logits)), np.zeros(rows, bool)
-    arrays = _flat(logits), classes, _flat(cotangents), grads.reshape(-1), left
-    run(kernel, rows, classes, *arrays, most_threads=most_threads)
-    return grads, left
+    values, left = _flat(logits), np.zeros(rows, bool)
+    grads = np.empty_like(values)
+    run(kernel, rows, classes, values, classes, _flat(cotangents, values), grads, left, most_threads=most_threads)
+    return grads.reshape(logits.shape), left
 
 
-def _flat(values: Floats) -> npt.NDArray[Any]:
-    """Return the values as kernels take them: one after another, in float32 or float64, and not protected."""
-    flat = np.ascontiguousarray(values, np.float64 if values.dtype == np.float64 else np.float32).reshape(-1)
+def _flat(values: Floats, beside: Floats | None = None) -> npt.NDArray[Any]:
+    """Return the values as kernels take them: one after another, not protected, and in float64 unless in float32.
+
+    Kernels write in the dtype of what they read: what came in float16 is so rounded to that once, at the end. Values
+    beside others that aren't in float32 are in float64 too, so that fewer pairs of dtypes are compiled.
+    """
+    narrow = values.dtype == np.float32 and (beside is None or beside.dtype == np.float32)
+    flat = np.ascontiguousarray(values, np.float32 if narrow else np.float64).reshape(-1)
     return flat if flat.flags.writeable else np.asarray(_Unprotected(flat))
 
 
@@ -280,11 +286,6 @@ class _Unprotected:
     def __init__(self, values: npt.NDArray[Any]) -> None:
         self.values = values
         self.__array_interface__ = {**values.__array_interface__, "data": (values.ctypes.data, False)}
-
-
-def _dtype_of_results(values: Floats) -> type[np.floating[Any]]:
-    """Return the dtype that results are written in: rounded to float32 first, those in float16 would be twice."""
-    return np.float32 if values.dtype == np.float32 else np.float64
 
 
 def run(kernel: str, rows: int, width: int, *arguments: Any, most_threads: int | None = None) -> None:

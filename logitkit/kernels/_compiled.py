@@ -604,7 +604,8 @@ def mean_cross_entropy(z, classes, labels, ignored, mean, grad):
     for label in labels:
         kept += label != ignored
     divisor = float(kept) if kept else np.nan
-    cross_entropy(0, labels.size, z, classes, labels, ignored, np.empty(0), divisor, losses, grad, left)
+    first = np.int64(0)  # not a literal, for which the whole kernel would be compiled anew
+    cross_entropy(first, labels.size, z, classes, labels, ignored, np.empty(0), divisor, losses, grad, left)
     total, low = 0.0, 0.0
     for loss in losses:
         total, error = two_sum(total, loss)
