@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -12,9 +12,8 @@ import numpy as np
 import torch
 
 from tests import oracle
-from tests.accuracy.draws import Arguments
+from tests.accuracy.draws import Arguments, Draws
 
-Draws = Callable[[type], Iterator[Arguments]]
 Exact = Callable[..., list[Any]]
 Floors = Callable[..., list[float]]
 
