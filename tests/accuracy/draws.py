@@ -30,7 +30,7 @@ HARD_ROWS = (
 
 
 def _drawn_once(draw: Draws) -> Draws:
-    """Let all promises share what's drawn, which takes some functions as long as their results."""
+    """Draw once for all promises: some draws call softmax or logsumexp for each of their rows."""
 
     @cache
     @wraps(draw)
