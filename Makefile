@@ -48,7 +48,7 @@ bench: .venv/dev.done  ## time the losses and the layer beside SciPy and PyTorch
 	$(BIN)/python benchmarks/losses.py
 	$(BIN)/python benchmarks/linear.py
 
-accuracy: .venv/dev.done  ## measure every function against mpmath and rewrite the accuracy tables
+accuracy: .venv/dev.done  ## measure every function against exact results and rewrite the accuracy tables
 	$(BIN)/python -m tests.accuracy
 
 mutants: .venv/mutants.done  ## change the package in one place at a time: every change fails a test (or NAME=simplex)

@@ -1,4 +1,4 @@
-"""The gradient of cross entropy, against central differences in mpmath."""
+"""The gradient of cross entropy, against central differences of exact numbers."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class TestLogsumexp(Simplex):
 
     def test_many_unlikely_classes_add_up_to_an_unlikely_one(self) -> None:
         for z in (-11.1, -11.5, -11.77, -11.9):
-            exact = oracle.mp.log(1000) + oracle.exact(z)[0]
+            exact = oracle.log(1000) + oracle.exact(z)[0]
             assert oracle.ulps(lk.logsumexp(np.full(1000, z))[None], [exact])[0] <= 1
 
     @pytest.mark.parametrize("mask", [-INF, -1e9, -1e30, -1e100, -1e300, LOWEST])
@@ -209,7 +209,7 @@ class TestCenter(Softmaxlike):
 
 class TestLogitsFromProbs(Simplex):
     function = staticmethod(lk.logits_from_probs)
-    exact = staticmethod(lambda p: oracle.center([oracle.mp.log(v) for v in p]))
+    exact = staticmethod(lambda p: oracle.center([oracle.log(v) for v in p]))
     cases: ClassVar = {"plain": Case(lk.logits_from_probs, {"p": class_probs})}
     rows = ((0.5, 0.25, 0.25), (0.9, 0.1), (1e-300, 1.0, 1e-10), tuple(np.full(FEW_CLASSES * 2, 0.5**6)))
     limits: ClassVar = {

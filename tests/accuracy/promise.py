@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from tests import oracle
-from tests.accuracy.draws import Arguments
+from tests.accuracy.draws import Arguments, Draws
 
-Draws = Callable[[type], Iterator[Arguments]]
 Exact = Callable[..., list[Any]]
+Floors = Callable[..., list[float]]
 
 
 @dataclass(frozen=True)
@@ -28,22 +28,42 @@ class Promise:
     ours: Callable[..., Any]
     exact: Exact
     peers: dict[str, Callable[..., Any]] = field(default_factory=dict)
-    floors: Callable[..., list[float]] | None = None  # the least units of the results, from results and arguments
+    floors: Floors | None = None  # the least units of the results, from results and arguments
 
     def worst(self, dtype: type, function: Callable[..., Any]) -> float:
-        worst = 0.0
-        for arguments, expected in _cases(self.arguments, self.exact, dtype):
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("ignore")
-                got = function(*arguments)
-            floors = self.floors and self.floors(dtype, expected, *arguments)
-            worst = max(worst, oracle.ulps(got, expected, floors).max())
-        return worst
+        cases = _cases(self.arguments, self.exact, dtype)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            got = [np.ravel(function(*case.arguments)) for case in cases]
+        for values, case in zip(got, cases, strict=True):
+            if values.shape != case.expected.nearest.shape:
+                raise ValueError(f"{values.size} results, but {case.expected.nearest.size} exact ones")
+        expected, floors = _joined(self.floors, self.arguments, self.exact, dtype)
+        return oracle.ulps(np.concatenate(got), expected, floors).max()
+
+
+class Case(NamedTuple):
+    """Arguments and the exact results."""
+
+    arguments: Arguments
+    expected: oracle.Parts
 
 
 @cache  # for every library, both backends, and the twin: exact answers take far longer than the functions themselves
-def _cases(arguments: Draws, exact: Exact, dtype: type) -> list[tuple[Arguments, oracle.Numbers]]:
-    return [(a, oracle.Numbers(exact(*map(oracle.exact, a)))) for a in arguments(dtype)]
+def _cases(arguments: Draws, exact: Exact, dtype: type) -> list[Case]:
+    return [Case(a, oracle.answer(exact, *a)) for a in arguments(dtype)]
+
+
+@cache
+def _joined(
+    floors: Floors | None, arguments: Draws, exact: Exact, dtype: type
+) -> tuple[oracle.Parts, np.ndarray | None]:
+    """The exact results of all cases in one, as the distances of short rows take as long as those of long ones."""
+    cases = _cases(arguments, exact, dtype)
+    expected = oracle.Parts(*map(np.concatenate, zip(*(case.expected for case in cases), strict=True)))
+    if floors is None:
+        return expected, None
+    return expected, np.concatenate([floors(dtype, case.expected.nearest, *case.arguments) for case in cases])
 
 
 @cache  # so that the exact answers of two promises are one
@@ -65,7 +85,7 @@ def grad_on_tensors(loss: Callable[..., Any]) -> Callable[..., np.ndarray]:
 
 
 def one_hot(label: list[Any], z: list[Any]) -> list[Any]:
-    return oracle.one_hot(int(label[0]), len(z))
+    return oracle.one_hot(label[0], len(z))
 
 
 def loss_of_class(z: list[Any], label: list[Any]) -> list[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import mpmath as mp
 import numpy as np
 import scipy.special
 import torch
@@ -55,7 +54,7 @@ def _layer_of(features: list[Any], weight: list[Any]) -> tuple[list[Any], list[l
     """The logits and the columns of the matrix."""
     width = len(features)
     rows = [weight[i : i + width] for i in range(0, len(weight), width)]
-    (logits,) = oracle.linear([features], rows, [mp.mpf(0)] * len(rows))
+    (logits,) = oracle.linear([features], rows, [oracle.number(0)] * len(rows))
     return logits, list(map(list, zip(*rows, strict=True)))
 
 
@@ -67,7 +66,7 @@ def _linear_loss(features: list[Any], weight: list[Any], label: list[Any]) -> li
 def _linear_grad(features: list[Any], weight: list[Any], label: list[Any]) -> list[Any]:
     logits, columns = _layer_of(features, weight)
     grad = oracle.cross_entropy_grad(one_hot(label, logits), logits)
-    return [mp.fdot(grad, column) for column in columns]
+    return [oracle.dot(grad, column) for column in columns]
 
 
 def _torch_linear(features: np.ndarray, weight: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -241,7 +240,7 @@ PROMISES = (
         _rounded_once(5),
         hard_binary_targets,
         lambda t, x: lk.focal_loss(t, logits=x, reduction="none"),
-        one_by_one(lambda y, x: oracle.focal_loss(int(y), x, 2)),
+        one_by_one(lambda y, x: oracle.focal_loss(y, x, 2)),
     ),
     Promise(
         "kl_divergence",
