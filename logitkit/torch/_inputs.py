@@ -38,6 +38,14 @@ def overridable(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
     return call
 
 
+def constant_to_compilers(function: Callable[P, bool]) -> Callable[P, bool]:
+    """Have a compiler call the function once and keep what it returns."""
+    # All that torch.compiler.assume_constant_result does, after it has imported the whole compiler: that takes as long
+    # as importing PyTorch, and most who import us never compile.
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
 def is_plain(*tensors: Tensor) -> bool:
     """Whether these are ordinary tensors outside of all compilers, tracers, modes and function transforms."""
     if torch.compiler.is_compiling() or torch._C._is_tracing() or _get_current_dispatch_mode() is not None:
@@ -87,7 +95,7 @@ def mixes_precision(device: str) -> bool:
     return _may_mix_precision(device) and torch.is_autocast_enabled(device)
 
 
-@torch.compiler.assume_constant_result  # a compiler before PyTorch 2.13's cannot trace the question
+@constant_to_compilers  # a compiler before PyTorch 2.13's cannot trace the question
 def _may_mix_precision(device: str) -> bool:
     return torch.amp.is_autocast_available(device)
 

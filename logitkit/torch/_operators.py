@@ -19,7 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from logitkit import kernels
 from logitkit._arrays import Floats
 from logitkit.torch._eager import Composite, Pullback, by_composite, of_each, times, with_kernel
-from logitkit.torch._inputs import widened
+from logitkit.torch._inputs import constant_to_compilers, widened
 
 # Numbers from which on compiled code had better call an operator: on fewer its own loops take less time than the call.
 WORTH_AN_OPERATOR = 1 << 10
@@ -150,7 +150,7 @@ def is_worth_an_operator(x: Tensor, *others: Tensor) -> bool:
     return not torch.fx.experimental.symbolic_shapes.guard_or_false(x.numel() < WORTH_AN_OPERATOR)
 
 
-@torch.compiler.assume_constant_result  # what it asks of the environment can't be traced
+@constant_to_compilers  # what it asks of the environment can't be traced
 def kernels_are_on() -> bool:
     """Whether kernels are used in compiled code."""
     return torch.__version__ >= OLDEST_TORCH and kernels.why_off() is None

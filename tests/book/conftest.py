@@ -1,11 +1,26 @@
 """The pages of the built book, parsed."""
 
 import gc
+import re
 
+import lxml.html
 import pytest
 from bs4 import BeautifulSoup
 
 from tests.book.common import CONFIG
+
+HIGHLIGHTED = re.compile(rb'<span class="[a-z][a-z0-9]?">([^<]*)</span>')
+
+
+def parsed(path):
+    """Return a page without the colors of its code and without what's drawn of its formulas.
+
+    These are most of its elements, and no test asks for them: a formula is beside it in MathML.
+    """
+    page = lxml.html.fromstring(HIGHLIGHTED.sub(rb"\1", path.read_bytes()))
+    for drawn in page.iterfind(".//span[@class='katex-html']"):
+        del drawn[:]
+    return BeautifulSoup(lxml.html.tostring(page), "lxml")
 
 
 @pytest.fixture(scope="session")
@@ -17,10 +32,11 @@ def site(built):
     alone = {"404.html", *(f"{old}.html" for old in CONFIG["sphinx"]["config"]["redirects"])}
     gc.disable()  # looking for garbage among so many elements takes a quarter of the time, and there is none
     pages = {
-        path: BeautifulSoup(path.read_bytes(), "lxml")
+        path: parsed(path)
         for path in sorted(folder.rglob("*.html"))
         if "_static" not in path.parts and path.relative_to(folder).as_posix() not in alone
     }
+    gc.freeze()  # nor later
     gc.enable()
     assert pages
     return folder, pages
