@@ -12,7 +12,7 @@ import pytest
 
 from logitkit import conventions
 from logitkit.cli import main
-from tests.by_framework import by_framework
+from tests.gathered import by_framework
 
 
 @by_framework(conventions.callables(), "id")
