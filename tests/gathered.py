@@ -48,23 +48,24 @@ def each(**values: Mapping[str, Any] | Iterable[Any] | str) -> Callable[[Test], 
     """
 
     def decorate(test: Test) -> Test:
-        signature = inspect.signature(test)
+        parameters = inspect.signature(test).parameters
+        others = inspect.Signature([parameter for name, parameter in parameters.items() if name not in values])
 
         @wraps(test)
-        def test_all(*owner: Any, **fixtures: Any) -> None:
+        def test_all(*args: Any, **fixtures: Any) -> None:
             __tracebackhide__ = True
-            choices = [_named(getattr(*owner, v) if isinstance(v, str) else v) for v in values.values()]
+            given = others.bind(*args, **fixtures).arguments
+            choices = [_named(getattr(given["self"], v) if isinstance(v, str) else v) for v in values.values()]
             trials = [
                 (
                     ", ".join(f"{argument}={name}" for argument, (name, _) in zip(values, chosen, strict=True)),
-                    partial(test, *owner, **fixtures, **dict(zip(values, (v for _, v in chosen), strict=True))),
+                    partial(test, **given, **dict(zip(values, (v for _, v in chosen), strict=True))),
                 )
                 for chosen in product(*choices)
             ]
             try_all(all_of(test, trials))
 
-        left = [parameter for name, parameter in signature.parameters.items() if name not in values]
-        test_all.__signature__ = signature.replace(parameters=left)  # type: ignore[attr-defined]
+        test_all.__signature__ = others  # type: ignore[attr-defined]
         return test_all
 
     return decorate
