@@ -16,6 +16,7 @@ Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 Shape = tuple[int, ...]
 Draw = Callable[[np.random.Generator, Shape], Array]
+Storage = Callable[[Array], Array]
 DTYPES = (np.float16, np.float32, np.float64)
 
 
@@ -127,7 +128,7 @@ class _Labelled(np.ndarray):
     """A subclass, which must come out as a plain array."""
 
 
-LAYOUTS: dict[str, Callable[[Array], Array]] = {
+LAYOUTS: dict[str, Storage] = {
     "Fortran order": np.asfortranarray,
     "negative strides": lambda a: np.flip(np.flip(a).copy()),
     "every third element": _spread,

@@ -13,6 +13,7 @@ from tests import oracle
 from tests.cases import DTYPES, Array, Case, Draw, class_probs, class_weights, labels, refuses
 from tests.class_loss_refusals import LABELS, TARGETS, ClassRefusals
 from tests.contracts import Rowwise
+from tests.gathered import each
 from tests.loss_contracts import INF, NAN, REDUCTIONS, Loss, Z, floats, name_of
 
 WEIGHT = np.array([0.5, 2.0, 1.0, 0.25])
@@ -42,13 +43,14 @@ def expected_cross_entropy(
     return oracle.total(losses) / (oracle.total(shares) if reduction == "mean" else 1)
 
 
-OPTIONS = [
+_OPTIONS = [
     {"target": target, "weight": weight, "ignore_index": ignore_index, "label_smoothing": smoothing}
     for target in (LABELS, TARGETS)
     for weight in (None, WEIGHT)
     for ignore_index in ((None, 0, 2, -100) if target is LABELS else (None,))
     for smoothing in (0.0, 0.1, 1.0)
 ]
+OPTIONS = {name_of(options): options for options in _OPTIONS}
 
 
 def class_cases(call: Callable[..., Any], scales: dict[str, Draw]) -> dict[str, Case]:
@@ -65,8 +67,7 @@ def class_cases(call: Callable[..., Any], scales: dict[str, Draw]) -> dict[str, 
 class ClassLoss(ClassRefusals, Loss, Rowwise):
     """What the loss alone and the loss with its gradient have in common."""
 
-    @pytest.mark.parametrize("reduction", REDUCTIONS)
-    @pytest.mark.parametrize("options", OPTIONS, ids=name_of)
+    @each(options=OPTIONS, reduction=REDUCTIONS)
     def test_every_option_is_the_textbook_formula(self, options: dict[str, Any], reduction: str) -> None:
         got = self.value(**options, logits=Z, reduction=reduction)
         expected = expected_cross_entropy([oracle.exact(row) for row in Z], reduction=reduction, **options)
@@ -83,11 +84,11 @@ class ClassLoss(ClassRefusals, Loss, Rowwise):
                 for g, e in zip(got, expected, strict=True):
                     np.testing.assert_allclose(g, e, rtol=1e-15)
 
-    @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint64, ">i4"])
+    @each(dtype=[np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint64, ">i4"])
     def test_any_integers_are_class_indices(self, dtype: Any) -> None:
         assert self.value(LABELS.astype(dtype), logits=Z) == self.value(LABELS, logits=Z)
 
-    @pytest.mark.parametrize("dtype", [np.float16, np.float32, int])
+    @each(dtype=[np.float16, np.float32, int])
     def test_dtype_of_target_and_weights_does_not_show(self, dtype: type) -> None:
         z = Z.astype(np.float16)
         target, weight = np.eye(4, dtype=dtype)[LABELS], np.array([1, 2, 0, 3], dtype=dtype)
@@ -95,7 +96,7 @@ class ClassLoss(ClassRefusals, Loss, Rowwise):
         assert got.dtype == np.float16
         assert got == self.value(target.astype(float), logits=z, weight=weight.astype(float))
 
-    @pytest.mark.parametrize("dtype", [np.float16, np.float32])
+    @each(dtype=[np.float16, np.float32])
     def test_label_smoothing_keeps_its_value_whatever_its_dtype(self, dtype: type) -> None:
         got, expected = (self.value(LABELS, logits=Z, label_smoothing=s) for s in (dtype(0.1), float(dtype(0.1))))
         assert got == expected
@@ -163,7 +164,7 @@ class ClassLoss(ClassRefusals, Loss, Rowwise):
             assert got == 0
             assert not np.signbit(got)
 
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(dtype=DTYPES)
     def test_loss_keeps_its_digits_when_the_network_is_sure(self, dtype: type) -> None:
         for margin in (8.0, 10.0, 15.0, 17.0, 40.0, 90.0, 700.0):
             expected = dtype(float(oracle.softplus(-oracle.exact(margin)[0])))

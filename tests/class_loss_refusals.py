@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cases import refuses
+from tests.gathered import each
 from tests.loss_contracts import INF, NAN, Z, value
 
 LABELS = np.array([0, 2, 0, 3])
@@ -55,7 +56,7 @@ class ClassRefusals:
         with refuses(ValueError, rule, "target[1] is 1.25", hint):
             self.value(target[:2], logits=np.zeros((2, 2)))
 
-    @pytest.mark.parametrize("shape", [(), (3,), (2, 1), (1, 2), (2, 4), (3, 2), (2, 3, 1)])
+    @each(shape=[(), (3,), (2, 1), (1, 2), (2, 4), (3, 2), (2, 3, 1)])
     def test_target_of_another_shape_is_never_broadcast(self, shape: tuple[int, ...]) -> None:
         for target in (np.zeros(shape, dtype=int), np.zeros(shape)):
             message = f"target must have the shape (2,) (class indices) or (2, 3) (distributions), but has {shape}"
@@ -65,13 +66,13 @@ class ClassRefusals:
         with refuses(ValueError, message):
             self.value(np.zeros(shape), logits=np.zeros((3, 5)), axis=0)
 
-    @pytest.mark.parametrize("weight", [2.0, [2.0], [1.0, 2.0], np.ones((1, 4)), np.ones((4, 4)), []])
+    @each(weight=[2.0, [2.0], [1.0, 2.0], np.ones((1, 4)), np.ones((4, 4)), []])
     def test_class_weights_of_another_shape_are_never_broadcast(self, weight: Any) -> None:
         message = f"weight must hold one weight for each of the 4 classes, but has shape {np.shape(weight)}"
         with refuses(ValueError, message):
             self.value(LABELS, logits=Z, weight=weight)
 
-    @pytest.mark.parametrize("bad", [-1.0, NAN, INF, 1e101])
+    @each(bad=[-1.0, NAN, INF, 1e101])
     def test_weight_that_weighs_nothing_sensible_is_shown(self, bad: float) -> None:
         weight = [1.0, 1.0, bad, -7.0]
         message = f"weight must lie in [0, 1e+100], but weight[2] is {bad}"
@@ -87,7 +88,7 @@ class ClassRefusals:
         weight = np.full(4, 1e100)
         assert self.value(LABELS, logits=Z, weight=weight) == pytest.approx(self.value(LABELS, logits=Z), rel=1e-15)
 
-    @pytest.mark.parametrize("bad", [-0.1, 1.5, NAN, INF])
+    @each(bad=[-0.1, 1.5, NAN, INF])
     def test_label_smoothing_is_a_share(self, bad: float) -> None:
         message = f"label_smoothing must lie in [0, 1], but label_smoothing is {bad}"
         with refuses(ValueError, message, "share of the whole"):

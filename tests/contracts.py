@@ -22,14 +22,20 @@ from tests.cases import (
     Arrays,
     Case,
     Shape,
+    Storage,
     class_log_probs,
     class_probs,
+    class_weights,
     labels,
     logits,
     probs,
     same,
     yes_or_no,
 )
+from tests.gathered import each
+
+# Blocks have edges at any size, and at the usual one the tests of them take thirty times as long.
+SMALL_BLOCK = 1 << 10
 
 
 class Contract:
@@ -39,17 +45,13 @@ class Contract:
     shape: ClassVar[Shape]
     empty: ClassVar[tuple[Shape, ...]]
 
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        if "case" in metafunc.fixturenames:
-            metafunc.parametrize("case", self.cases.values(), ids=self.cases)
-
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(case="cases", dtype=DTYPES)
     def test_dtype_is_kept(self, case: Case, dtype: type) -> None:
         for result in case(case.draw(self.shape, dtype)):
             assert result.dtype == dtype
             assert type(result) is np.ndarray
 
-    @pytest.mark.parametrize("dtype", [np.int16, np.int64, np.bool_, np.uint8])
+    @each(case="cases", dtype=[np.int16, np.int64, np.bool_, np.uint8])
     def test_whole_numbers_count_as_float64(self, case: Case, dtype: type) -> None:
         numbers = case.draw_whole(self.shape)
         limits = (0, 1) if dtype is np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
@@ -62,28 +64,27 @@ class Contract:
         for result in case(converted):
             assert result.dtype == np.float64
 
-    @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-    @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
+    @each(case="cases", reduction=["none", "sum", "mean"], dtype=[np.float16, np.float32])
     def test_narrow_results_are_float64_results_rounded_once(self, case: Case, dtype: type, reduction: str) -> None:
         options = {"reduction": reduction} if case.is_loss else {}
         narrow = case.draw(self.shape, dtype)
         wide = {name: a.astype(np.float64) if a.dtype.kind == "f" else a for name, a in narrow.items()}
         same(case(narrow, **options), tuple(r.astype(dtype) for r in case(wide, **options)))
 
+    @each(case="cases")
     def test_lists_and_scalars_count_as_arrays(self, case: Case) -> None:
         arrays = case.draw(self.shape)
         same(case({name: a.tolist() for name, a in arrays.items()}), case(arrays))
 
-    @pytest.mark.parametrize("layout", LAYOUTS)
-    @pytest.mark.parametrize("dtype", DTYPES)
-    def test_storage_of_the_input_does_not_show(self, case: Case, layout: str, dtype: type) -> None:
+    @each(case="cases", dtype=DTYPES, layout=LAYOUTS)
+    def test_storage_of_the_input_does_not_show(self, case: Case, layout: Storage, dtype: type) -> None:
         arrays = case.draw(self.shape, dtype)
-        stored = {name: LAYOUTS[layout](a) for name, a in arrays.items()}
+        stored = {name: layout(a) for name, a in arrays.items()}
         results = case(stored)
         same(results, case(arrays))
         assert all(type(r) is np.ndarray and r.dtype.isnative for r in results)
 
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(case="cases", dtype=DTYPES)
     def test_input_is_never_changed_and_never_returned(self, case: Case, dtype: type) -> None:
         # Few classes are copied on the way in; many, stored as they are worked on, are seen in place.
         for shape in (self.shape, (2, FEW_CLASSES + 1)):
@@ -98,7 +99,7 @@ class Contract:
                 np.testing.assert_array_equal(a, before[name], err_msg=name)
             assert not any(np.shares_memory(a, b) for a, b in combinations(results, 2))
 
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(case="cases", dtype=DTYPES)
     def test_nothing_in_nothing_out(self, case: Case, dtype: type) -> None:
         for shape in self.empty:
             for result in case(case.draw(shape, dtype)):
@@ -106,6 +107,7 @@ class Contract:
                 assert result.shape in (shape, shape[:-1])
                 assert result.dtype == dtype
 
+    @each(case="cases")
     def test_debugging_settings_of_numpy_do_not_show(self, case: Case) -> None:
         plain = case.draw(self.shape)
         vanishing = {name: a * 1e3 if case.draws[name] is logits else a for name, a in plain.items()}
@@ -116,7 +118,7 @@ class Contract:
                 assert np.geterr() == before
             same(results, case(arrays))
 
-    @pytest.mark.parametrize("kind", NOT_REAL)
+    @each(case="cases", kind=list(NOT_REAL))
     def test_anything_but_real_numbers_is_refused_by_name(self, case: Case, kind: str) -> None:
         arrays = case.draw(self.shape)
         for name, a in arrays.items():
@@ -128,6 +130,7 @@ class Contract:
             with pytest.raises(error, match=rf"^{name} (must hold|is a masked array)"):
                 case(arrays | {name: bad})
 
+    @each(case="cases")
     def test_ragged_lists_are_refused_by_name(self, case: Case) -> None:
         arrays = case.draw(self.shape)
         for name in arrays:
@@ -150,7 +153,7 @@ class Elementwise(Contract):
     shape = (3, 4, 5)
     empty = ((0,), (0, 3), (3, 0))
 
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(case="cases", dtype=DTYPES)
     def test_nan_spoils_its_own_element_alone(self, case: Case, dtype: type) -> None:
         for arrays, spoilt, place in self._with_nan(case, dtype):
             for got, clean in zip(case(spoilt), case(arrays), strict=True):
@@ -158,29 +161,38 @@ class Elementwise(Contract):
                 got[place] = clean[place]
                 np.testing.assert_array_equal(got, clean)
 
-    @pytest.mark.parametrize("shape", [(), (1,), (7,), (2, 3), (2, 1, 3), (1, 2, 1, 3, 2)])
+    @each(case="cases", shape=[(), (1,), (7,), (2, 3), (2, 1, 3), (1, 2, 1, 3, 2)])
     def test_any_number_of_dimensions(self, case: Case, shape: Shape) -> None:
         arrays = case.draw(shape, np.float32)
         flat = {name: a.ravel() for name, a in arrays.items()}
         same(case(arrays), tuple(r.reshape(shape) for r in case(flat)))
 
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(case="cases", dtype=DTYPES)
     def test_a_number_gives_a_number(self, case: Case, dtype: type) -> None:
         numbers = {name: dtype(a) for name, a in case.draw(()).items()}
         for wrapped in (numbers, {name: np.array(v) for name, v in numbers.items()}):
             got = case.call(**wrapped)
             assert all(type(g) is dtype for g in (got if isinstance(got, tuple) else (got,)))
 
-    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    @pytest.mark.parametrize("n", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 1])
-    def test_edges_of_blocks_do_not_show(self, case: Case, n: int, dtype: type) -> None:
+    @each(
+        case="cases",
+        n=[SMALL_BLOCK - 1, SMALL_BLOCK, SMALL_BLOCK + 1, 2 * SMALL_BLOCK, 2 * SMALL_BLOCK + 1],
+        dtype=[np.float32, np.float64],
+    )
+    def test_edges_of_blocks_do_not_show(
+        self, case: Case, n: int, dtype: type, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_arrays, "BLOCK", SMALL_BLOCK)
+        self._is_the_same_in_pieces(case, n, 197, dtype)
+
+    @each(case="cases")
+    def test_edges_of_blocks_of_the_usual_size_do_not_show(self, case: Case) -> None:
+        self._is_the_same_in_pieces(case, 2 * BLOCK + 1, BLOCK - 100, np.float32)
+
+    def _is_the_same_in_pieces(self, case: Case, n: int, piece: int, dtype: type) -> None:
         arrays = case.draw((n,), dtype)
-        pieces = [case({k: a[i : i + 997] for k, a in arrays.items()}) for i in range(0, n, 997)]
+        pieces = [case({k: a[i : i + piece] for k, a in arrays.items()}) for i in range(0, n, piece)]
         same(case(arrays), tuple(map(np.concatenate, zip(*pieces, strict=True))))
-
-
-# Blocks of rows have edges at any size, and at the usual one the tests of them take ten times as long.
-SMALL_BLOCK = 1 << 12
 
 
 def _rows_around(classes: int) -> list[int]:
@@ -194,13 +206,17 @@ CLASSES = (
 )
 
 
+def _rows(case: Case, arrays: Arrays, rows: int | slice) -> Arrays:
+    return {name: a if case.draws[name] is class_weights else a[rows] for name, a in arrays.items()}
+
+
 class Rowwise(Contract):
     """Tests for a function of rows of classes; its results have the shape of its input, or one value a row."""
 
     shape = (3, 4, 5)
     empty = ((0, 3), (2, 0, 3))
 
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(case="cases", dtype=DTYPES)
     def test_nan_spoils_its_own_row_alone(self, case: Case, dtype: type) -> None:
         for arrays, spoilt, place in self._with_nan(case, dtype):
             row = place[:-1]
@@ -209,6 +225,7 @@ class Rowwise(Contract):
                 got[row] = clean[row]
                 np.testing.assert_array_equal(got, clean)
 
+    @each(case="cases")
     def test_nan_spoils_masked_classes_too(self, case: Case) -> None:
         for name, draw in case.draws.items():
             if draw in (logits, class_log_probs, class_probs) and not case.is_weight(name):
@@ -218,7 +235,7 @@ class Rowwise(Contract):
                     assert np.isnan(result[0]).all()
                     assert not np.isnan(result[1]).any()
 
-    @pytest.mark.parametrize("shape", [(4,), (2, 3), (1, 4, 3), (2, 3, 2, 4), (2, 1, 3, 2, 2)])
+    @each(case="cases", shape=[(4,), (2, 3), (1, 4, 3), (2, 3, 2, 4), (2, 1, 3, 2, 2)])
     def test_any_axis_of_any_number_of_dimensions(self, case: Case, shape: Shape) -> None:
         arrays, full = case.draw(shape, np.float32), shape
         expected = case(arrays)
@@ -228,7 +245,7 @@ class Rowwise(Contract):
             got = case(moved, axis=axis)
             same(got, tuple(np.moveaxis(r, -1, axis) if r.shape == full else r for r in expected))
 
-    @pytest.mark.parametrize("classes", CLASSES)
+    @each(case="cases", classes=CLASSES)
     def test_edges_of_blocks_of_rows_do_not_show(
         self, case: Case, classes: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -239,33 +256,29 @@ class Rowwise(Contract):
             cuts = sorted(set(cuts))
             pieces = []
             for i, j in pairwise(cuts):
-                pieces.append(case({n: a[i:j] if len(a) == rows else a for n, a in arrays.items()}))
+                pieces.append(case(_rows(case, arrays, slice(i, j))))
             same(case(arrays), tuple(map(np.concatenate, zip(*pieces, strict=True))))
 
+    @each(case="cases")
     def test_neighbours_in_the_batch_do_not_show(self, case: Case) -> None:
         for classes in (3, 20, 100):
-            arrays = case.draw((50, classes))
+            arrays = case.draw((17, classes))
             for name, draw in case.draws.items():
                 if draw is logits:
                     arrays[name][::2] *= 30  # every second row is sure
-            alone = [case({n: a[i] if len(a) == 50 else a for n, a in arrays.items()}) for i in range(50)]
+            alone = [case(_rows(case, arrays, i)) for i in range(17)]
             same(case(arrays), tuple(map(np.stack, zip(*alone, strict=True))))
 
-    @pytest.mark.parametrize(
-        ("axis", "message"),
-        [
-            (3, "axis 3 is out of bounds for {name}, which has 3 dimensions"),
-            (-4, "axis -4 is out of bounds for {name}, which has 3 dimensions"),
-            (None, "axis must be one integer, not None"),
-            (1.0, "axis must be one integer, not 1.0"),
-        ],
-    )
-    def test_an_axis_that_is_not_there_is_refused(self, case: Case, axis: Any, message: str) -> None:
+    @each(case="cases", axis=[3, -4, None, 1.0])
+    def test_an_axis_that_is_not_there_is_refused(self, case: Case, axis: Any) -> None:
         arrays = case.draw(self.shape)
-        names = "|".join(arrays)
-        with pytest.raises((ValueError, TypeError), match=message.format(name=f"({names})")):
+        message = f"axis must be one integer, not {axis}"
+        if isinstance(axis, int):
+            message = f"axis {axis} is out of bounds for ({'|'.join(arrays)}), which has 3 dimensions"
+        with pytest.raises((ValueError, TypeError), match=message):
             case(arrays, axis=axis)
 
+    @each(case="cases")
     def test_a_number_has_no_classes(self, case: Case) -> None:
         with pytest.raises(ValueError, match="dimensions"):
             case({name: np.array(0.5) for name in case.draws})

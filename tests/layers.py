@@ -19,7 +19,7 @@ EPS = 2.0**-52
 REDUCTIONS = ("none", "sum", "mean")
 
 
-ROWS, CLASSES, WIDTH = 23, 29, 5
+ROWS, CLASSES, WIDTH = 11, 13, 5
 
 
 OPERANDS = ("features", "weight", "bias")

@@ -8,10 +8,10 @@ from math import fsum
 from typing import Any, ClassVar
 
 import numpy as np
-import pytest
 
 from tests import oracle
 from tests.cases import DTYPES, Array, Case, same
+from tests.gathered import each
 
 INF, NAN = np.inf, np.nan
 
@@ -59,12 +59,14 @@ def gradient(loss: Callable[[list[Any]], Any], at: list[Any]) -> Array:
 class Loss:
     """Reductions and signs, for every way to call a loss."""
 
+    @each(case="cases")
     def test_sum_is_the_sum_of_the_single_losses(self, case: Case) -> None:
         arrays = case.draw((4, 3, 5))
         single, total = (case(arrays, reduction=r)[0] for r in ("none", "sum"))
         assert total.shape == ()
         np.testing.assert_allclose(total, fsum(single.ravel()), rtol=1e-14)
 
+    @each(case="cases")
     def test_no_loss_is_negative_not_even_zero(self, case: Case) -> None:
         for classes, reduction in product((1, 2, 6), REDUCTIONS):
             losses = case(case.draw((4, 3, classes)), reduction=reduction)[0]
@@ -72,6 +74,7 @@ class Loss:
 
 
 class PlainMean:
+    @each(case="cases")
     def test_mean_divides_by_the_number_of_losses(self, case: Case) -> None:
         arrays = case.draw((4, 3, 5))
         single, mean = (case(arrays, reduction=r)[0] for r in ("none", "mean"))
@@ -83,8 +86,7 @@ class Differentiated:
 
     loss: ClassVar[Callable[..., Any]]
 
-    @pytest.mark.parametrize("dtype", DTYPES)
-    @pytest.mark.parametrize("reduction", REDUCTIONS)
+    @each(case="cases", reduction=REDUCTIONS, dtype=DTYPES)
     def test_value_is_that_of_the_loss_alone(self, case: Case, dtype: type, reduction: str) -> None:
         arrays, options = case.draw((4, 3, 5), dtype), case.call.keywords | {"reduction": reduction}
         same(case(arrays, **options)[:1], (np.asarray(type(self).loss(**arrays, **options)),))

@@ -33,7 +33,7 @@ from hypothesis import Phase, settings
 from libcst.metadata import MetadataWrapper, ParentNodeProvider, PositionProvider
 from mutmut.mutation import mutators
 
-from tests import contracts
+from tests import contracts, gathered
 from tests.accuracy import draws
 from tests.survivors import REPORT, ROOT, Change, Mutant, arguments, with_counts
 
@@ -180,6 +180,13 @@ def _replace(old: Any, new: Any) -> None:
                 setattr(old, name, value)
 
 
+def _spread(test: gathered.Test, trials: gathered.Trials) -> gathered.Trials:
+    """Of a contract's cases the first, the middle and the last."""
+    if test.__module__ != contracts.__name__:
+        return trials
+    return list({i: trials[i] for i in (n * (len(trials) - 1) // (ALIKE - 1) for n in range(ALIKE))}.values())
+
+
 class Trial:
     """A pytest plugin that runs the collected tests once, and then those that matter on each mutant."""
 
@@ -197,14 +204,10 @@ class Trial:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         # Rows of a few classes show an error as well as those of thousands, whose exact values take long.
         draws.rows.__defaults__ = ((1, 2, 3, 4, 10, 33),)
-        alike = defaultdict(list)
+        gathered.all_of = _spread
         for item in items:
             if isinstance(item, pytest.DoctestItem):  # else its second run would find no names
                 item.runner.run = partial(item.runner.run, clear_globs=False)
-            if getattr(getattr(item, "function", None), "__module__", "") == contracts.__name__:
-                alike[item.nodeid.partition("[")[0]].append(item)
-        spread = {group[i * (len(group) - 1) // (ALIKE - 1)]: True for group in alike.values() for i in range(ALIKE)}
-        items[:] = [i for i in items if i in spread or i.nodeid.partition("[")[0] not in alike]
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         examples = {"phases": [Phase.generate], "max_examples": EXAMPLES}  # a failure needs no simpler one

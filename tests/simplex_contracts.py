@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-import pytest
 
 import logitkit as lk
 from logitkit._arrays import FEW_CLASSES
 from tests import oracle
 from tests.cases import DTYPES, refuses
 from tests.contracts import Rowwise
+from tests.gathered import each
 
 INF, NAN = np.inf, np.nan
 LOWEST = float(np.finfo(np.float64).min)
@@ -50,7 +50,7 @@ class Simplex(Rowwise):
             with refuses(ValueError, "axis must name dimensions of", f"each of them once, but is {axis}"):
                 type(self).function(values, axis=axis)
 
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(dtype=DTYPES)
     def test_limits_are_values_not_errors_or_warnings(self, dtype: type) -> None:
         for row, expected in self.limits.items():
             with np.errstate(all="raise"):

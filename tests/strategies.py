@@ -32,6 +32,12 @@ def row_and_class(draw: st.DrawFn, elements: st.SearchStrategy[float] = number, 
 
 
 @st.composite
+def row_and_order(draw: st.DrawFn) -> tuple[Array, Array]:
+    z = draw(rows())
+    return z, np.array(draw(st.permutations(range(len(z)))))
+
+
+@st.composite
 def row_and_distribution(draw: st.DrawFn, elements: st.SearchStrategy[float] = number) -> tuple[Array, Array]:
     z = draw(rows(elements))
     shares = np.array(draw(st.lists(st.integers(0, 9), min_size=len(z), max_size=len(z))), dtype=np.float64)

@@ -15,6 +15,7 @@ from tests import oracle
 from tests.backends import backend  # noqa: F401 - runs every test on both
 from tests.cases import DTYPES, Case, Draw, log_probs, logits, probs, refuses, weights, yes_or_no
 from tests.contracts import Elementwise
+from tests.gathered import each
 from tests.loss_contracts import (
     INF,
     NAN,
@@ -60,7 +61,7 @@ class BinaryLoss(Loss, PlainMean, Elementwise):
     def value(self, *args: Any, **options: Any) -> Any:
         return value(type(self).function(*args, **options))
 
-    @pytest.mark.parametrize("options", BINARY_OPTIONS)
+    @each(options=BINARY_OPTIONS)
     def test_every_option_is_the_textbook_formula(self, options: dict[str, Any]) -> None:
         x, y = (a.ravel() for a in np.meshgrid(X, Y))
         got = self.value(y, logits=x, reduction="none", **options)
@@ -74,8 +75,7 @@ class BinaryLoss(Loss, PlainMean, Elementwise):
     def test_mean_counts_elements_not_weights(self) -> None:
         assert self.value([1.0, 1.0], logits=[0.0, 0.0], weight=[3.0, 0.0]) == pytest.approx(1.5 * np.log(2), rel=1e-15)
 
-    @pytest.mark.parametrize("name", ["weight", "pos_weight"])
-    @pytest.mark.parametrize("shape", [(), (1,), (3,), (1, 3), (2, 1), (2, 3)])
+    @each(shape=[(), (1,), (3,), (1, 3), (2, 1), (2, 3)], name=["weight", "pos_weight"])
     def test_weights_broadcast_to_the_prediction(self, name: str, shape: tuple[int, ...]) -> None:
         rng = np.random.default_rng(0)
         y, x, w = rng.uniform(size=(2, 3)), rng.normal(size=(2, 3)), rng.uniform(size=shape)
@@ -86,30 +86,28 @@ class BinaryLoss(Loss, PlainMean, Elementwise):
         ]
         np.testing.assert_array_equal(got.ravel(), expected)
 
-    @pytest.mark.parametrize("name", ["weight", "pos_weight"])
-    @pytest.mark.parametrize("shape", [(2,), (3, 2), (1, 2, 3), (2, 3, 1), (0,)])
+    @each(shape=[(2,), (3, 2), (1, 2, 3), (2, 3, 1), (0,)], name=["weight", "pos_weight"])
     def test_weights_never_make_the_prediction_larger(self, name: str, shape: tuple[int, ...]) -> None:
         message = f"{name} must broadcast to the shape of the prediction, (2, 3), but has {shape}"
         given = {"logits": np.zeros((2, 3)), name: np.ones(shape)}
         with refuses(ValueError, message):
             self.value(np.zeros((2, 3)), **given)
 
-    @pytest.mark.parametrize("name", ["weight", "pos_weight"])
-    @pytest.mark.parametrize("bad", [-1.0, NAN, INF, 1e101])
+    @each(bad=[-1.0, NAN, INF, 1e101], name=["weight", "pos_weight"])
     def test_weight_that_weighs_nothing_sensible_is_shown(self, name: str, bad: float) -> None:
         message = f"{name} must lie in [0, 1e+100], but {name}[1] is {bad}"
         given = {"logits": [0.0, 1.0], name: [1.0, bad]}
         with refuses(ValueError, message, "relative importance"):
             self.value([0, 1], **given)
 
-    @pytest.mark.parametrize("bad", [2.0, -1.0, 1.0625, INF])
+    @each(bad=[2.0, -1.0, 1.0625, INF])
     def test_target_that_is_no_probability_is_shown(self, bad: float) -> None:
         message = f"target must lie in [0, 1], but target[1] is {bad}"
         hint = "it is the probability of the positive class, not a label of -1 or 2, nor a logit"
         with refuses(ValueError, message, hint):
             self.value([0, bad, -7], logits=[0.0, 1.0, 2.0])
 
-    @pytest.mark.parametrize("shape", [(), (1,), (2, 1), (1, 2), (3,)])
+    @each(shape=[(), (1,), (2, 1), (1, 2), (3,)])
     def test_target_of_another_shape_is_never_broadcast(self, shape: tuple[int, ...]) -> None:
         message = f"target must have the shape of the prediction, (2,), but has {shape}"
         with refuses(ValueError, message):
@@ -125,7 +123,7 @@ class BinaryLoss(Loss, PlainMean, Elementwise):
         assert self.value(0, logits=INF, weight=0) == 0
         assert np.isnan(self.value(NAN, logits=0.0, weight=0))
 
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(dtype=DTYPES)
     def test_loss_keeps_its_digits_when_the_network_is_sure(self, dtype: type) -> None:
         for size in (8.0, 10.0, 17.0, 30.0, 90.0, 700.0):
             expected = dtype(float(oracle.softplus(-oracle.exact(size)[0])))
@@ -137,8 +135,7 @@ class TestBinaryCrossEntropy(BinaryLoss):
     function = staticmethod(lk.binary_cross_entropy)
     cases: ClassVar = binary_cases(lk.binary_cross_entropy, {"logits": logits, "probs": probs, "log_probs": log_probs})
 
-    @pytest.mark.parametrize("options", BINARY_OPTIONS)
-    @pytest.mark.parametrize("p", [1e-300, 0.1, 0.5, 0.75, 1 - 2.0**-53])
+    @each(p=[1e-300, 0.1, 0.5, 0.75, 1 - 2.0**-53], options=BINARY_OPTIONS)
     def test_scale_of_the_prediction_does_not_show(self, p: float, options: dict[str, Any]) -> None:
         exact = oracle.number(p)
         for y in Y:
@@ -176,8 +173,7 @@ class TestBinaryCrossEntropyValueAndGrad(Differentiated, BinaryLoss):
     loss = staticmethod(lk.binary_cross_entropy)
     cases: ClassVar = binary_cases(lk.binary_cross_entropy_value_and_grad, {"logits": logits})
 
-    @pytest.mark.parametrize("reduction", REDUCTIONS)
-    @pytest.mark.parametrize("options", BINARY_OPTIONS)
+    @each(options=BINARY_OPTIONS, reduction=REDUCTIONS)
     def test_gradient_is_the_derivative_of_the_value(self, options: dict[str, Any], reduction: str) -> None:
         x, y = (a.ravel() for a in np.meshgrid(X[1:-1], Y))
         divisor = len(x) if reduction == "mean" else 1
@@ -200,7 +196,7 @@ class TestBinaryCrossEntropyValueAndGrad(Differentiated, BinaryLoss):
         _, grad = lk.binary_cross_entropy_value_and_grad(np.zeros(4), logits=x, reduction="none")
         assert (oracle.ulps(grad, [oracle.expit(x) for x in oracle.exact(x)]) < 2).all()
 
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(dtype=DTYPES)
     def test_sure_yes_and_sure_no_still_learn(self, dtype: type) -> None:
         for size in (8.0, 10.0, 17.0, 30.0, 90.0, 700.0):
             expected = dtype(float(oracle.expit(-oracle.exact(size)[0])))
@@ -227,8 +223,7 @@ class TestFocalLoss(Loss, PlainMean, Elementwise):
         ),
     }
 
-    @pytest.mark.parametrize("alpha", [None, 0.0, 0.25, 1.0])
-    @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
+    @each(gamma=[0.0, 0.5, 1.0, 2.0, 5.0], alpha=[None, 0.0, 0.25, 1.0])
     def test_formula_of_the_paper(self, gamma: float, alpha: float | None) -> None:
         x = np.array([-150.0, -30.0, -2.5, -0.125, 0.0, 0.5, 3.0, 30.0, 140.0])
         for y in (0, 1):
@@ -262,7 +257,7 @@ class TestFocalLoss(Loss, PlainMean, Elementwise):
         with refuses(ValueError, message, hint):
             lk.focal_loss([0, 0.5, 2], logits=[0.0, 1.0, 2.0])
 
-    @pytest.mark.parametrize("shape", [(), (1,), (2, 1), (3,)])
+    @each(shape=[(), (1,), (2, 1), (3,)])
     def test_target_of_another_shape_is_never_broadcast(self, shape: tuple[int, ...]) -> None:
         message = f"target must have the shape of logits, (2,), but has {shape}"
         with refuses(ValueError, message):
@@ -282,7 +277,7 @@ class TestFocalLoss(Loss, PlainMean, Elementwise):
             with refuses(TypeError, message):
                 lk.focal_loss([0, 1], logits=[0.0, 1.0], **{name: [0.5, 0.5]})
 
-    @pytest.mark.parametrize("dtype", [np.float16, np.float32])
+    @each(dtype=[np.float16, np.float32])
     def test_alpha_keeps_its_value_whatever_its_dtype(self, dtype: type) -> None:
         got, expected = (lk.focal_loss(0, logits=1.0, alpha=a) for a in (dtype(0.1), float(dtype(0.1))))
         assert got == expected

@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from logitkit import conventions
-from tests.by_framework import by_framework
+from tests.gathered import by_framework
 
 
 @by_framework(conventions.callables(), "id")

@@ -12,21 +12,21 @@ import pytest
 
 from logitkit import conventions
 from logitkit.cli import main
-from tests.by_framework import by_framework
+from tests.gathered import by_framework, each
 
 
 @by_framework(conventions.callables(), "id")
-def test_callable_is_found_by_all_its_names(each: conventions.Callable) -> None:
-    for name in (*each.paths, *each.spellings):
-        assert each in [record.callable for record in conventions.find(name)], name
-    for path in each.paths:
-        assert conventions.resolve(path).id == each.id
+def test_callable_is_found_by_all_its_names(one: conventions.Callable) -> None:
+    for name in (*one.paths, *one.spellings):
+        assert one in [record.callable for record in conventions.find(name)], name
+    for path in one.paths:
+        assert conventions.resolve(path).id == one.id
 
 
 QUERIES = tomllib.loads((Path(__file__).parent / "queries.toml").read_text("utf-8"))["queries"]
 
 
-@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query["ask"])
+@each(query={query["ask"]: query for query in QUERIES})
 def test_query_has_the_answer_that_was_meant(query: Mapping[str, str]) -> None:
     found = conventions.find(query["ask"])
     if "path" not in query:

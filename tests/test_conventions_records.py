@@ -17,7 +17,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 
 from logitkit import conventions
-from tests.by_framework import by_framework
+from tests.gathered import by_framework
 
 FOLDER = Path(conventions.__file__).parent
 FILES = {path.stem: tomllib.loads(path.read_text("utf-8")) for path in sorted((FOLDER / "records").glob("*.toml"))}

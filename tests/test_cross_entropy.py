@@ -12,7 +12,8 @@ from tests import oracle
 from tests.backends import backend  # noqa: F401 - runs every test on both
 from tests.cases import class_log_probs, class_probs, logits, refuses, same
 from tests.class_loss_contracts import OPTIONS, ClassLoss, class_cases, expected_cross_entropy
-from tests.loss_contracts import INF, NAN, REDUCTIONS, Z, floats, name_of, on_scale
+from tests.gathered import each
+from tests.loss_contracts import INF, NAN, REDUCTIONS, Z, floats, on_scale
 
 
 class TestCrossEntropy(ClassLoss):
@@ -21,9 +22,7 @@ class TestCrossEntropy(ClassLoss):
         lk.cross_entropy, {"logits": logits, "probs": class_probs, "log_probs": class_log_probs}
     )
 
-    @pytest.mark.parametrize("reduction", REDUCTIONS)
-    @pytest.mark.parametrize("options", OPTIONS, ids=name_of)
-    @pytest.mark.parametrize("scale", ["probs", "log_probs"])
+    @each(scale=["probs", "log_probs"], options=OPTIONS, reduction=REDUCTIONS)
     def test_scale_of_the_prediction_does_not_show(self, scale: str, options: dict[str, Any], reduction: str) -> None:
         z = Z - Z.mean(axis=1, keepdims=True)
         z[2] /= 4  # a probability of 1 - 1e-13 could not be stored with its digits
@@ -43,7 +42,7 @@ class TestCrossEntropy(ClassLoss):
             assert lk.cross_entropy(0, **given) == 0
             assert lk.cross_entropy([1, 0], **given) == 0
 
-    @pytest.mark.parametrize("scale", ["probs", "log_probs"])
+    @each(scale=["probs", "log_probs"])
     def test_nan_in_a_row_is_never_passed_over(self, scale: str) -> None:
         for target in (0, 2, [1.0, 0.0, 0.0]):
             assert np.isnan(
@@ -126,8 +125,7 @@ class TestFaintRivals:
 
 
 class TestScaleOfClassWeights:
-    @pytest.mark.parametrize("scale", [2.0**-1074, 2.0**-1022, 2.0**-600, 2.0**330])
-    @pytest.mark.parametrize("target", [[0, 2], [[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]])
+    @each(target=[[0, 2], [[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]], scale=[2.0**-1074, 2.0**-1022, 2.0**-600, 2.0**330])
     def test_is_not_seen_by_a_mean(self, target: Any, scale: float) -> None:
         # The second row is so sure that its loss has few digits left when it is multiplied by a small weight.
         z, plain = np.array([[1.0, 2.0, -1.0], [-500.0, -300.0, 400.0]]), np.array([1.0, 2.0, 3.0])

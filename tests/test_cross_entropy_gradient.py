@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
-import pytest
 
 import logitkit as lk
 from tests import oracle
 from tests.backends import backend  # noqa: F401 - runs every test on both
-from tests.cases import DTYPES, logits
+from tests.cases import DTYPES, Array, logits
 from tests.class_loss_contracts import LABELS, OPTIONS, ClassLoss, class_cases, expected_cross_entropy
+from tests.gathered import each
 from tests.loss_contracts import INF, LOWEST, NAN, REDUCTIONS, Differentiated, Z, floats, gradient, name_of
+
+
+@cache  # for both backends
+def expected_gradient(options: str, reduction: str) -> Array:
+    def loss(z: list[Any]) -> Any:
+        rows = [z[i : i + 4] for i in range(0, 16, 4)]
+        return expected_cross_entropy(rows, reduction=reduction, **OPTIONS[options])
+
+    return gradient(loss, oracle.exact(Z))
 
 
 class TestCrossEntropyValueAndGrad(Differentiated, ClassLoss):
@@ -21,26 +31,22 @@ class TestCrossEntropyValueAndGrad(Differentiated, ClassLoss):
     loss = staticmethod(lk.cross_entropy)
     cases: ClassVar = class_cases(lk.cross_entropy_value_and_grad, {"logits": logits})
 
-    @pytest.mark.parametrize("reduction", REDUCTIONS)
-    @pytest.mark.parametrize("options", OPTIONS, ids=name_of)
+    @each(options=OPTIONS, reduction=REDUCTIONS)
     def test_gradient_is_the_derivative_of_the_value(self, options: dict[str, Any], reduction: str) -> None:
-        def loss(z: list[Any]) -> Any:
-            rows = [z[i : i + 4] for i in range(0, 16, 4)]
-            # With reduction "none" each row's gradient is that of its own loss, which is that of their sum.
-            return expected_cross_entropy(rows, reduction="sum" if reduction == "none" else reduction, **options)
-
         _, got = lk.cross_entropy_value_and_grad(**options, logits=Z, reduction=reduction)
-        np.testing.assert_allclose(got.ravel(), gradient(loss, oracle.exact(Z)), rtol=1e-13, atol=1e-150)
+        # With reduction "none" each row's gradient is that of its own loss, which is that of their sum.
+        expected = expected_gradient(name_of(options), "sum" if reduction == "none" else reduction)
+        np.testing.assert_allclose(got.ravel(), expected, rtol=1e-13, atol=1e-150)
 
     def test_gradient_goes_with_the_axis(self) -> None:
-        for options in OPTIONS[::5]:
+        for options in list(OPTIONS.values())[::5]:
             rows = [lk.cross_entropy_value_and_grad(**options, logits=Z)[1]]
             target = options["target"]
             moved = options | {"target": target if target.ndim == 1 else target.T}
             columns = lk.cross_entropy_value_and_grad(**moved, logits=Z.T, axis=0)[1]
             np.testing.assert_array_equal(columns.T, rows[0])
 
-    @pytest.mark.parametrize("mask", [-INF, -1e9, -1e30, LOWEST])
+    @each(mask=[-INF, -1e9, -1e30, LOWEST])
     def test_masked_class_is_left_alone(self, mask: float) -> None:
         for target, plain in ((0, 0), ([0.25, 0.75, 0.0], [0.25, 0.75])):
             _, got = lk.cross_entropy_value_and_grad(target, logits=[0.5, 0.25, mask])
@@ -65,7 +71,7 @@ class TestCrossEntropyValueAndGrad(Differentiated, ClassLoss):
         assert (got[[0, 2]] == 0).all()
         np.testing.assert_array_equal(got[[1, 3]], lk.cross_entropy_value_and_grad(LABELS[[1, 3]], logits=Z[[1, 3]])[1])
 
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(dtype=DTYPES)
     def test_sure_class_still_learns(self, dtype: type) -> None:
         for margin in (8.0, 10.0, 15.0, 17.0, 40.0, 90.0, 700.0):
             z = np.array([margin, 0.0], dtype=dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from decimal import Decimal
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -17,15 +18,11 @@ import logitkit as lk
 from book.shared.edge_cases import LIBRARIES, PATH, Answer, Case, read
 from tests import oracle
 from tests.backends import backend  # noqa: F401 - runs every test on both
+from tests.gathered import each, try_all
 
 ROOT = Path(__file__).parents[1]
 
 VERSIONS, CASES = read(PATH.read_text("utf-8"))
-ANSWERS = [
-    pytest.param(library, answer, id=f"{library}: {answer.call}")
-    for case in CASES
-    for library, answer in case.answers.items()
-]
 
 # The names in a library's calls, by what they are imported as, and the command whose environment has the library.
 NAMES = {
@@ -38,6 +35,7 @@ NAMES = {
 }
 
 
+@cache
 def names_of(library: str) -> dict[str, Any]:
     """What the calls of a library may use; where it is not installed, its rows are skipped and say so."""
     modules, command = NAMES[library]
@@ -80,8 +78,15 @@ def matches(got: Any, shown: Any) -> bool:
     return abs(Decimal(got) - Decimal(repr(shown))) <= max(unit, Decimal(float(np.spacing(shown))))
 
 
-@pytest.mark.parametrize(("library", "answer"), ANSWERS)
-def test_library_gives_what_the_table_says(library: str, answer: Answer) -> None:
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_library_gives_what_the_table_says(library: str) -> None:
+    names_of(library)
+    answers = [case.answers[library] for case in CASES if library in case.answers]
+    assert answers
+    try_all((answer.call, partial(_gives_what_the_table_says, library, answer)) for answer in answers)
+
+
+def _gives_what_the_table_says(library: str, answer: Answer) -> None:
     if answer.is_error:
         with pytest.raises(Exception) as raised:  # noqa: PT011 - the table says which
             run(library, answer)
@@ -100,7 +105,7 @@ def shown(answer: Answer) -> Any:
     return eval(answer.result, {"inf": np.inf, "nan": np.nan})
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.section}: {case.name}")
+@each(case={f"{case.section}: {case.name}": case for case in CASES})
 def test_what_is_marked_as_other_than_ours_is(case: Case) -> None:
     ours = case.answers["logitkit"]
     for answer in case.answers.values():
@@ -108,7 +113,7 @@ def test_what_is_marked_as_other_than_ours_is(case: Case) -> None:
             assert answer.agrees_with(ours) == matches(shown(answer), shown(ours))
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if "exact" in case.answers], ids=lambda case: case.name)
+@each(case={f"{case.section}: {case.name}": case for case in CASES if "exact" in case.answers})
 def test_where_libraries_disagree_ours_is_the_exact_value_rounded(case: Case) -> None:
     got, exact = (np.atleast_1d(run(library, case.answers[library])) for library in ("logitkit", "exact"))
     assert (oracle.ulps(got, list(exact)) <= (4 if got.dtype == np.float64 else 0.51)).all()
@@ -198,7 +203,7 @@ def test_row_that_cannot_be_read_is_not_passed_over(damaged: str) -> None:
 def test_row_that_is_wrong_is_noticed(call: str, result: str) -> None:
     # Failed and AssertionError are what pytest raises for a wrong result and an error that does not come.
     with pytest.raises((AssertionError, ValueError, pytest.fail.Exception)):
-        test_library_gives_what_the_table_says("logitkit", Answer(call, result))
+        _gives_what_the_table_says("logitkit", Answer(call, result))
 
 
 def test_every_library_can_be_asked() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from itertools import product
 from typing import Any
 
@@ -34,14 +34,16 @@ SCALES: dict[str, Callable[[Array], Array]] = {
     "log_probs": partial(special.log_softmax, axis=1),
 }
 ROWS = "[[3., 1, 0], [0, 40, 1], [1, 2, 0]]"
-LOSS = f"""import logitkit as lk
+LOSS = f"""import sys, logitkit as lk
 lk.kernels.WORTH_A_KERNEL = 0
 print(*lk.cross_entropy_value_and_grad([0, 1, 2], logits={ROWS}))
 print(*lk.cross_entropy_value_and_grad([0, 1, 2], logits={ROWS}, label_smoothing=0.1))
 print(*lk.binary_cross_entropy_value_and_grad([0, 1, 1], logits=[0.5, 40, -800]))
 print(lk.focal_loss([0, 1, 1], logits=[0.5, 40, -800]))
 print(lk.kl_divergence(target_logits={ROWS}, probs=[[0.5, 0.25, 0.25]] * 3))
-print(lk.softmax({ROWS}), lk.log_softmax({ROWS}), lk.logit([0, 0.3, 0.5]), lk.expit([-3, 3]), lk.log_expit([-30, 5]))"""
+print(lk.softmax({ROWS}), lk.log_softmax({ROWS}), lk.logit([0, 0.3, 0.5]), lk.expit([-3, 3]), lk.log_expit([-30, 5]))
+print('numba' in sys.modules)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -408,6 +410,7 @@ def variants() -> dict[str, int]:
     return {name: len(f.signatures) for name, f in vars(_compiled).items() if hasattr(f, "signatures")}
 
 
+@cache
 def run(code: str, **environment: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", code], text=True, capture_output=True, check=True, env={**os.environ, **environment}
@@ -416,12 +419,11 @@ def run(code: str, **environment: str) -> str:
 
 
 def test_one_variable_switches_them_off_and_one_sets_the_threads() -> None:
-    shown = run("import logitkit; logitkit.show_config()", LOGITKIT_KERNELS="0", LOGITKIT_THREADS="3")
+    shown = run(LOSS + "lk.show_config()", LOGITKIT_KERNELS="0", LOGITKIT_THREADS="3")
     assert "NumPy: LOGITKIT_KERNELS is 0" in shown
     assert "threads  3" in shown
-    code = LOSS + "\nimport sys; print('numba' in sys.modules)"
-    assert run(code, LOGITKIT_KERNELS="0").split()[-1] == "False"
-    assert run(code).split()[-1] == "True"
+    assert "\nFalse\n" in shown
+    assert run(LOSS).endswith("\nTrue\n")
 
 
 def test_they_run_as_plain_python_too() -> None:
@@ -429,9 +431,9 @@ def test_they_run_as_plain_python_too() -> None:
 
 
 def test_import_needs_no_compiler() -> None:
-    code = "import logitkit, logitkit.losses, sys; print({'numba', 'torch', 'triton'} & {*sys.modules})"
-    assert run(code) == "set()\n"
-    assert run("import logitkit.torch, sys; print('triton' in sys.modules)") == "False\n"
+    code = "import logitkit, logitkit.losses, sys; print({'numba', 'torch', 'triton'} & {*sys.modules})\n"
+    code += "import logitkit.torch; print('triton' in sys.modules)"
+    assert run(code) == "set()\nFalse\n"
 
 
 def _in_child(sender: Any) -> None:

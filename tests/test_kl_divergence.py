@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import product
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +13,7 @@ from tests import oracle
 from tests.backends import backend  # noqa: F401 - runs every test on both
 from tests.cases import DTYPES, Case, class_log_probs, class_probs, logits, refuses
 from tests.contracts import Rowwise
+from tests.gathered import each
 from tests.loss_contracts import INF, LOWEST, SCALES, Loss, PlainMean, Z, floats, on_scale
 
 ROW_SCALES = {"logits": logits, "probs": class_probs, "log_probs": class_log_probs}
@@ -34,8 +34,7 @@ class TestKLDivergence(Loss, PlainMean, Rowwise):
         expected = lk.kl_divergence(target_logits=next(rows), logits=next(rows), reduction="none")
         np.testing.assert_array_equal(got, expected)
 
-    @pytest.mark.parametrize("scale", SCALES)
-    @pytest.mark.parametrize("target_scale", SCALES)
+    @each(target_scale=SCALES, scale=SCALES)
     def test_every_pair_of_scales_gives_the_textbook_formula(self, target_scale: str, scale: str) -> None:
         t = np.array([[2.0, 0.0, -1.0, 0.5], [-3.0, 4.0, -INF, 0.25], [0.0, 0.0, -INF, 0.0], [-INF, -INF, -INF, 3.0]])
         z = np.array([[1.0, 0.5, -2.0, 0.5], [-1.0, 3.0, 2.0, -0.25], [9.0, 0.0, -INF, 0.0], [2.0, -1.0, 0.0, 0.0]])
@@ -46,8 +45,7 @@ class TestKLDivergence(Loss, PlainMean, Rowwise):
         given = {f"target_{target_scale}": on_scale(t, target_scale), scale: on_scale(z, scale)}
         np.testing.assert_allclose(lk.kl_divergence(**given, reduction="none"), floats(expected), rtol=1e-14)
 
-    @pytest.mark.parametrize("scale", SCALES)
-    @pytest.mark.parametrize("target_scale", SCALES)
+    @each(target_scale=SCALES, scale=SCALES)
     def test_distributions_that_nearly_agree_keep_their_digits(self, target_scale: str, scale: str) -> None:
         t = np.array([[2.0, 0.0, -1.0, 0.5, -INF]])
         for size in (0.5, 1e-2, 1e-4, 1e-6):
@@ -57,7 +55,7 @@ class TestKLDivergence(Loss, PlainMean, Rowwise):
             # The last digits of a probability are worth 1e-16 / size of a divergence of order size^2.
             assert lk.kl_divergence(**given) == pytest.approx(float(expected), rel=4e-15 / size, abs=0)
 
-    @pytest.mark.parametrize("ratio", [0.3, 0.49, 0.51, 1.0, 1.45, 4.0])
+    @each(ratio=[0.3, 0.49, 0.51, 1.0, 1.45, 4.0])
     def test_terms_of_any_size_keep_their_digits(self, ratio: float) -> None:
         # Two classes whose probabilities differ by a factor of exp(ratio), one up and one down.
         t = float((1 - oracle.exp(-ratio)) / (2 * oracle.number(ratio).sinh()))
@@ -66,7 +64,7 @@ class TestKLDivergence(Loss, PlainMean, Rowwise):
         expected = oracle.total(a * oracle.log(a / b) - a + b for a, b in pairs)
         assert lk.kl_divergence(target_probs=target, probs=probs) == pytest.approx(float(expected), rel=2e-15, abs=0)
 
-    @pytest.mark.parametrize("scale", SCALES)
+    @each(scale=SCALES)
     def test_distribution_does_not_diverge_from_itself(self, scale: str) -> None:
         for dtype in DTYPES:
             t = on_scale(np.vstack([Z, [0.0, -INF, 1.0, -INF]]), scale).astype(dtype)
@@ -74,8 +72,7 @@ class TestKLDivergence(Loss, PlainMean, Rowwise):
             assert got.tolist() == [0] * 5
             assert not np.signbit(got).any()
 
-    @pytest.mark.parametrize("dtype", DTYPES)
-    @pytest.mark.parametrize("scale", SCALES)
+    @each(scale=SCALES, dtype=DTYPES)
     def test_rounding_of_the_rows_never_makes_it_negative(self, scale: str, dtype: type) -> None:
         rng = np.random.default_rng(0)
         z = rng.normal(0, 2, (200, 6))
@@ -83,7 +80,7 @@ class TestKLDivergence(Loss, PlainMean, Rowwise):
         got = lk.kl_divergence(**{f"target_{scale}": t, scale: p}, reduction="none")
         assert (got >= 0).all()
 
-    @pytest.mark.parametrize("mask", [-INF, -1e9, -1e30, LOWEST])
+    @each(mask=[-INF, -1e9, -1e30, LOWEST])
     def test_class_masked_on_both_sides_counts_for_nothing(self, mask: float) -> None:
         expected = lk.kl_divergence(target_logits=[0.5, 1.0], logits=[0.0, 2.0])
         got = lk.kl_divergence(target_logits=[0.5, mask, 1.0], logits=[0.0, mask, 2.0])
@@ -99,7 +96,7 @@ class TestKLDivergence(Loss, PlainMean, Rowwise):
         assert lk.kl_divergence(target_logits=[INF, 0.0], logits=[0.0, INF]) == INF
         assert lk.kl_divergence(target_logits=[INF, 0.0], logits=[0.0, 0.0]) == pytest.approx(np.log(2), rel=1e-15)
 
-    @pytest.mark.parametrize(("t", "p"), [*product(DTYPES, DTYPES)])
+    @each(t=DTYPES, p=DTYPES)
     def test_wider_dtype_wins(self, t: type, p: type) -> None:
         got = lk.kl_divergence(target_logits=t([1, 2]), logits=p([2, 1]))
         assert got.dtype == np.promote_types(t, p)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
-import pytest
 
 import logitkit as lk
 from logitkit._arrays import Float64s, by_element
@@ -14,6 +13,7 @@ from tests import oracle
 from tests.backends import backend  # noqa: F401 - runs every test on both
 from tests.cases import DTYPES, Case, log_probs, logits, probs, refuses
 from tests.contracts import Elementwise
+from tests.gathered import each
 
 INF = np.inf
 TINY = float(np.finfo(np.float64).smallest_subnormal)
@@ -43,7 +43,7 @@ class Link(Elementwise):
             expected = np.array([float(type(self).exact(v)) for v in oracle.exact(x)]).astype(np.float16)
         np.testing.assert_array_equal(type(self).function(x), expected)
 
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(dtype=DTYPES)
     def test_limits_are_values_not_errors_or_warnings(self, dtype: type) -> None:
         x = np.array(list(self.limits), dtype=dtype)
         with np.errstate(all="raise"):

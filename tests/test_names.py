@@ -14,7 +14,7 @@ from book.pages import names
 from book.shared import records
 from book.site.math import NODE
 from logitkit import conventions
-from tests.by_framework import by_framework
+from tests.gathered import by_framework
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "book" / "pages" / "names.js"

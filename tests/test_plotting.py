@@ -55,15 +55,16 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_figure_is_the_same_in_every_process_whatever_the_readers_settings(tmp_path):
-    (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nfont.family: serif\n")
+    readers = tmp_path / "matplotlibrc"
+    readers.write_text("lines.linewidth: 9\nfont.family: serif\n")
     drawn = {
         subprocess.run(
             [sys.executable, "-c", DRAW],
-            env={**os.environ, "MPLBACKEND": "agg", "PYTHONHASHSEED": seed, "MPLCONFIGDIR": str(folder)},
+            env={**os.environ, "MPLBACKEND": "agg", "PYTHONHASHSEED": seed, **settings},
             capture_output=True,
             check=True,
         ).stdout
-        for seed, folder in (("1", tmp_path), ("2", tmp_path / "none"))
+        for seed, settings in (("1", {"MATPLOTLIBRC": str(readers)}), ("2", {}))
     }
     assert len(drawn) == 1
 

@@ -12,6 +12,7 @@ from logitkit._arrays import BLOCK, FEW_CLASSES
 from tests import oracle
 from tests.backends import backend  # noqa: F401 - runs every test on both
 from tests.cases import DTYPES, Case, class_probs, logits, refuses
+from tests.gathered import each
 from tests.simplex_contracts import INF, LOWEST, NAN, Certain, Simplex, Softmaxlike
 
 
@@ -36,7 +37,7 @@ class TestLogsumexp(Simplex):
         np.testing.assert_array_equal(lk.logsumexp(np.zeros((0, 3)), axis=0), [-INF] * 3)
         assert lk.logsumexp(np.zeros((0, 3))).shape == (0,)
 
-    @pytest.mark.parametrize("axis", [-3, -2, -1, 0, 1, 2])
+    @each(axis=[-3, -2, -1, 0, 1, 2])
     def test_keepdims_keeps_the_place_of_the_axis(self, axis: int) -> None:
         z = self.cases["plain"].draw((2, 3, 4))["z"]
         kept = lk.logsumexp(z, axis=axis, keepdims=True)
@@ -48,7 +49,7 @@ class TestLogsumexp(Simplex):
         assert type(lk.logsumexp(np.float32([1.0, 2.0]))) is np.float32
         assert lk.logsumexp([1.0, 2.0], keepdims=True).shape == (1,)
 
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(dtype=DTYPES)
     def test_log_of_many_does_not_overflow_on_the_way(self, dtype: type) -> None:
         assert lk.logsumexp(np.zeros(70_000, dtype)) == dtype(np.log(70_000))
 
@@ -68,7 +69,7 @@ class TestLogsumexp(Simplex):
             exact = oracle.log(1000) + oracle.exact(z)[0]
             assert oracle.ulps(lk.logsumexp(np.full(1000, z))[None], [exact])[0] <= 1
 
-    @pytest.mark.parametrize("mask", [-INF, -1e9, -1e30, -1e100, -1e300, LOWEST])
+    @each(mask=[-INF, -1e9, -1e30, -1e100, -1e300, LOWEST])
     def test_digits_near_zero_survive_any_mask(self, mask: float) -> None:
         for p in ((0.5, 0.25, 0.125, 0.125), (0.9, 0.1), (0.3, 0.3, 0.4), (0.05,) * 20, (1e-3, 0.999)):
             z = np.log(p)
@@ -81,7 +82,7 @@ class TestLogsumexp(Simplex):
             z = np.float32(row)
             assert oracle.ulps(lk.logsumexp(z)[None], [oracle.logsumexp(oracle.exact(z))])[0] <= 0.51
 
-    @pytest.mark.parametrize("offset", [-1000.1, -300.3, 100.7, 700.9])
+    @each(offset=[-1000.1, -300.3, 100.7, 700.9])
     def test_result_far_from_zero_is_the_exact_one_rounded(self, offset: float) -> None:
         z = np.random.default_rng(int(abs(offset))).normal(offset, 2, (60, 5))
         exact = [oracle.logsumexp(oracle.exact(row)) for row in z]
@@ -109,7 +110,7 @@ class TestSoftmax(Certain):
             p = lk.softmax(np.random.default_rng(classes).normal(0, 5, (7, classes)))
             np.testing.assert_allclose(p.sum(axis=-1), 1, rtol=4e-16 * max(1, classes**0.5))
 
-    @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int16, np.bool_])
+    @each(dtype=[np.uint8, np.int8, np.int16, np.bool_])
     def test_integers_do_not_wrap(self, dtype: type) -> None:
         ends = (0, 1) if dtype is np.bool_ else (np.iinfo(dtype).min, np.iinfo(dtype).max)
         z = np.array(ends, dtype)
@@ -151,7 +152,7 @@ class TestClassLogOdds(Certain):
         (NAN, 0.0, -INF): [NAN, NAN, NAN],
     }
 
-    @pytest.mark.parametrize("mask", [-INF, -1e9, -1e30, -1e100, LOWEST])
+    @each(mask=[-INF, -1e9, -1e30, -1e100, LOWEST])
     def test_log_odds_near_zero_survive_any_mask(self, mask: float) -> None:
         z = [float(np.log(2)) + 1e-9, 0.0, 0.0]
         expected = np.array(oracle.class_log_odds(oracle.exact(z)), dtype=np.float64)
@@ -240,7 +241,7 @@ class TestLogitsFromProbs(Simplex):
         with refuses(ValueError, "but the sum of p is 0.0"):
             call([])
 
-    @pytest.mark.parametrize("dtype", DTYPES)
+    @each(dtype=DTYPES)
     def test_probabilities_stored_in_this_dtype_are_near_enough_to_one(self, dtype: type) -> None:
         for classes in (2, 10, 1000, BLOCK):
             p = class_probs(np.random.default_rng(classes), (3, classes)).astype(dtype)

@@ -20,6 +20,7 @@ from logitkit.torch import linear
 from tests import oracle
 from tests.backends import backend  # noqa: F401
 from tests.cases import refuses
+from tests.gathered import each
 from tests.twins import CLASS_CALLS, CLASSES, INF, NAN, ROWS, doubles, labels, logits
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script.*` is deprecated:DeprecationWarning")
@@ -231,9 +232,7 @@ class TestSoftcapAndZLoss:
         torch.testing.assert_close(*gradients(loss, weight), expected, rtol=1e-14, atol=0)
 
     @pytest.mark.parametrize("option", OPTIONS)
-    @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-    @pytest.mark.parametrize("name", CLASS_CALLS)
-    @pytest.mark.parametrize("block", [2 * CLASSES, linear.BLOCK])
+    @each(block=[2 * CLASSES, linear.BLOCK], name=CLASS_CALLS.keys(), reduction=["mean", "sum", "none"])
     def test_they_are_what_their_papers_write(
         self, name: str, reduction: str, option: str, block: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 from logitkit.conventions._load import Record, by_path, callables, rows
@@ -191,14 +192,21 @@ def equivalents(record: Record) -> list[Record]:
     >>> "optax.softmax_cross_entropy" in [each.symbol for each in conventions.equivalents(loss)]
     True
     """
+    return [each for each in _by_work().get(_work(record), ()) if each.framework != record.framework]
 
-    def work(each: Record) -> tuple[Any, ...]:
-        case = each.case
-        signed = any("sign" in one.target for one in each.callable.inputs)
-        return _family(case.role), case.scale, case.event, each.callable.returns, case.formula, signed
 
-    every = (row for each in callables() for row in rows(each))
-    return [each for each in every if work(each) == work(record) and each.framework != record.framework]
+@cache
+def _by_work() -> dict[tuple[Any, ...], list[Record]]:
+    alike: dict[tuple[Any, ...], list[Record]] = {}
+    for record in table():
+        alike.setdefault(_work(record), []).append(record)
+    return alike
+
+
+def _work(record: Record) -> tuple[Any, ...]:
+    case = record.case
+    signed = any("sign" in one.target for one in record.callable.inputs)
+    return _family(case.role), case.scale, case.event, record.callable.returns, case.formula, signed
 
 
 def _family(role: str) -> str:
