@@ -1,5 +1,6 @@
 """Settings of all tests, and the built book, which some of them read."""
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,11 @@ for name in (
 # The same examples on every run and machine, and no database of old failures: what passes here passes elsewhere.
 settings.register_profile("same-everywhere", derandomize=True, deadline=None, database=None, max_examples=150)
 settings.load_profile("same-everywhere")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what's imported and collected: it stays, and it's much to look through each time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
