@@ -78,7 +78,7 @@ def numbers(values: Row) -> Numbers:
 
 
 def number(value: Any) -> Any:
-    """One exact number, of an integer or float64."""
+    """One exact number: of an integer or float64, or a ball about the digits of a string."""
     return arb(value)
 
 

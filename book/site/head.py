@@ -59,12 +59,14 @@ def forget_pages_that_are_not_built(app: Sphinx, env: BuildEnvironment) -> None:
 
 
 def also_written(app: Sphinx, env: BuildEnvironment) -> Collection[str]:
-    """Write every page anew if the contents have changed, which stand on each, and else one.
+    """Write every page anew if the contents have changed or the places of the sources, and else one.
 
-    Sphinx copies no changed style or script when it has no page to write.
+    The contents stand on each page and links to sources on many. Sphinx copies no changed style or script when it has
+    no page to write.
     """
-    before, env.contents = getattr(env, "contents", None), contents(app)
-    return [app.config.root_doc] if env.contents == before else env.found_docs
+    sources = [(each.key, each.citation_id) for each in env.get_domain("cite").citations]
+    before, env.on_all_pages = getattr(env, "on_all_pages", None), (contents(app), sources)
+    return [app.config.root_doc] if env.on_all_pages == before else env.found_docs
 
 
 def pages_without_a_document(app: Sphinx) -> list[tuple[str, dict[str, Any], str]]:

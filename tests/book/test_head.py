@@ -99,16 +99,26 @@ def test_every_page_says_which_version_it_is_of_and_by_whom(site):
         assert CONFIG["author"].removeprefix("The ") in page.footer.get_text(), path.name
 
 
-def test_changed_title_is_in_the_contents_of_every_page():
+def test_every_page_is_written_anew_when_a_title_has_changed_or_a_source_has_another_place():
     parts = [SimpleNamespace(caption="A part", items=["one", "two"])]
     titles = {name: nodes.title("", name) for name in ("index", "one", "two")}
     site_map = SimpleNamespace(root=SimpleNamespace(subtrees=parts))
-    env = SimpleNamespace(external_site_map=site_map, titles=titles, toc_secnumbers={}, found_docs=set(titles))
+    cite = SimpleNamespace(citations=[SimpleNamespace(key="bliss1935", citation_id="id1")])
+    env = SimpleNamespace(
+        external_site_map=site_map,
+        titles=titles,
+        toc_secnumbers={},
+        found_docs=set(titles),
+        get_domain={"cite": cite}.__getitem__,
+    )
     app = SimpleNamespace(env=env, config=SimpleNamespace(root_doc="index"))
     assert head.also_written(app, env) == {"index", "one", "two"}
     assert head.also_written(app, env) == ["index"]
     titles["two"] = nodes.title("", "three")
     assert head.also_written(app, env) == {"index", "one", "two"}
+    cite.citations[0].citation_id = "id2"
+    assert head.also_written(app, env) == {"index", "one", "two"}
+    assert head.also_written(app, env) == ["index"]
 
 
 def test_repository_has_one_address():
