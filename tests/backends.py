@@ -5,13 +5,11 @@ And which kernels have computed something.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import wraps
 from typing import Any
 
 import pytest
-from hypothesis.errors import UnsatisfiedAssumption
 
 from logitkit import kernels
 
@@ -33,30 +31,6 @@ def using(backend: str) -> Iterator[None]:
 def backend(request: pytest.FixtureRequest) -> Iterator[None]:
     with using(request.param):
         yield
-
-
-def on_both(test: Callable[..., None]) -> Callable[..., None]:
-    """Run a test on both, or on the formulas alone where the kernels are off.
-
-    With Hypothesis, which takes longer to draw an example than most tests to try it, both then get the one drawn.
-    """
-
-    @wraps(test)
-    def test_both(*args: Any, **given: Any) -> None:
-        unsatisfied = None
-        for backend in BACKENDS if kernels.why_off() is None else ("formulas",):
-            try:
-                with using(backend):
-                    test(*args, **given)
-            except UnsatisfiedAssumption as assumption:  # which may follow what the other has yet to show
-                unsatisfied = assumption
-            except Exception as error:
-                error.add_note(f"by the {backend}")
-                raise
-        if unsatisfied is not None:
-            raise unsatisfied
-
-    return test_both
 
 
 def names_of_kernels(monkeypatch: pytest.MonkeyPatch) -> list[str]:

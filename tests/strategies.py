@@ -1,4 +1,4 @@
-"""What laws are tried on, rows with a class or a distribution, and the bounds on their errors.
+"""What laws are tried on, rows with a class or a distribution and both backends, and the bounds on their errors.
 
 Bounds follow from the promises of tests/accuracy: a result that is wrong by n units in the last place is wrong by
 at most n * EPS of itself, and an error of the argument is carried on by the derivative.
@@ -6,12 +6,17 @@ at most n * EPS of itself, and an error of the argument is carried on by the der
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
 from hypothesis import assume
 from hypothesis import strategies as st
+from hypothesis.errors import UnsatisfiedAssumption
 
+from logitkit import kernels
+from tests.backends import BACKENDS, using
 from tests.cases import Array
 
 EPS = 2.0**-52
@@ -50,3 +55,27 @@ def close(got: Any, expected: Any, relative: Any, absolute: Any = 0.0) -> None:
     # The slack of 2^-1074 is that of subnormal numbers.
     allowed = relative * np.abs(expected) + absolute + 4 * np.finfo(np.float64).smallest_subnormal
     assert (np.abs(got - expected) <= allowed).all(), (got, expected)
+
+
+def on_both(test: Callable[..., None]) -> Callable[..., None]:
+    """Try each example on both backends, or on the formulas alone where the kernels are off.
+
+    To draw one takes longer than most tests take to try it.
+    """
+
+    @wraps(test)
+    def test_both(*args: Any, **given: Any) -> None:
+        unsatisfied = None
+        for backend in BACKENDS if kernels.why_off() is None else ("formulas",):
+            try:
+                with using(backend):
+                    test(*args, **given)
+            except UnsatisfiedAssumption as assumption:  # which may follow what the other has yet to show
+                unsatisfied = assumption
+            except Exception as error:
+                error.add_note(f"by the {backend}")
+                raise
+        if unsatisfied is not None:
+            raise unsatisfied
+
+    return test_both

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import logitkit as lk
-from tests.backends import on_both
 from tests.cases import DTYPES, Array
+from tests.strategies import on_both
 
 
 @st.composite

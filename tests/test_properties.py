@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import logitkit as lk
 from logitkit import kernels
-from tests.backends import on_both
 from tests.cases import DTYPES, Array
 from tests.gathered import each
 from tests.strategies import (
@@ -20,6 +19,7 @@ from tests.strategies import (
     close,
     dyadic,
     number,
+    on_both,
     row_and_class,
     row_and_distribution,
     row_and_order,
