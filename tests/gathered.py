@@ -29,6 +29,7 @@ def try_all(trials: Iterable[tuple[str, Callable[[], object]]]) -> None:
     """Make all calls, which are named, and fail with the names of those that fail."""
     __tracebackhide__ = True
     trials, failed = list(trials), []
+    assert trials, "there's no case to try"
     for name, call in trials:
         try:
             call()
